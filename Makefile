@@ -1,0 +1,93 @@
+# `make help` lists every verb.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+STUDY ?= phantom
+DATA ?=
+SET ?=
+RESULTS ?= results
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+GPU ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo 1 || echo 0)
+EXECUTOR ?=
+TARGETS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+LOCK := $(if $(filter 1,$(GPU)),requirements-gpu.lock,requirements.lock)
+PARAMS := $(RESULTS)/$(STUDY)/params.yml
+export PYTHONHASHSEED := 0
+
+RESOLVE = $(PY) -m lib.studies $(STUDY) --data "$(DATA)" --set "$(SET)"
+SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
+  --config gpu=$(GPU) results=$(RESULTS) --resources gpu=1 \
+  --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
+  --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
+
+.PHONY: help setup reproduce plan unlock test lint format lock notebooks lab bench clean
+
+help:  ## list the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@echo
+	@echo 'Variables: STUDY=phantom|smoke|real|paper  DATA=<folder of class folders | manifest.csv>'
+	@echo '           SET="seeds=[0,1,2] finetune.epochs=5"  CORES=n  GPU=0|1  RESULTS=folder'
+
+setup: $(STAMP)  ## make the environment in .venv from the lock (GPU=1 adds CUDA)
+
+$(STAMP): requirements.lock requirements-gpu.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
+	  sys.exit(None if (3, 11) <= v <= (3, 13) else f"error: {sys.executable} is Python {v[0]}.{v[1]}; \
+	expected 3.11 to 3.13. Name another one: make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues where it stopped
+	@mkdir -p $(dir $(PARAMS))
+	@$(RESOLVE) --write $(PARAMS)
+	@$(SNAKEMAKE) --configfile $(PARAMS) --quiet rules -- $(TARGETS)
+	@$(PY) -m lib.overview $(STUDY) --results $(RESULTS)
+
+plan: $(STAMP)  ## show what reproduce would run, without running it
+	@mkdir -p $(dir $(PARAMS))
+	@$(RESOLVE) --plan --write $(PARAMS:.yml=.plan.yml)
+	@$(SNAKEMAKE) --configfile $(PARAMS:.yml=.plan.yml) --dry-run --quiet rules
+
+unlock: $(STAMP)  ## after a killed run: let Snakemake take the folder again
+	@$(SNAKEMAKE) --configfile $(PARAMS) --unlock
+
+test: $(STAMP) lint  ## lint, unit tests, smoke study with all backbones, notebook regression
+	$(PY) -m pytest tests
+	$(PY) -m pytest --nbval-lax --nbval-current-env -p no:cacheprovider notebooks
+
+lint: $(STAMP)  ## ruff on modules, notebooks and tests
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+format: $(STAMP)  ## let ruff rewrite what it can
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+lock: $(STAMP)  ## resolve the dependencies anew (needs the network and uv)
+	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv
+	$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make lock" --extra gpu \
+	  --constraint requirements.lock pyproject.toml -o requirements-gpu.lock
+
+notebooks: $(STAMP)  ## execute every notebook on its small defaults and store its outputs
+	$(PY) notebooks/render.py
+
+lab: $(STAMP)  ## open the notebooks in JupyterLab
+	$(PY) -m jupyter lab --notebook-dir notebooks
+
+bench: $(STAMP)  ## measure the budgets (ratios in one run)
+	$(PY) -m bench.attribution
+	$(PY) -m bench.transfer
+
+clean:  ## delete what runs wrote for STUDY (the shared weights and the reference stay)
+	rm -rf "$(RESULTS)/$(STUDY)"

@@ -1,0 +1,247 @@
+# The study as a graph of notebooks: params → data → checkpoints → maps → tables and figures.
+# Started by the Makefile, with the parameters that lib.studies resolved and checked as the config.
+
+import ast
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, workflow.basedir)
+
+from lib.artefacts import manifest_path
+from lib.paths import StudyPaths, resolve
+from lib.studies import settings, validate
+from lib.weights import weights_file
+
+GPU = int(config.pop("gpu", 0) or 0)
+RESULTS = config.pop("results", "results")
+PARAMS = validate(config, origin="config")
+P = StudyPaths(RESULTS, PARAMS.study)
+BASE = Path(workflow.basedir)
+FRACTAL = PARAMS.weights.source == "fractal"
+
+
+def modules(source: Path, seen: set[Path] = frozenset()) -> set[Path]:
+    """The modules of lib that a file imports at its top level, and those that they import."""
+    found = set()
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module == "lib":
+            found |= {BASE / "lib" / f"{alias.name}.py" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lib."):
+            found.add(BASE / "lib" / f"{node.module.split('.')[1]}.py")
+    for module in found - seen:
+        found |= modules(module, seen | found)
+    return found
+
+
+def code(name: str) -> list[str]:
+    """Source of a notebook and of all that it uses: a change of one reruns its cells."""
+    source = BASE / "notebooks" / f"{name}.py"
+    return [str(path) for path in [source, *sorted(modules(source))]]
+
+
+def files(*paths: Path) -> list[str]:
+    """Files of an artefact with the manifest of the first, which says that they are complete."""
+    return [str(path) for path in (*paths, manifest_path(paths[0]))]
+
+
+def checkpoint(architecture: str, name: str) -> list[str]:
+    return files(
+        P.checkpoint(architecture, name), P.history(architecture, name),
+        P.predictions(architecture, name),
+    )
+
+
+def source_weights(wildcards) -> list[str]:
+    file = weights_file(wildcards.architecture, PARAMS.weights, P, seed=PARAMS.seed)
+    return (files(file) if FRACTAL else [str(file)]) if file else []
+
+
+def arguments(stage: str, **values):
+    """Parameters of a notebook: the part of the study that it reads, and its place in the grid."""
+
+    def of(wildcards) -> str:
+        given = {name: convert(wildcards) for name, convert in values.items()}
+        shared = {"study": PARAMS.study, "settings": settings(PARAMS, stage), "results": RESULTS}
+        return json.dumps(shared | given)
+
+    return of
+
+
+def listing(folder: Path | None) -> str:
+    """Hash of the names, sizes and times in a folder of films: a new film is a change."""
+    if folder is None or not folder.is_dir():
+        return ""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    facts = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in found]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+ARCHITECTURE = lambda wildcards: wildcards.architecture
+SEED = lambda wildcards: int(wildcards.seed)
+SOURCE = None if PARAMS.data.source == "phantom" else resolve(PARAMS.data.source)
+CELLS = [(a, c) for a in PARAMS.architectures for c in PARAMS.checkpoints]
+RUN = (
+    "TF_NUM_INTRAOP_THREADS={threads} OMP_NUM_THREADS={threads} "
+    f"{sys.executable} {BASE}/notebooks/execute.py "
+    "{params.notebook} --output {output.notebook:q} --parameters {params.arguments:q} "
+    "> {log:q} 2>&1 || {{ grep '^error: ' {log:q} >&2; exit 1; }}"
+)
+# Two cells at a time on two cores: tracing a graph uses one core, whatever the other is doing.
+THREADS = max(1, workflow.cores // 3) if not GPU else workflow.cores
+DATA = files(P.manifest, *(P.images(size) for size in PARAMS.sizes))
+TABLES = [
+    P.tables / f"{name}.csv"
+    for name in ("drift", "strata", "ranking", "performance", "history", "confusion", "support",
+                 "blanks", "pairs")
+]
+
+
+wildcard_constraints:
+    architecture="|".join(PARAMS.architectures),
+    seed=r"\d+",
+    mode="finetune|placebo",
+    checkpoint=r"(transfer|finetune|placebo)-s\d+",
+
+
+# Every cell is listed: Snakemake would take a deleted intermediate for "nothing to do".
+rule all:
+    input:
+        DATA,
+        [checkpoint(a, c) for a, c in CELLS],
+        [files(P.maps(a, c)) for a, c in CELLS],
+        files(*TABLES),
+        str(P.notebook("05_drift")),
+
+
+rule pretrain:
+    input:
+        code("00_pretrain_source"),
+    output:
+        files(P.weights("{architecture}", "fractal-{key}"))
+        + [str(P.weights("{architecture}", "fractal-{key}").with_suffix(".history.csv"))],
+        notebook=str(P.weights("{architecture}", "fractal-{key}").with_suffix(".ipynb")),
+    params:
+        notebook="00_pretrain_source",
+        arguments=arguments("pretrain", architecture=ARCHITECTURE),
+    log:
+        str(P.weights("{architecture}", "fractal-{key}").with_suffix(".log")),
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    message:
+        "pre-train {wildcards.architecture} on fractals"
+    shell:
+        RUN
+
+
+rule prepare:
+    input:
+        code("01_prepare_data"),
+        [str(SOURCE)] if SOURCE and SOURCE.is_file() else [],
+    output:
+        DATA + [str(P.data / "rejected.csv"), str(P.data / "audit.json")],
+        notebook=str(P.notebook("01_prepare_data")),
+    params:
+        notebook="01_prepare_data",
+        arguments=arguments("prepare"),
+        films=listing(SOURCE),
+    log:
+        str(P.root / "logs/01_prepare_data.log"),
+    message:
+        "prepare the data of {PARAMS.study}"
+    shell:
+        RUN
+
+
+rule transfer:
+    input:
+        code("02_transfer"),
+        DATA,
+        source_weights,
+    output:
+        checkpoint("{architecture}", "transfer-s{seed}"),
+        notebook=str(P.notebook("02_transfer-{architecture}-s{seed}")),
+    params:
+        notebook="02_transfer",
+        arguments=arguments("transfer", architecture=ARCHITECTURE, seed=SEED),
+    log:
+        str(P.root / "logs/02_transfer-{architecture}-s{seed}.log"),
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    message:
+        "transfer {wildcards.architecture}, seed {wildcards.seed}"
+    shell:
+        RUN
+
+
+def starting_points(wildcards) -> list[str]:
+    before = [PARAMS.base_transfer]
+    if wildcards.mode == "placebo":  # its number of steps is that of the kept fine-tuned epoch
+        before.append(f"finetune-s{wildcards.seed}")
+    return [file for name in before for file in checkpoint(wildcards.architecture, name)]
+
+
+rule finetune:
+    input:
+        code("03_finetune"),
+        DATA,
+        starting_points,
+    output:
+        checkpoint("{architecture}", "{mode}-s{seed}"),
+        notebook=str(P.notebook("03_{mode}-{architecture}-s{seed}")),
+    params:
+        notebook="03_finetune",
+        arguments=arguments("finetune", architecture=ARCHITECTURE, seed=SEED, mode=lambda w: w.mode),
+    log:
+        str(P.root / "logs/03_{mode}-{architecture}-s{seed}.log"),
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    message:
+        "{wildcards.mode} {wildcards.architecture}, seed {wildcards.seed}"
+    shell:
+        RUN
+
+
+rule attribute:
+    input:
+        code("04_attribute"),
+        DATA,
+        lambda wildcards: checkpoint(wildcards.architecture, wildcards.checkpoint),
+    output:
+        files(P.maps("{architecture}", "{checkpoint}")),
+        notebook=str(P.notebook("04_attribute-{architecture}-{checkpoint}")),
+    params:
+        notebook="04_attribute",
+        arguments=arguments("attribute", architecture=ARCHITECTURE, checkpoints=lambda w: [w.checkpoint]),
+    log:
+        str(P.root / "logs/04_attribute-{architecture}-{checkpoint}.log"),
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    message:
+        "attribute {wildcards.architecture}, {wildcards.checkpoint}"
+    shell:
+        RUN
+
+
+rule drift:
+    input:
+        code("05_drift"),
+        DATA,
+        [files(P.maps(a, c)) + checkpoint(a, c) for a, c in CELLS],
+    output:
+        files(*TABLES),
+        notebook=str(P.notebook("05_drift")),
+    params:
+        notebook="05_drift",
+        arguments=arguments("drift"),
+    log:
+        str(P.root / "logs/05_drift.log"),
+    message:
+        "compare the maps of {PARAMS.study}"
+    shell:
+        RUN

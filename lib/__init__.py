@@ -1,0 +1,1 @@
+"""The thin library behind the notebooks: one module per concept of the study."""

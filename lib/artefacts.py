@@ -1,0 +1,243 @@
+"""Complete or absent: files written atomically, with a JSON manifest written last.
+
+A manifest ``<file>.json`` beside an artefact means that it is complete. It records what made the
+artefact: parameters, hashes of the inputs, code revision, package versions, device and duration.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from platform import machine, python_version, system
+from typing import Any
+
+import pandas as pd
+
+from lib.paths import ROOT
+
+_PACKAGES = ("tensorflow", "keras", "tf-keras-vis", "numpy", "pandas", "opencv-python-headless")
+
+
+class ArtefactError(RuntimeError):
+    """An artefact that a step needs is missing, incomplete or has changed since."""
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def manifest_path(path: Path) -> Path:
+    """Path of the JSON manifest beside `path`."""
+    return path.with_name(path.name + ".json")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary name in the folder of `path`; rename it to `path` on success.
+
+    The suffix is kept, because Keras and NumPy choose the format by it. On an error nothing is
+    left behind and an older `path` is untouched.
+    """
+    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise ArtefactError(
+            f"{path}: could not be written ({error.strerror or error}). Nothing was left half "
+            "written; free some space or check the permissions of the folder, then run again."
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` atomically, in UTF-8."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` to `path` atomically as indented JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_table(path: Path, table: pd.DataFrame, *, decimals: int = 6) -> None:
+    """Write a data frame to `path` atomically as CSV, floats with `decimals` significant digits."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False, float_format=f"%.{decimals}g", lineterminator="\n")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read what `write_table` wrote; ids and names stay text ("0012", "NA"), also the empty text.
+
+    Raises
+    ------
+    ArtefactError
+        If the file is missing or not CSV.
+    """
+    ids = ("image_id", "partner_id", "patient_id")
+    text = dict.fromkeys((*ids, "label", "predicted", "file", "blank", "split"), "")
+    try:
+        # Only an empty cell is a missing number: by default a class named "NA" would be one too.
+        return pd.read_csv(
+            path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""]
+        ).fillna(text)
+    except FileNotFoundError:
+        raise ArtefactError(f"{path}: missing. Run the notebook that writes it.") from None
+    except ValueError as error:
+        raise ArtefactError(f"{path}: not a CSV table ({error}). Delete it and rerun.") from None
+
+
+def code_revision() -> str:
+    """Git revision of the repository, with ``+changes`` when the work tree differs from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown (not a git checkout)"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that determine the results."""
+    return {"python": python_version()} | {name: metadata.version(name) for name in _PACKAGES}
+
+
+def device() -> str:
+    """Processor or accelerators that TensorFlow sees; only the processor without TensorFlow."""
+    name = f"{system()} {machine()}, {os.cpu_count()} processors"
+    if "tensorflow" in sys.modules:
+        accelerators = sys.modules["tensorflow"].config.list_physical_devices("GPU")
+        name += f", {len(accelerators)} GPU" if accelerators else ""
+    return name
+
+
+@dataclass
+class Record:
+    """What is being made, from the first moment until `complete`.
+
+    Attributes
+    ----------
+    path : Path
+        Main file of the artefact; the manifest stands beside it.
+    parameters : dict
+        Settings that determine the content.
+    inputs : dict of str to str
+        SHA-256 of every input, by its path from the folder of `path`.
+    """
+
+    path: Path
+    parameters: dict
+    inputs: dict[str, str]
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def key(self) -> str:
+        """Identity of what is being made: a hash of parameters and inputs."""
+        text = json.dumps([self.parameters, self.inputs], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def complete(self, *companions: Path, **facts: Any) -> dict:
+        """Write the manifest, last: from now on the artefact counts as complete.
+
+        Parameters
+        ----------
+        *companions : Path
+            Further files that belong to the artefact.
+        **facts
+            Further JSON values worth recording, such as counts.
+
+        Returns
+        -------
+        dict
+            The manifest.
+        """
+        files = {
+            name.name: {"sha256": sha256(name), "bytes": name.stat().st_size}
+            for name in (self.path, *companions)
+        }
+        manifest = {
+            "status": "complete",
+            "files": files,
+            "inputs": self.inputs,
+            "parameters": self.parameters,
+            **facts,
+            "code": code_revision(),
+            "versions": versions(),
+            "device": device(),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - self.started, 1),
+        }
+        write_json(manifest_path(self.path), manifest)
+        return manifest
+
+
+def begin(path: Path, *, parameters: dict, inputs: Iterable[Path] = ()) -> Record:
+    """Start making `path`: an older manifest is withdrawn, the inputs are checked and hashed.
+
+    Raises
+    ------
+    ArtefactError
+        If an input is missing, incomplete or changed since its manifest was written.
+    """
+    # By path, because maps of different architectures bear the same file name.
+    hashes = {Path(os.path.relpath(p, path.parent)).as_posix(): require(p) for p in inputs}
+    record = Record(path, parameters, hashes)
+    manifest_path(path).unlink(missing_ok=True)
+    return record
+
+
+def read_manifest(path: Path) -> dict:
+    """Manifest of the artefact at `path`.
+
+    Raises
+    ------
+    ArtefactError
+        If there is none, or it cannot be read.
+    """
+    manifest = manifest_path(path)
+    try:
+        return json.loads(manifest.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtefactError(
+            f"{path}: not complete (no manifest {manifest.name} beside it). Run the notebook that "
+            "writes it, or `make reproduce`."
+        ) from None
+    except ValueError as error:
+        raise ArtefactError(f"{manifest}: not valid JSON ({error}). Delete it and rerun.") from None
+
+
+def require(path: Path) -> str:
+    """Check that `path` is the main file of a complete artefact; return its SHA-256.
+
+    Raises
+    ------
+    ArtefactError
+        If the file or its manifest is missing, or the file is not the one that was recorded.
+    """
+    recorded = read_manifest(path)["files"].get(path.name, {}).get("sha256")
+    if not path.exists():
+        raise ArtefactError(f"{path}: missing although its manifest exists. Rerun its notebook.")
+    if (found := sha256(path)) != recorded:
+        raise ArtefactError(
+            f"{path}: changed since it was completed (SHA-256 {found[:12]}…, the manifest has "
+            f"{str(recorded)[:12]}…). Delete it and rerun the notebook that writes it."
+        )
+    return found

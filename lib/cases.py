@@ -1,0 +1,79 @@
+"""Which films a case sheet shows: chosen by rule, never by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib.maps import MapSet
+from lib.performance import true_probability
+from lib.pictures import Case
+
+
+def choose_cases(
+    sets: dict[str, MapSet],
+    pairs: pd.DataFrame,
+    *,
+    role: str,
+    method: str,
+    checkpoints: tuple[str, str],
+    films: np.ndarray | None = None,
+    lesions: np.ndarray | None = None,
+    most: int = 3,
+) -> list[Case]:
+    """Choose the films whose maps moved most, and those that moved least, by ``iou_top20``.
+
+    Parameters
+    ----------
+    sets : dict of checkpoint to MapSet
+    pairs : DataFrame
+        Of one architecture and the pairing ``finetune``: ``role``, ``method``, ``image_id``,
+        ``iou_top20``. Blank pairs are passed over, ties go by image id.
+    role, method : str
+    checkpoints : tuple of str
+        Before and after.
+    films, lesions : ndarray, shape (n, size, size), optional
+        Films and lesion masks in the order of the maps; without films the sheet shows maps alone.
+    most : int
+        Cases from each end.
+
+    Returns
+    -------
+    list of Case
+        At most ``2 × most``, from most moved to least; empty if there is nothing to show.
+    """
+    of_cell = pairs[(pairs["role"] == role) & (pairs["method"] == method)]
+    overlap = of_cell.groupby("image_id")["iou_top20"].mean().dropna().sort_index()
+    order = overlap.sort_values(kind="stable")
+    chosen = order if len(order) <= 2 * most else pd.concat([order[:most], order[-most:]])
+    before, after = (sets[name] for name in checkpoints)
+    position = {name: index for index, name in enumerate(before.image_id)}
+    p_before, p_after = (true_probability(s.logits, s.explained_class) for s in (before, after))
+    cases = []
+    for image_id, value in chosen.items():
+        index = position[image_id]
+        map_before = before.maps[role, method][index]
+        lesion = None if lesions is None or not lesions[index].any() else lesions[index]
+        cases.append(
+            Case(
+                film=np.zeros_like(map_before, np.uint8) if films is None else films[index],
+                map_a=map_before,
+                map_b=after.maps[role, method][index],
+                lesion=lesion,
+                caption=f"{image_id} · IoU top-20 % {value:.2f} · "
+                f"p {p_before[index]:.2f} → {p_after[index]:.2f}",
+            )
+        )
+    return cases
+
+
+def film_rows(manifest: pd.DataFrame) -> Sequence[int]:
+    """Rows of the test films in the caches, in the order of the maps."""
+    return manifest.loc[manifest["split"] == "test", "row"].to_numpy()
+
+
+def lesion_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
+    """Lesion masks of some films, or None where the data have none."""
+    path = folder / f"lesion_{size}.npy"
+    return np.load(path, mmap_mode="r", allow_pickle=False)[rows] if path.exists() else None

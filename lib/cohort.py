@@ -1,0 +1,80 @@
+"""A phantom cohort as files, so that phantoms and films enter the study through the same door."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from lib.artefacts import ArtefactError, write_table
+from lib.params import PhantomData
+from lib.phantom import cohort, draw
+
+
+def write_cohort(
+    params: PhantomData,
+    folder: Path,
+    *,
+    classes: Sequence[str],
+    seed: int,
+    report: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Draw a cohort into PNG files with lung and lesion masks, and index it.
+
+    Parameters
+    ----------
+    params : PhantomData
+    folder : Path
+        Receives ``films``, ``lungs``, ``lesions`` and the index.
+    classes : sequence of str
+        Some of `lib.classes.CLASSES`.
+    seed : int
+    report : callable, optional
+        Receives (images done, images in all).
+
+    Returns
+    -------
+    Path
+        The index ``phantoms.csv``: ``image_id``, ``file``, ``label``, ``patient_id``,
+        ``lung_mask``, ``lesion_mask``, ``marker``; as `lib.data.read_index` takes it.
+    """
+    images = cohort(
+        seed=seed, patients_per_class=params.patients_per_class, classes=tuple(classes),
+        images_per_patient=params.images_per_patient, shortcut=params.shortcut,
+        shortcut_class=params.shortcut_class,
+    )  # fmt: skip
+    for name in ("films", "lungs", "lesions"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for number, row in enumerate(images.itertuples(), start=1):
+        phantom = draw(
+            row.label, patient_seed=row.patient_seed, image_seed=row.image_seed, size=params.size,
+            conspicuity=params.conspicuity, marker=row.marker,
+        )  # fmt: skip
+        _write_png(folder / f"films/{row.image_id}.png", phantom.image)
+        _write_png(folder / f"lungs/{row.image_id}.png", phantom.lungs.astype(np.uint8) * 255)
+        _write_png(folder / f"lesions/{row.image_id}.png", phantom.lesion.astype(np.uint8) * 255)
+        if report:
+            report(number, len(images))
+    index = pd.DataFrame(
+        {
+            "image_id": images["image_id"],
+            "file": "films/" + images["image_id"] + ".png",
+            "label": images["label"],
+            "patient_id": images["patient_id"],
+            "lung_mask": "lungs/" + images["image_id"] + ".png",
+            "lesion_mask": "lesions/" + images["image_id"] + ".png",
+            "marker": images["marker"].astype(int),
+        }
+    )
+    write_table(folder / "phantoms.csv", index)
+    return folder / "phantoms.csv"
+
+
+def _write_png(path: Path, image: np.ndarray) -> None:
+    try:
+        path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    except OSError as error:
+        raise ArtefactError(
+            f"{path}: could not be written ({error.strerror}). Free some space and run again."
+        ) from error

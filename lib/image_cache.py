@@ -1,0 +1,219 @@
+"""Films and masks as memory-mapped arrays, one per size, for which every file is decoded once."""
+
+import errno
+import hashlib
+import os
+import shutil
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib.artefacts import atomic
+from lib.data import MASKS, DataError, few
+from lib.films import ImageRefused, decode, eight_bit, read_bytes, resize, resize_mask
+
+
+def build(index, root, *, sizes, aspect, folder, workers=None, progress=None):
+    """Decode each film once and write ``images_<size>.npy``, uint8 (n, size, size), per size.
+
+    Memory does not grow with the number of films. The files appear when all of them are complete.
+
+    Parameters
+    ----------
+    index : pandas.DataFrame
+        Of `lib.data.read_index`; its order is kept.
+    root : path-like
+        Folder to which ``file`` is relative.
+    sizes : sequence of int
+        Sides in pixels.
+    aspect : {"letterbox", "crop", "squash"}
+        See `lib.films.resize`.
+    folder : path-like
+        Where to write; created if need be.
+    workers : int, optional
+        Threads; the processors, at most 8, by default. No influence on the result.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each film.
+
+    Returns
+    -------
+    manifest, rejected : pandas.DataFrame
+        Accepted rows with ``sha256`` of the file, ``width``, ``height`` as read (these replace
+        columns of the same name) and ``row`` in the arrays; and ``file``, ``label``, ``reason``.
+
+    Raises
+    ------
+    DataError
+        When a parameter is wrong, no film can be read, or the disk is full (nothing remains).
+    """
+    sizes = list(dict.fromkeys(sizes))
+
+    def prepare(file):
+        try:
+            data = read_bytes(Path(root) / file)
+            film = eight_bit(decode(data))
+        except ImageRefused as refusal:
+            return str(refusal), None, None
+        squares = [resize(film, size=size, aspect=aspect) for size in sizes]
+        return hashlib.sha256(data).hexdigest(), film.shape, squares
+
+    reasons, measured = {}, {}
+    with _growing_arrays(folder, "images", sizes, np.uint8, len(index)) as append:
+        for number, (text, shape, squares) in enumerate(_in_order(prepare, index["file"], workers)):
+            if squares is None:
+                reasons[number] = text
+            else:
+                append(squares)
+                measured[number] = {"sha256": text, "width": shape[1], "height": shape[0]}
+            if progress is not None:
+                progress(number + 1, len(index))
+        if not measured:
+            found = few(dict.fromkeys(reasons.values()))
+            raise DataError(
+                f"{root}: none of {len(index)} files could be read, found {found}; expected PNG or "
+                "JPEG films. Check the data folder."
+            )
+    manifest = index.iloc[list(measured)].reset_index(drop=True)
+    manifest = manifest.assign(**pd.DataFrame(list(measured.values())), row=range(len(measured)))
+    rejected = index.iloc[list(reasons)][["file", "label"]].reset_index(drop=True)
+    return manifest, rejected.assign(reason=pd.Series(list(reasons.values()), dtype=str))
+
+
+def build_masks(manifest, root, *, sizes, aspect, folder):
+    """Write ``lungs_<size>.npy`` and ``lesion_<size>.npy``, bool (n, size, size), row by row.
+
+    Parameters
+    ----------
+    manifest : pandas.DataFrame
+        Of `build`. Columns ``lung_mask`` and ``lesion_mask`` name PNG files relative to
+        `root`, inside where at least half of the file's maximum; a blank is an all-false mask.
+    root, sizes, aspect, folder
+        As in `build`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The manifest with bool columns ``has_lungs`` and ``has_lesion`` (a mask was given), each
+        only if its column exists.
+
+    Raises
+    ------
+    DataError
+        When a mask cannot be read or has other proportions than its film, or the disk is full.
+    """
+    sizes = list(dict.fromkeys(sizes))
+
+    def prepare(row):
+        file, width, height = row
+        if not file:
+            return [np.zeros((size, size), bool) for size in sizes]
+        try:
+            mask = decode(read_bytes(Path(root) / file))
+        except ImageRefused as refusal:
+            raise DataError(
+                f"{file}: mask refused: {refusal}; expected a PNG of the film's shape. "
+                "Replace it or leave its field blank."
+            ) from refusal
+        if abs(mask.shape[1] * height - mask.shape[0] * width) > 0.01 * mask.shape[1] * height:
+            raise DataError(
+                f"{file}: found a mask of {mask.shape[1]}x{mask.shape[0]} pixels, expected the "
+                f"proportions of its film, {width}x{height}. Export it again with the film."
+            )
+        mask = mask >= max(1, mask.max() / 2)
+        return [resize_mask(mask, size=size, aspect=aspect) for size in sizes]
+
+    result = manifest.copy()
+    for column in (column for column in MASKS if column in manifest):
+        rows = zip(manifest[column], manifest["width"], manifest["height"], strict=True)
+        with _growing_arrays(folder, MASKS[column], sizes, bool, len(manifest)) as append:
+            for squares in _in_order(prepare, rows):
+                append(squares)
+        result[f"has_{MASKS[column]}"] = manifest[column] != ""
+    return result
+
+
+def load(path):
+    """Memory-map a cache of films (uint8) or masks (bool), read-only, (n, size, size).
+
+    Raises
+    ------
+    DataError
+        When the file is missing, damaged or holds something else.
+    """
+    try:
+        cache = np.lib.format.open_memmap(path, mode="r")  # refuses pickled objects
+        found = f"{cache.dtype} {cache.shape}"
+    except (OSError, ValueError) as error:
+        cache, found = None, str(error)
+    if cache is None or cache.dtype not in (np.uint8, bool) or cache.ndim != 3:
+        raise DataError(
+            f"{path}: found {found}, expected an .npy file of uint8 or bool (n, size, size). "
+            "Prepare the data again."
+        )
+    return cache
+
+
+def _in_order(function, items, workers=None):
+    """Map in threads, in order, with a few results in memory only."""
+    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    with ThreadPoolExecutor(workers) as pool:
+        pending = deque()
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > 4 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+@contextmanager
+def _growing_arrays(folder, name, sizes, dtype, most_rows):
+    """Yield ``append(squares)``; the .npy files take their names when the block succeeds.
+
+    Rows are written, not memory-mapped: on a full disk a write raises but a map kills the process.
+    """
+    paths = [Path(folder) / f"{name}_{size}.npy" for size in sizes]
+    needed, rows, handles = most_rows * sum(size**2 for size in sizes), 0, []
+
+    def write_header(handle, size):
+        # NumPy pads the header for a growing first axis, so that it can be rewritten in place.
+        header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (rows, size, size)}
+        handle.seek(0)
+        np.lib.format.write_array_header_1_0(handle, header)
+
+    def append(squares):
+        nonlocal rows
+        for handle, square in zip(handles, squares, strict=True):
+            handle.write(np.ascontiguousarray(square, dtype=dtype))
+        rows += 1
+
+    with ExitStack() as stack:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            for path in paths:
+                partial = stack.enter_context(atomic(path))
+                handles.append(open(partial, "wb"))  # noqa: SIM115 (closed below, errors apart)
+            if shutil.disk_usage(folder).free < needed:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            for handle, size in zip(handles, sizes, strict=True):
+                write_header(handle, size)
+            yield append
+            for handle, size in zip(handles, sizes, strict=True):
+                write_header(handle, size)
+                handle.close()
+        except OSError as error:
+            names = ", ".join(str(path) for path in paths)
+            there = next(place for place in paths[0].resolve().parents if place.exists())
+            free = shutil.disk_usage(there).free
+            raise DataError(
+                f"{names}: cannot be written ({error.strerror}); found {free} bytes free, expected "
+                f"{needed}. Free some space, or choose another folder or fewer sizes."
+            ) from error
+        finally:
+            for handle in handles:
+                with suppress(OSError):  # closing flushes, which fails again on a full disk
+                    handle.close()

@@ -1,0 +1,167 @@
+"""How figures look: one colour, marker and hatch per thing, style, saving, shared parts.
+
+A colour always means the same: one per architecture, one per pairing, and none stands alone, since
+a marker, hatch or line style repeats it.
+"""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from IPython import get_ipython
+from IPython.core.pylabtools import select_figure_formats
+from matplotlib.figure import Figure
+
+from lib.architectures import ARCHITECTURES, ROLES
+from lib.artefacts import atomic
+
+_SVG = {"svg.hashsalt": "evidence", "svg.fonttype": "none"}
+WIDTH, SMALL, INK = 10.0, 8, "0.25"  # inches of the widest figure, points, grey of lines
+_COLOURS = sns.color_palette("colorblind").as_hex()
+_BLUE, ORANGE, _GREEN, _VERMILION, _PINK, _, _, _GREY, _YELLOW, SKY = _COLOURS
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one architecture, pairing or stage is named and drawn in every figure."""
+
+    title: str
+    colour: str
+    marker: str
+    line: str = "-"
+    hatch: str = ""
+
+
+ARCHITECTURE = {
+    "densenet201": Look(ARCHITECTURES["densenet201"].title, _BLUE, "o", "-"),
+    "resnet50v2": Look(ARCHITECTURES["resnet50v2"].title, ORANGE, "s", "--"),
+    "inceptionv3": Look(ARCHITECTURES["inceptionv3"].title, _GREEN, "D", "-."),
+}
+METHOD = {"layercam": "LayerCAM", "gradcam_plus_plus": "Grad-CAM++", "gradcam": "Grad-CAM"}
+ROLE = {role: role for role in ROLES}
+PAIRING = {
+    "finetune": Look("transfer → fine-tuned", _VERMILION, "D"),
+    "placebo": Look("transfer → placebo", SKY, "s", hatch="////"),
+    "finetune_seeds": Look("fine-tuned, two seeds", _PINK, "^", hatch="...."),
+    "transfer_seeds": Look("transfer, two seeds", _GREY, "v", hatch="xx"),
+    "ceiling": Look("unrelated films (ceiling)", _YELLOW, "o", hatch="\\\\\\\\"),
+}
+STAGE = {
+    "transfer": Look("transfer", _GREY, "v"),
+    "placebo": Look("placebo", SKY, "s"),
+    "finetune": Look("fine-tuned", _VERMILION, "D"),
+}
+_METRIC = {
+    "centroid_displacement": "Centroid displacement (share of the diagonal)",
+    "iou_half": "IoU of U ≥ 0.5 (0 to 1)",
+    "soft_iou": "Soft IoU (0 to 1)",
+    "pearson": "Pearson correlation (−1 to 1)",
+    "spearman": "Spearman correlation (−1 to 1)",
+    "ssim": "SSIM (−1 to 1)",
+    "gini_change": "Change of the Gini index (−1 to 1)",
+    "entropy_change": "Change of normalised entropy (−1 to 1)",
+    "emd": "Earth mover's distance (share of the diagonal)",
+}
+
+
+def style() -> None:
+    """Set the look of all figures: print-sized fonts, a font that matplotlib brings along."""
+    sns.set_theme("paper", "whitegrid", "colorblind", font="DejaVu Sans", rc=_SVG)
+    if shell := get_ipython():  # a notebook shows figures whatever MPLBACKEND says
+        select_figure_formats(shell, {"png"})
+
+
+def save(figure: Figure, path_without_suffix: Path) -> None:
+    """Write the figure as ``.png`` (150 dpi) and ``.svg``, the same bytes every time; close it."""
+    folder, name = Path(path_without_suffix).parent, Path(path_without_suffix).name
+    for suffix, unset in (("png", ("Software",)), ("svg", ("Date", "Creator"))):
+        with plt.rc_context(_SVG), atomic(folder / f"{name}.{suffix}") as temporary:
+            figure.savefig(temporary, dpi=150, metadata=dict.fromkeys(unset))
+    plt.close(figure)
+
+
+def metric_label(metric: str) -> str:
+    """Name of a drift metric with its unit or range, for an axis."""
+    if metric.startswith("iou_top"):
+        return f"IoU of the top {metric.removeprefix('iou_top')} % of cells (0 to 1)"
+    return _METRIC.get(metric, metric)
+
+
+def two_lines(label: str) -> str:
+    """Break a label before its unit."""
+    return label.replace(" (", "\n(")
+
+
+def require_columns(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:
+    """Raise ValueError, naming what is missing, unless all columns are there."""
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise ValueError(f"{name}: found columns {list(frame)}; expected also {missing}.")
+
+
+def present(values: Iterable[str], known: dict, name: str) -> list[str]:
+    """List the values that occur, in the order of `known`."""
+    found = set(values)
+    if not found or not found <= set(known):
+        expected = f"expected some of {list(known)} (the looks defined in lib/looks.py)"
+        raise ValueError(f"{name}: found {sorted(map(str, found))}; {expected}.")
+    return [value for value in known if value in found]
+
+
+def stage_of(checkpoints: pd.Series) -> pd.Series:
+    """Stage of each checkpoint: "transfer" of "transfer-s0"."""
+    return checkpoints.str.rsplit("-s", n=1).str[0]
+
+
+def panels(rows, columns, *, width, height, title, margin=1.3, **options):
+    """Figure and its axes, shape (rows, columns); inches, `height` per row, `margin` for all."""
+    width = min(WIDTH, width)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(width, height * rows + margin),
+        layout="constrained",
+        squeeze=False,
+        **options,
+    )
+    plt.close(figure)  # the caller owns it: a notebook must not show it twice
+    figure.suptitle(textwrap.fill(title, int(width * 11)))
+    return figure, axes
+
+
+def legend(figure: Figure, handles: Sequence, labels: Sequence[str], note: str = "") -> None:
+    """Put a legend below the panels, in rows of equal length, headed by a note."""
+    width = figure.get_figwidth()
+    rows = ceil(len(handles) / int(width / 1.9)) or 1
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=max(1, ceil(len(handles) / rows)),
+        title=textwrap.fill(note, int(width * 14)) or None,
+        title_fontsize=SMALL,
+        frameon=False,
+    )
+
+
+def dot(look: Look, *, size: float = 7, **options) -> dict:
+    """Options of a marker without a line."""
+    edge = {"markeredgecolor": INK, "markeredgewidth": 0.8}
+    marks = {"marker": look.marker, "color": look.colour, "markersize": size}
+    return marks | edge | {"linestyle": "none"} | options
+
+
+def hollow(look: Look, *, size: float = 16) -> dict:
+    """Options of a line whose markers are white inside, with room for a number."""
+    line = {"color": look.colour, "linestyle": look.line, "marker": look.marker}
+    return line | {"markersize": size, "markerfacecolor": "white", "markeredgewidth": 2}
+
+
+def titles(looks: dict[str, Look], names: Iterable[str]) -> list[str]:
+    """Titles of some looks, for a legend."""
+    return [looks[name].title for name in names]

@@ -1,0 +1,68 @@
+"""The last words of a run: a short table and where to look (``python -m lib.overview STUDY``)."""
+
+import argparse
+import sys
+
+from lib.artefacts import ArtefactError, read_manifest, read_table
+from lib.paths import ROOT, StudyPaths
+
+
+def text(paths: StudyPaths) -> str:
+    """Performance and primary drift of a finished study, with the paths of what to open.
+
+    Raises
+    ------
+    ArtefactError
+        If the study is not complete.
+    """
+    manifest = read_manifest(paths.tables / "drift.csv")
+    test = read_table(paths.tables / "performance.csv").query("split == 'test'")
+    stage = test["checkpoint"].str.split("-").str[0]
+    areas = test.pivot_table(
+        index="architecture", columns=stage, values="macro_auc", sort=False, dropna=False
+    ).add_prefix("AUC ")
+    drift = read_table(paths.tables / "drift.csv").query("metric == 'iou_top20'")
+    drift = drift[drift["pairing"].isin(("placebo", "finetune", "ceiling"))]
+    overlap = drift.pivot_table(
+        index=["architecture", "role", "method"], columns="pairing", values="mean", sort=False,
+        dropna=False,
+    )  # fmt: skip
+    weights = manifest["weights"]
+    lines = [
+        f"Study {paths.study}, source weights: {weights}",
+        "",
+        "Macro AUC on test films, mean over seeds",
+        areas.round(3).to_string(),
+        "",
+        "Overlap of the top 20 % of cells (1 = same places), mean over the common support",
+        overlap.round(2).to_string(),
+        "",
+        f"Tables     {_short(paths.tables)}",
+        f"Figures    {_short(paths.figures)}",
+        f"Notebooks  {_short(paths.root / 'notebooks')}",
+    ]
+    if weights == "none":
+        lines.insert(1, "WARNING: without a source task this comparison is empty by construction.")
+    return "\n".join(lines)
+
+
+def _short(path) -> str:
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
+def main() -> int:
+    """Command line; 1 if the study is not complete."""
+    parser = argparse.ArgumentParser(prog="python -m lib.overview", description=__doc__)
+    parser.add_argument("study")
+    parser.add_argument("--results", default="results")
+    options = parser.parse_args()
+    try:
+        print(text(StudyPaths(options.results, options.study)))
+    except ArtefactError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""Which maps are compared with which: the study's pairs of checkpoints and films.
+
+``finetune``: transfer → each fine-tuned checkpoint. ``placebo``: transfer → each placebo.
+``finetune_seeds`` and ``transfer_seeds``: checkpoints that differ only in their seed.
+``ceiling``: like ``finetune``, but each film is paired with another patient's film of its class.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from lib import drift
+from lib.maps import MapSet
+
+PAIRINGS = ("finetune", "placebo", "finetune_seeds", "transfer_seeds", "ceiling")
+STRATA = ("kept-correct", "rescued", "lost", "kept-wrong")
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """One comparison of two checkpoints.
+
+    Attributes
+    ----------
+    name : str
+        One of `PAIRINGS`.
+    before, after : str
+        Names of the two checkpoints.
+    """
+
+    name: str
+    before: str
+    after: str
+
+
+def pairings(transfer_seeds: Sequence[int], seeds: Sequence[int]) -> list[Pairing]:
+    """All pairings of a study with these seeds; fine-tunings start from the first transfer."""
+    transfer = [f"transfer-s{seed}" for seed in transfer_seeds]
+    tuned = [f"finetune-s{seed}" for seed in seeds]
+    return [
+        *(Pairing("finetune", transfer[0], name) for name in tuned),
+        *(Pairing("placebo", transfer[0], f"placebo-s{seed}") for seed in seeds),
+        *(Pairing("finetune_seeds", *pair) for pair in combinations(tuned, 2)),
+        *(Pairing("transfer_seeds", *pair) for pair in combinations(transfer, 2)),
+        *(Pairing("ceiling", transfer[0], name) for name in tuned),
+    ]
+
+
+def correct(maps: MapSet) -> np.ndarray:
+    """Whether the checkpoint predicts the explained (true) class, shape (n,)."""
+    return maps.logits.argmax(axis=1) == maps.explained_class
+
+
+def require_same_films(sets: dict[str, MapSet]) -> None:
+    """Check that all sets hold the same films in the same order.
+
+    Raises
+    ------
+    ValueError
+        If they differ: the checkpoints were then attributed on different data.
+    """
+    first = next(iter(sets))
+    for name, maps in sets.items():
+        if not np.array_equal(maps.image_id, sets[first].image_id):
+            raise ValueError(
+                f"{name} has maps of {len(maps.image_id)} films that are not those of {first} "
+                f"({len(sets[first].image_id)}); rerun 04_attribute for both"
+            )
+
+
+def unrelated_pairs(labels, patients, *, seed: int) -> np.ndarray:
+    """Draw every image a partner of the same label and another patient: pairs for the ceiling.
+
+    Within a label the partners are a random permutation wherever no patient has more than half of
+    the images (only then does one exist); elsewhere they are drawn with replacement.
+
+    Parameters
+    ----------
+    labels, patients : sequences of length N, without missing values
+    seed : int
+
+    Returns
+    -------
+    ndarray of shape (N,), int
+        Index of the partner; -1 where all images of the label are of one patient.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ or a label or patient is missing.
+    """
+    drift.require_same_shape(labels, patients, ("labels", "patients"))
+    label, patient = pd.factorize(np.asarray(labels))[0], pd.factorize(np.asarray(patients))[0]
+    for name, codes in (("labels", label), ("patients", patient)):
+        if (codes < 0).any():
+            raise ValueError(f"{name}: found {(codes < 0).sum()} missing; expected one per image.")
+    generator = np.random.default_rng(seed)
+    partner = np.full(len(label), -1)
+    for code in range(label.max(initial=-1) + 1):
+        members = np.flatnonzero(label == code)
+        own = patient[members]
+        if 2 * np.bincount(own).max() > len(members):
+            for image in members:
+                others = members[own != patient[image]]
+                partner[image] = generator.choice(others) if len(others) else -1
+            continue
+        drawn = generator.permutation(len(members))
+        for i in generator.permutation(np.flatnonzero(own[drawn] == own)):
+            if own[drawn[i]] == own[i]:  # an earlier exchange may have settled it
+                # Never empty: each condition excludes at most half, and both exclude i itself.
+                j = generator.choice(np.flatnonzero((own != own[i]) & (own[drawn] != own[i])))
+                drawn[i], drawn[j] = drawn[j], drawn[i]
+        partner[members] = members[drawn]
+    return partner
+
+
+def outcome_strata(correct_a, correct_b) -> np.ndarray:
+    """One of `STRATA` per image: "rescued" is wrong at A and right at B, "lost" the reverse.
+
+    Parameters
+    ----------
+    correct_a, correct_b : array of shape (N,), bool
+        Whether checkpoints A and B classify the image correctly.
+
+    Returns
+    -------
+    ndarray of shape (N,), str
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, the arrays are empty or the values are not booleans.
+    """
+    a, b = _boolean(correct_a, "correct_a", 1), _boolean(correct_b, "correct_b", 1)
+    drift.require_same_shape(a, b, ("correct_a", "correct_b"))
+    return np.select([a & b, ~a & b, a & ~b], STRATA[:3], default=STRATA[3])
+
+
+def common_support(correct) -> np.ndarray:
+    """Images that every compared checkpoint classifies correctly.
+
+    Parameters
+    ----------
+    correct : array of shape (checkpoints, images), bool
+
+    Returns
+    -------
+    ndarray of shape (images,), bool
+
+    Raises
+    ------
+    ValueError
+        If the array is not two-dimensional, not boolean or has no checkpoint.
+    """
+    return _boolean(correct, "correct", 2).all(axis=0)
+
+
+def _boolean(values, name: str, ndim: int) -> np.ndarray:
+    values = np.asarray(values)
+    if values.dtype != bool or values.ndim != ndim or not len(values):
+        found = f"{values.dtype} of shape {values.shape}"
+        raise ValueError(f"{name}: found {found}; expected booleans in {ndim} dimension(s).")
+    return values
+
+
+def compare_cells(
+    sets: dict[str, MapSet],
+    wanted: Sequence[Pairing],
+    patients: Sequence[str],
+    *,
+    seed: int,
+) -> Iterator[pd.DataFrame]:
+    """Compare one architecture's checkpoints, a data frame per pairing, role and method.
+
+    Parameters
+    ----------
+    sets : dict of str to MapSet
+        Maps by checkpoint name.
+    wanted : sequence of Pairing
+        Those whose checkpoints are missing from `sets` are passed over; see `missing`.
+    patients : sequence of str, shape (n,)
+        Patient of each film.
+    seed : int
+        Seed of the choice of unrelated films.
+
+    Yields
+    ------
+    DataFrame
+        A row per film: ``pairing``, ``before``, ``after``, ``role``, ``method``, ``image_id``,
+        ``partner_id`` (the film of the second map), ``stratum``, the drift metrics and ``blank``.
+    """
+    require_same_films(sets)
+    some = next(iter(sets.values()))
+    partner = unrelated_pairs(some.explained_class, patients, seed=seed)
+    for pairing in wanted:
+        if missing([pairing], sets):
+            continue
+        a, b = sets[pairing.before], sets[pairing.after]
+        first = np.arange(len(a.image_id))
+        second = first
+        if pairing.name == "ceiling":
+            first, second = first[partner >= 0], partner[partner >= 0]
+        strata = outcome_strata(correct(a), correct(b))
+        for role, method in a.maps:
+            metrics = drift.compare(a.maps[role, method][first], b.maps[role, method][second])
+            yield pd.DataFrame(
+                {
+                    "pairing": pairing.name,
+                    "before": pairing.before,
+                    "after": pairing.after,
+                    "role": role,
+                    "method": method,
+                    "image_id": a.image_id[first],
+                    "partner_id": a.image_id[second],
+                    "stratum": strata[first],
+                }
+            ).join(metrics)
+
+
+def missing(wanted: Sequence[Pairing], sets: dict[str, MapSet]) -> list[Pairing]:
+    """The pairings that cannot be made because a checkpoint has no maps."""
+    return [pair for pair in wanted if not {pair.before, pair.after} <= set(sets)]
+
+
+def largest_difference(maps: MapSet, role: str, methods: tuple[str, str]) -> float:
+    """Largest difference between two methods at a role, of maps scaled to their own maximum.
+
+    Films for which either map is blank do not count; NaN where none is left.
+    """
+    a, b = (maps.maps[role, method] for method in methods)
+    usable = (drift.blank_reason(a) == "") & (drift.blank_reason(b) == "")
+    if not usable.any():
+        return float("nan")
+    a, b = (x[usable] / x[usable].max(axis=(1, 2), keepdims=True) for x in (a, b))
+    return float(np.abs(a - b).max())
+
+
+def blank_table(maps: MapSet, *, classes: Sequence[str]) -> pd.DataFrame:
+    """Blank maps by role, method, class and reason; a row with count 0 where there is none.
+
+    Returns
+    -------
+    DataFrame
+        ``role``, ``method``, ``label``, ``reason``, ``blank`` (count), ``n`` (maps of the class).
+    """
+    rows = []
+    for (role, method), stack in maps.maps.items():
+        reasons = drift.blank_reason(stack)
+        for index, label in enumerate(classes):
+            of_class = maps.explained_class == index
+            found = pd.Series(reasons[of_class & (reasons != "")]).value_counts().sort_index()
+            for reason, count in found.items() if len(found) else [("none", 0)]:
+                rows.append([role, method, label, reason, int(count), int(of_class.sum())])
+    return pd.DataFrame(rows, columns=["role", "method", "label", "reason", "blank", "n"])

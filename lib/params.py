@@ -1,0 +1,264 @@
+"""What a study can be: the model of its parameters, with their defaults, ranges and contradictions.
+
+`lib.studies` reads them from YAML, the command line and notebooks.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from lib.architectures import ARCHITECTURES, ROLES
+from lib.classes import CLASSES
+from lib.paths import resolve
+
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+ArchitectureName = Literal["densenet201", "resnet50v2", "inceptionv3"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PhantomData(_Section):
+    """The phantom cohort, see `lib.phantom`."""
+
+    patients_per_class: Positive = 60
+    images_per_patient: tuple[Positive, Positive] = (1, 3)
+    size: Annotated[int, Field(ge=64, le=1024)] = 256
+    conspicuity: Annotated[float, Field(gt=0, le=2)] = 1.5
+    shortcut: Annotated[float, Field(ge=0, le=1)] = 0.0
+    shortcut_class: str = "covid19"
+
+
+class Split(_Section):
+    """Fractions of the patients; ignored where the data bring a split of their own."""
+
+    train: Fraction = 0.6
+    validation: Fraction = 0.15
+    test: Fraction = 0.25
+
+    @model_validator(mode="after")
+    def _sum(self):
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + validation + test is {total:g}, must be 1")
+        return self
+
+
+class Data(_Section):
+    """Where the films come from and how they become squares."""
+
+    source: str = "phantom"
+    aspect: Literal["letterbox", "crop", "squash"] = "letterbox"
+    split: Split = Split()
+    phantom: PhantomData = PhantomData()
+    shareable: bool = False
+
+
+class Fractal(_Section):
+    """The formula-driven source task, see `lib.fractal`."""
+
+    categories: Annotated[int, Field(ge=2, le=1000)] = 40
+    images_per_category: Annotated[int, Field(ge=2)] = 36
+    size: Annotated[int, Field(ge=75, le=512)] = 80
+    epochs: Positive = 5
+    batch_size: Positive = 16
+    learning_rate: Rate = 1e-3
+
+
+class Weights(_Section):
+    """What the backbone knows before the transfer stage."""
+
+    source: Literal["imagenet", "fractal", "file", "none"] = "fractal"
+    files: dict[ArchitectureName, str] = {}
+    recalibrate_batch_norm: bool = True
+    fractal: Fractal = Fractal()
+
+
+class Augmentation(_Section):
+    """Ranges of random distortions; 0 switches one off.
+
+    Left and right carry meaning in a chest film (heart, stomach), so the mirror image is off
+    unless asked for.
+    """
+
+    rotation_degrees: Annotated[float, Field(ge=0, le=45)] = 0.0
+    translation: Annotated[float, Field(ge=0, le=0.3)] = 0.0
+    zoom: Annotated[float, Field(ge=0, le=0.3)] = 0.0
+    brightness: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    contrast: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    flip_left_right: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether any distortion is on."""
+        return any(self.model_dump().values())
+
+
+class Transfer(_Section):
+    """Stage one: the head alone, on a frozen backbone."""
+
+    epochs: Positive = 30
+    batch_size: Positive = 32
+    learning_rate: Rate = 1e-3
+    patience: Positive = 8
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    class_weights: bool = True
+    augmentation: Augmentation = Augmentation()
+
+
+class Finetune(_Section):
+    """Stage two: the backbone too. The placebo repeats it with the backbone frozen."""
+
+    epochs: Positive = 4
+    batch_size: Positive = 16
+    learning_rate: Rate = 1e-4
+    warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    patience: Positive = 3
+    from_stage: Annotated[int, Field(ge=1, le=5)] = 1
+    batch_norm: Literal["frozen", "trainable"] = "frozen"
+    class_weights: bool = True
+    augmentation: Augmentation = Augmentation()
+
+
+class Attribution(_Section):
+    """Which maps are computed, and for which class."""
+
+    roles: tuple[Literal[ROLES], ...] = ROLES
+    methods: tuple[Literal["layercam", "gradcam_plus_plus", "gradcam"], ...] = (
+        "layercam",
+        "gradcam_plus_plus",
+        "gradcam",
+    )
+    batch_size: Positive = 16
+    require_equal_grid: bool = True
+
+
+class Runtime(_Section):
+    """How it is computed."""
+
+    deterministic: bool = True
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    jit_compile: bool = False
+    tf32: bool = False
+
+
+class Params(_Section):
+    """All parameters of one study."""
+
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    seed: Seed = 20260413
+    classes: tuple[str, ...] = CLASSES
+    architectures: tuple[ArchitectureName, ...] = tuple(ARCHITECTURES)
+    input_size: dict[ArchitectureName, int]
+    data: Data = Data()
+    weights: Weights = Weights()
+    transfer: Transfer = Transfer()
+    transfer_seeds: tuple[Seed, ...] = (0,)
+    finetune: Finetune = Finetune()
+    seeds: tuple[Seed, ...] = (0, 1)
+    attribution: Attribution = Attribution()
+    runtime: Runtime = Runtime()
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        for check in (_check_lists, _check_sizes, _check_phantoms, _check_weights):
+            check(self)
+        return self
+
+    @property
+    def base_transfer(self) -> str:
+        """The transfer checkpoint from which every fine-tuning starts."""
+        return f"transfer-s{self.transfer_seeds[0]}"
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Names of all checkpoints of one architecture."""
+        return (
+            *(f"transfer-s{seed}" for seed in self.transfer_seeds),
+            *(f"{mode}-s{seed}" for mode in ("finetune", "placebo") for seed in self.seeds),
+        )
+
+    @property
+    def show_films(self) -> bool:
+        """Whether figures may show films: phantoms always, other data only if marked shareable."""
+        return self.data.source == "phantom" or self.data.shareable
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Distinct input sides of the architectures, in pixels, ascending."""
+        return tuple(sorted({self.input_size[name] for name in self.architectures}))
+
+
+def _check_lists(params: Params) -> None:
+    for key in ("classes", "architectures", "transfer_seeds", "seeds"):
+        values = getattr(params, key)
+        least = 2 if key == "classes" else 1
+        if len(values) < least or len(set(values)) < len(values):
+            raise ValueError(
+                f"{key} = {list(values)}: at least {least} value(s), none of them twice"
+            )
+    for key in ("roles", "methods"):
+        values = getattr(params.attribution, key)
+        if not values or len(set(values)) < len(values):
+            raise ValueError(
+                f"attribution.{key} = {list(values)}: at least one value, none of them twice"
+            )
+
+
+def _check_sizes(params: Params) -> None:
+    for name in params.architectures:
+        if name not in params.input_size:
+            raise ValueError(f"input_size.{name} is missing; every architecture needs one, in px")
+        size, least = params.input_size[name], ARCHITECTURES[name].minimum_size
+        if not least <= size <= 2048:
+            raise ValueError(f"input_size.{name} = {size}: {name} takes {least} to 2048 px")
+    grids = {n: ARCHITECTURES[n].grid(params.input_size[n]) for n in params.architectures}
+    if params.attribution.require_equal_grid and len(set(grids.values())) > 1:
+        found = ", ".join(f"{n} {params.input_size[n]} px → {g}×{g}" for n, g in grids.items())
+        raise ValueError(
+            f"input_size gives unequal grids ({found}), which makes drift incomparable between "
+            "architectures; choose sizes with one grid (160/160/203 px → 5×5, 224/224/267 px → "
+            "7×7) or set attribution.require_equal_grid=false"
+        )
+
+
+def _check_phantoms(params: Params) -> None:
+    if params.data.source != "phantom":
+        return
+    if unknown := [name for name in params.classes if name not in CLASSES]:
+        raise ValueError(
+            f"classes: no phantom exists for {', '.join(unknown)}; allowed: {', '.join(CLASSES)}"
+        )
+    phantom = params.data.phantom
+    if phantom.images_per_patient[0] > phantom.images_per_patient[1]:
+        raise ValueError(
+            f"data.phantom.images_per_patient = {list(phantom.images_per_patient)}: "
+            "the first number is the least, the second the most"
+        )
+    if phantom.shortcut > 0 and phantom.shortcut_class not in params.classes:
+        raise ValueError(
+            f"data.phantom.shortcut_class = {phantom.shortcut_class!r}: must be one of the classes"
+        )
+
+
+def _check_weights(params: Params) -> None:
+    if params.weights.source != "file":
+        if params.weights.files:
+            raise ValueError(
+                f"weights.files is set but weights.source is {params.weights.source!r}; "
+                "set weights.source=file or remove weights.files"
+            )
+        return
+    for name in params.architectures:
+        path = params.weights.files.get(name)
+        if path is None:
+            raise ValueError(f"weights.files.{name} is missing; weights.source=file needs one each")
+        if not resolve(path).is_file():
+            raise ValueError(
+                f"weights.files.{name} = {path}: no such file; a weights file (.weights.h5, or "
+                "the .h5 of a keras.applications model without top) is expected"
+            )

@@ -1,0 +1,96 @@
+"""How well a classifier does, from logits: accuracy, balanced accuracy, AUC, confusion."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
+
+
+def scores(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) -> dict[str, float]:
+    """Performance of one classifier on one set of films.
+
+    Parameters
+    ----------
+    logits : ndarray of float, shape (films, classes)
+        Unnormalised scores.
+    labels : ndarray of int, shape (films,)
+        True class indices.
+    classes : sequence of str
+        Names of the classes, in the order of the logits.
+
+    Returns
+    -------
+    dict
+        ``loss`` (cross-entropy in nats), ``accuracy``, ``balanced_accuracy``, ``macro_auc`` (mean
+        of the one-vs-rest areas under the ROC curve) and ``auc_<class>``. An area is NaN where a
+        class, or its complement, has no film.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree.
+    """
+    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    if logits.shape != (len(labels), len(classes)):
+        raise ValueError(
+            f"logits have shape {logits.shape}, expected {(len(labels), len(classes))} "
+            "(labels × classes)"
+        )
+    probabilities, predicted = softmax(logits, axis=1), logits.argmax(axis=1)
+    areas = {
+        f"auc_{name}": float(roc_auc_score(labels == index, probabilities[:, index]))
+        if 0 < (labels == index).sum() < len(labels)
+        else float("nan")
+        for index, name in enumerate(classes)
+    }
+    return {
+        "loss": float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()),
+        "accuracy": float((predicted == labels).mean()),
+        "balanced_accuracy": float(balanced_accuracy_score(labels, predicted)),
+        "macro_auc": float(np.mean(list(areas.values()))),
+        **areas,
+    }
+
+
+def confusion(
+    logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]
+) -> pd.DataFrame:  # fmt: skip
+    """Counts of films by true class (rows) and predicted class (columns)."""
+    counts = confusion_matrix(labels, np.argmax(logits, axis=1), labels=range(len(classes)))
+    return pd.DataFrame(counts, index=list(classes), columns=list(classes))
+
+
+def true_probability(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Softmax probability of the true class of each film."""
+    return softmax(np.asarray(logits, np.float64), axis=1)[np.arange(len(labels)), labels]
+
+
+def prediction_table(
+    manifest: pd.DataFrame, logits: np.ndarray, *, classes: Sequence[str]
+) -> pd.DataFrame:
+    """One row per film: id, split, true and predicted class, probability and all logits."""
+    table = manifest[["image_id", "patient_id", "split", "label"]].reset_index(drop=True)
+    table["predicted"] = np.asarray(classes)[np.argmax(logits, axis=1)]
+    true = np.array([list(classes).index(label) for label in table["label"]], dtype=int)
+    table["true_probability"] = true_probability(logits, true)
+    for index, name in enumerate(classes):
+        table[f"logit_{name}"] = np.asarray(logits)[:, index]
+    return table
+
+
+def by_split(predictions: pd.DataFrame, *, classes: Sequence[str]) -> pd.DataFrame:
+    """Performance in each split of a prediction table, a row per split."""
+    rows = {}
+    for split, part in predictions.groupby("split", sort=False):
+        labels = pd.Categorical(part["label"], categories=list(classes)).codes
+        rows[split] = {"n": len(part)} | scores(
+            logits_of(part, classes=classes), labels, classes=classes
+        )
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")
+
+
+def logits_of(predictions: pd.DataFrame, *, classes: Sequence[str]) -> np.ndarray:
+    """The logits of a prediction table, shape (films, classes)."""
+    return predictions[[f"logit_{name}" for name in classes]].to_numpy()

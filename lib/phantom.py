@@ -1,0 +1,248 @@
+"""Synthetic frontal chest radiographs with known lungs and lesions.
+
+Every radiograph is drawn from numbers, so a study runs offline and the place of the disease is
+known to the pixel. Geometry lives in unit coordinates: x runs from 0 (left edge of the film, the
+patient's right) to 1, y from 0 (top) to 1, and the midline is x = 0.5. Tissues are added up as
+radiographic density, softened by scatter, and developed to grey values in which bright is dense.
+Anatomy depends on the patient and never on the diagnosis; exposure, noise, inspiration and pose
+depend on the image; the lesion depends on patient and diagnosis.
+"""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from lib.classes import CLASSES
+from lib.phantom_anatomy import normal_chest
+from lib.phantom_chest import ANATOMY_RANGES, Chest
+from lib.phantom_drawing import Film, bands_along, blur
+from lib.phantom_lesions import LESIONS
+
+# Lowest and highest value of each uniformly drawn quantity; lengths are fractions of the film.
+IMAGE_RANGES = {
+    "shift_x": (-0.04, 0.04),
+    "shift_y": (-0.04, 0.04),
+    "rotation_degrees": (-4.0, 4.0),
+    "magnification": (0.88, 1.08),
+    "inspiration": (-0.012, 0.015),
+    "exposure": (-0.07, 0.07),
+    "latitude": (0.155, 0.215),  # larger is flatter
+    "gamma": (0.85, 1.2),
+    "scatter": (0.15, 0.40),
+    "unsharpness": (0.0010, 0.0026),
+    "noise": (0.005, 0.015),
+    "haze": (0.01, 0.045),  # uneven overlying soft tissue
+    "collimation": (-0.05, 0.03),  # no border when negative
+    "lesion_strength": (0.88, 1.12),
+    "marker_side": (-1, 1),
+    "marker_x": (0.045, 0.08),
+    "marker_y": (0.045, 0.08),
+}
+MARKERS = {  # strokes of the lead letters R and L in a box of unit size
+    -1: ((0, 1), (0, 0), (0.45, 0), (0.6, 0.25), (0.45, 0.5), (0, 0.5), (0.25, 0.5), (0.65, 1)),
+    1: ((0, 0), (0, 1), (0.6, 1)),
+}
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """One radiograph.
+
+    Attributes
+    ----------
+    image : numpy.ndarray
+        uint8, shape (size, size), bright is dense.
+    lungs : numpy.ndarray
+        bool, shape (size, size), aerated lung not hidden by heart or diaphragm.
+    lesion : numpy.ndarray
+        bool, shape (size, size), all False for a normal radiograph.
+    marker : bool
+        Whether a lead side marker was drawn in an upper corner.
+    """
+
+    image: np.ndarray
+    lungs: np.ndarray
+    lesion: np.ndarray
+    marker: bool
+
+
+def _random(*key):
+    """Independent random numbers for each purpose, so that one cannot disturb another."""
+    return np.random.default_rng(np.random.SeedSequence(key))
+
+
+def _sample(ranges, random):
+    """Draw every quantity of a table of ranges uniformly."""
+    return SimpleNamespace(**{name: random.uniform(*limits) for name, limits in ranges.items()})
+
+
+def _pose(view):
+    """Matrix (2, 3) that turns, magnifies and shifts the patient on the film."""
+    angle = np.deg2rad(view.rotation_degrees)
+    turn = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    turn = view.magnification * np.array(turn)
+    return np.column_stack([turn, 0.5 + np.array([view.shift_x, view.shift_y]) - turn @ [0.5, 0.5]])
+
+
+def _develop(density, film, view, random):
+    """Turn density into grey values in [0, 1]: film curve, quantum noise, collimation."""
+    density = blur(density, view.unsharpness * film.size)
+    value = 1 / (1 + np.exp((0.50 - view.exposure - density) / view.latitude))
+    value = np.clip(value, 0, 1) ** view.gamma
+    grain = random.standard_normal(density.shape, np.float32)
+    # Fewer quanta reach the detector behind dense tissue and in small pixels.
+    grain = (grain + 0.8 * blur(grain, 1.0)) * (0.5 + 0.5 * value) * film.size / 256
+    value = value + view.noise * grain
+    if view.collimation > 0:
+        near, far = view.collimation, 1 - view.collimation
+        corners = np.array([(near, near / 2), (far, near / 2), (far, far), (near, far)])
+        value = 0.03 + (value - 0.03) * film.fill([corners], softness=0.002)
+    return value
+
+
+def _marker(frame, view):
+    """Lead letter of the side that the corner belongs to."""
+    side = -1 if view.marker_side < 0 else 1
+    strokes = np.array(MARKERS[side]) * (0.045, 0.06) + (view.marker_x, view.marker_y)
+    if side > 0:
+        strokes += (0.955 - 2 * view.marker_x, 0)
+    pieces = np.stack([strokes[:-1], strokes[1:]], 1)
+    return frame.fill(bands_along(pieces, np.full((1, 1), 0.011)), softness=0.0008)
+
+
+def _expect(valid, name, found, expected):
+    if not valid:
+        raise ValueError(f"{name} is {found!r}, expected {expected}")
+
+
+def draw(
+    label: str,
+    *,
+    patient_seed: int,
+    image_seed: int,
+    size: int = 256,
+    conspicuity: float = 1.0,
+    marker: bool = False,
+) -> Phantom:
+    """Draw one synthetic frontal chest radiograph.
+
+    Parameters
+    ----------
+    label : str
+        Diagnosis, one of CLASSES.
+    patient_seed : int
+        Non-negative; fixes the anatomy (the same for every label) and, per label, the lesion.
+    image_seed : int
+        Non-negative; fixes exposure, noise, inspiration, pose and collimation of this image.
+    size : int
+        Side of the square image in pixels, at least 64; changes the sampling only.
+    conspicuity : float
+        Factor on the contrast of the lesion, in (0, 2]. Does not change the lesion mask.
+    marker : bool
+        Whether a lead letter is drawn in an upper corner, outside the lungs.
+
+    Returns
+    -------
+    Phantom
+        Image uint8 in [0, 255], lungs and lesion bool, each of shape (size, size).
+
+    Raises
+    ------
+    ValueError
+        If label is unknown, a seed is negative, size is below 64 or conspicuity outside (0, 2].
+    """
+    _expect(label in CLASSES, "label", label, f"one of {CLASSES}")
+    _expect(patient_seed >= 0, "patient_seed", patient_seed, "a non-negative integer")
+    _expect(image_seed >= 0, "image_seed", image_seed, "a non-negative integer")
+    _expect(size >= 64, "size", size, "at least 64")
+    _expect(0 < conspicuity <= 2, "conspicuity", conspicuity, "a number in (0, 2]")
+    view_random = _random(patient_seed, 1, image_seed)
+    view = _sample(IMAGE_RANGES, view_random)
+    film, frame = Film(size, _pose(view)), Film(size, np.eye(2, 3))
+    chest = Chest(_sample(ANATOMY_RANGES, _random(patient_seed, 0)), view.inspiration)
+    density, markings, aerated = normal_chest(film, chest, _random(patient_seed, 2))
+    density += view.haze * film.texture(view_random, 4)
+    density += view.scatter * (blur(density, 0.07 * size) - density)
+    lungs, lesion = aerated > 0.5, np.zeros((size, size), bool)
+    if label != "normal":
+        # Added after scatter, so that nothing outside the lungs tells the class.
+        random = _random(patient_seed, 3, CLASSES.index(label))
+        opacity, field = LESIONS[label](film, chest, random)
+        if label == "bacterial_pneumonia":
+            # Fluid-filled alveoli hide the vessels; a faint lesion hides them less.
+            opacity = opacity - 0.5 * np.minimum(field, 1) * markings
+        density += conspicuity * view.lesion_strength * aerated * opacity
+        lesion = lungs & (field > 0.3)
+    value = _develop(density, frame, view, _random(patient_seed, 4, image_seed))
+    if marker:
+        value += _marker(frame, view) * (0.98 - value)
+    image = np.clip(np.rint(255 * value), 0, 255).astype(np.uint8)
+    return Phantom(image, lungs, lesion, bool(marker))
+
+
+def cohort(
+    *,
+    seed: int,
+    patients_per_class: int,
+    images_per_patient: tuple[int, int] = (1, 3),
+    classes=CLASSES,
+    shortcut: float = 0.0,
+    shortcut_class: str = "covid19",
+) -> pd.DataFrame:
+    """List the images of a study; each row holds what `draw` needs.
+
+    Parameters
+    ----------
+    seed : int
+        Non-negative; fixes rows and their order.
+    patients_per_class : int
+        Number of patients of each class, at least 1.
+    images_per_patient : tuple of int
+        Lowest and highest number of images of a patient, both inclusive, drawn uniformly.
+    classes : sequence of str
+        Classes to include, from CLASSES.
+    shortcut : float
+        In [0, 1]. With this probability the marker of an image is present exactly if its label is
+        shortcut_class; otherwise a fair coin decides. At 0 the marker carries no information.
+    shortcut_class : str
+        Class that the marker betrays, one of `classes`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an image: image_id, label, patient_id (str), patient_seed, image_seed (int),
+        marker (bool).
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside the ranges above.
+    """
+    _expect(seed >= 0, "seed", seed, "a non-negative integer")
+    _expect(patients_per_class >= 1, "patients_per_class", patients_per_class, "at least 1")
+    fewest, most = images_per_patient
+    _expect(1 <= fewest <= most, "images_per_patient", images_per_patient, "1 <= lowest <= highest")
+    _expect(set(classes) <= set(CLASSES), "classes", classes, f"a selection from {CLASSES}")
+    _expect(0 <= shortcut <= 1, "shortcut", shortcut, "a number in [0, 1]")
+    _expect(shortcut_class in classes, "shortcut_class", shortcut_class, f"one of {classes}")
+    rows = []
+    for label in classes:
+        for patient in range(patients_per_class):
+            key = np.random.SeedSequence((seed, CLASSES.index(label), patient))
+            patient_seed, *image_seeds = (int(word) for word in key.generate_state(1 + most))
+            random = np.random.default_rng(key)
+            for image, image_seed in enumerate(image_seeds[: random.integers(fewest, most + 1)]):
+                betrays, coin = random.random() < shortcut, random.random() < 0.5
+                rows.append(
+                    {
+                        "image_id": f"{label}-{patient:04d}-{image}",
+                        "label": label,
+                        "patient_id": f"{label}-{patient:04d}",
+                        "patient_seed": patient_seed,
+                        "image_seed": image_seed,
+                        "marker": label == shortcut_class if betrays else bool(coin),
+                    }
+                )
+    return pd.DataFrame(rows)

@@ -1,0 +1,40 @@
+"""Where a backbone's first weights come from; no TensorFlow, because the workflow asks too."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from lib.params import Fractal, Weights
+from lib.paths import StudyPaths, resolve
+from lib.seeds import derive
+
+_VERSION = 1  # raise it when drawing or pre-training of `lib.fractal` changes: part of the key
+
+
+def fractal_seed(seed: int) -> int:
+    """Seed of the fractal source task, from the seed of the study."""
+    return derive(seed, "pretrain")
+
+
+def fractal_key(architecture: str, params: Fractal, *, seed: int) -> str:
+    """Name of pre-trained weights by what made them: ``fractal-`` and 12 hexadecimal digits."""
+    content = [_VERSION, architecture, params.model_dump(), fractal_seed(seed)]
+    text = json.dumps(content, sort_keys=True)
+    return "fractal-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def weights_file(
+    architecture: str, params: Weights, paths: StudyPaths, *, seed: int
+) -> Path | None:  # fmt: skip
+    """File with the backbone's first weights; None for ImageNet and random weights."""
+    if params.source == "fractal":
+        return paths.weights(architecture, fractal_key(architecture, params.fractal, seed=seed))
+    return resolve(params.files[architecture]) if params.source == "file" else None
+
+
+def builder_weights(
+    architecture: str, params: Weights, paths: StudyPaths, *, seed: int
+) -> str | None:  # fmt: skip
+    """The ``weights`` argument of a ``keras.applications`` builder."""
+    file = weights_file(architecture, params, paths, seed=seed)
+    return str(file) if file else ("imagenet" if params.source == "imagenet" else None)

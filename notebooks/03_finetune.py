@@ -1,0 +1,148 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 3 · Fine-tune, or pretend to
+#
+# *What changes when the backbone may learn, and what would have changed anyway?*
+#
+# Stage two starts from the transfer checkpoint and lets the backbone learn. With
+# `mode = "placebo"` the same notebook runs the same optimiser over the same films in the same order
+# for the same number of steps, but with the backbone frozen. Drift from transfer to placebo is what
+# further training of the head alone does; only drift beyond it can be the backbone's.
+
+# %% [markdown]
+# **Reads** `models/<architecture>/transfer-s<seed>.keras`, the manifest and the films; the placebo
+# also the learning curve of its fine-tuning.
+# **Writes** `models/<architecture>/{finetune,placebo}-s<seed>.keras` with learning curve and
+# predictions.
+
+# %%
+import pandas as pd
+
+from lib import artefacts, batches, image_cache, looks, models, performance, plots, training
+from lib.paths import StudyPaths
+from lib.seeds import derive
+from lib.studies import load_stage
+
+# %% [markdown]
+# ## Parameters
+#
+# `seed` changes the order of the films, dropout and augmentation; the starting point stays the same.
+
+# %% tags=["parameters"]
+study = "smoke"
+settings = {}
+results = "results/notebooks"
+architecture = "resnet50v2"
+seed = 0
+mode = "finetune"
+
+# %% [markdown]
+# Batch-norm mode is a parameter, not an accident: by default the statistics stay those of the
+# transfer checkpoint, so that a change of maps is not just a change of normalisation.
+
+# %%
+params = load_stage(study, "finetune", settings)
+paths = StudyPaths(results, params.study)
+name, size = f"{mode}-s{seed}", params.input_size[architecture]
+before = paths.checkpoint(architecture, params.base_transfer)
+tuned = [paths.checkpoint(architecture, f"finetune-s{seed}")] if mode == "placebo" else []
+record = artefacts.begin(
+    paths.checkpoint(architecture, name),
+    parameters=params.dump() | {"architecture": architecture, "seed_of_run": seed, "mode": mode},
+    inputs=[paths.manifest, before, *tuned],
+)
+models.configure(params.runtime, seed=derive(params.seed, "finetune", architecture, seed))
+looks.style()
+pd.Series(params.table(), name="value").to_frame()
+
+# %% [markdown]
+# ## Films and starting point
+
+# %% tags=["nbval-check-output"]
+manifest, cache = artefacts.read_table(paths.manifest), image_cache.load(paths.images(size))
+parts = {
+    split: batches.films(cache, manifest, splits=[split], classes=params.classes)
+    for split in ("train", "validation", "test")
+}
+model = models.build(
+    architecture, size=size, classes=len(params.classes), dropout=params.transfer.dropout
+)
+models.load_weights(model, before)
+print(f"{mode} from {params.base_transfer}, {len(parts['train'])} training films")
+
+# %% [markdown]
+# ## Train
+#
+# The rate warms up from zero: a fresh optimiser at full rate can throw away what the backbone knew
+# before it learns anything. The fine-tuning keeps the epoch with the lowest validation loss. The
+# placebo selects nothing; it stops after the number of epochs that its fine-tuning kept.
+
+# %%
+shared = {
+    "classes": params.classes,
+    "runtime": params.runtime,
+    "seed": derive(params.seed, "finetune", seed),
+    "state": record.path.with_suffix(".state"),
+    "key": record.key,
+}
+films = parts["train"], parts["validation"], params.finetune
+if mode == "finetune":
+    history = training.train_finetune(model, *films, **shared)
+else:
+    kept = training.kept_epoch(paths.history(architecture, f"finetune-s{seed}"))
+    history = training.train_placebo(model, *films, kept_epoch=kept, **shared)
+
+# %%
+curve = history.assign(architecture=architecture, checkpoint=name)
+display(plots.learning_curves(curve))
+
+# %% [markdown]
+# Look at the first epoch: a validation loss above that of the transfer checkpoint means that the
+# fine-tuning first destroyed something. Look at the mark: if it is the last epoch, the stage was
+# still improving.
+
+# %% [markdown]
+# ## How good is it?
+
+# %%
+held_out = batches.films(cache, manifest, splits=("validation", "test"), classes=params.classes)
+logits = training.predict(model, held_out, batch_size=params.finetune.batch_size)
+rows = manifest[manifest["split"].isin(("validation", "test"))]
+predictions = performance.prediction_table(rows, logits, classes=params.classes)
+after = performance.by_split(predictions, classes=params.classes)
+start = artefacts.read_table(paths.predictions(architecture, params.base_transfer))
+start = performance.by_split(start, classes=params.classes)
+pd.concat({params.base_transfer: start, name: after}, names=["checkpoint"]).round(3)
+
+# %% [markdown]
+# A gain of the fine-tuning over transfer says that the backbone learnt something the source task
+# had not taught. It does not say that it looks elsewhere: for that, see the maps.
+
+# %% [markdown]
+# ## Write
+
+# %%
+with artefacts.atomic(record.path) as temporary:
+    model.save(temporary, include_optimizer=False)
+artefacts.write_table(paths.history(architecture, name), history)
+artefacts.write_table(paths.predictions(architecture, name), predictions)
+record.complete(paths.history(architecture, name), paths.predictions(architecture, name))
+print("wrote", record.path.name, "with learning curve and predictions")
+
+# %% [markdown]
+# ## What we saw
+#
+# Two checkpoints that share a starting point and differ in whether the backbone moved. Next:
+# [4 · Attribute](04_attribute.ipynb) asks each of them for its evidence.

@@ -1,0 +1,146 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 4 · Attribute: where is the evidence?
+#
+# *Which places of a film support the true class, according to each checkpoint?*
+#
+# Three methods (LayerCAM, Grad-CAM++, Grad-CAM) at three layers. Each is a different way of summing
+# activations weighted by gradients, so they can disagree, and the layer matters: at
+# `post_activation`, the map that global average pooling reads, the gradient is the same at every
+# place, and LayerCAM and Grad-CAM++ must then coincide. The published reversal of rankings cannot
+# arise there. `auto_conv` is the layer that tf-keras-vis picks by itself, and most likely (inferred)
+# the one behind "the penultimate convolutional layer".
+
+# %% [markdown]
+# **Reads** checkpoints, the manifest and the films.
+# **Writes** `maps/<architecture>/<checkpoint>.npz`: raw maps on the layer's own grid, float32.
+
+# %%
+import numpy as np
+import pandas as pd
+
+from lib import artefacts, batches, image_cache, looks, models, pairings, pictures, tables
+from lib.attribution import Explainer
+from lib.paths import StudyPaths
+from lib.studies import load_stage
+
+# %% [markdown]
+# ## Parameters
+
+# %% tags=["parameters"]
+study = "smoke"
+settings = {}
+results = "results/notebooks"
+architecture = "resnet50v2"
+checkpoints = ["transfer-s0", "finetune-s0"]
+
+# %% [markdown]
+# Maps are computed in float32 with TensorFloat-32 off, whatever the training used.
+
+# %%
+params = load_stage(study, "attribute", settings)
+paths = StudyPaths(results, params.study)
+size = params.input_size[architecture]
+records = {
+    name: artefacts.begin(
+        paths.maps(architecture, name),
+        parameters=params.dump() | {"architecture": architecture, "checkpoint": name},
+        inputs=[paths.manifest, paths.checkpoint(architecture, name)],
+    )
+    for name in checkpoints
+}
+exact = params.runtime.model_copy(update={"precision": "float32", "tf32": False})
+models.configure(exact, seed=params.seed)
+looks.style()
+pd.Series(params.table(), name="value").to_frame()
+
+# %% [markdown]
+# ## Model, layers and films
+#
+# All checkpoints share one graph; only the weights change. Test films only. The explained class is the true one at every checkpoint.
+
+# %% tags=["nbval-check-output"]
+model = models.build(architecture, size=size, classes=len(params.classes))
+roles = {r: models.role_layers(model, architecture)[r] for r in params.attribution.roles}
+manifest, cache = artefacts.read_table(paths.manifest), image_cache.load(paths.images(size))
+test = manifest[manifest["split"] == "test"]
+films = batches.films(cache, manifest, splits=["test"], classes=params.classes)
+print(pd.DataFrame({r: [*x.output.shape[1:]] for r, x in roles.items()}, ["h", "w", "channels"]))
+
+# %% [markdown]
+# ## Maps
+#
+# One compiled forward and backward pass per batch gives activations and gradients of all layers;
+# tf-keras-vis turns them into maps. The score is the logit, not the softmax probability, whose
+# gradient vanishes as confidence grows and would fake drift.
+
+# %%
+explain = Explainer(model, roles, methods=params.attribution.methods)
+sets = {}
+for name in checkpoints:
+    models.load_weights(model, paths.checkpoint(architecture, name))
+    sets[name] = explain(films, test["image_id"], batch_size=params.attribution.batch_size)
+    right = pairings.correct(sets[name])
+    print(f"{name}: {len(right)} films, {right.mean():.0%} classified correctly")
+
+# %% [markdown]
+# ## Blank maps
+#
+# A map that is zero everywhere shows no evidence *for* the class. That happens where a layer is
+# linear and mostly negative. Blank maps are counted, never dropped silently.
+
+# %%
+blanks = tables.blank_tables({architecture: sets}, classes=params.classes)
+blanks.groupby(["checkpoint", "role", "method"])[["blank", "n"]].sum()
+
+# %% [markdown]
+# ## A check that must hold
+#
+# With a linear head on pooled features, LayerCAM equals Grad-CAM++ up to a factor at
+# `post_activation`.
+
+# %% tags=["nbval-check-output"]
+two = ("layercam", "gradcam_plus_plus")
+for name, maps in sets.items():
+    if {("post_activation", method) for method in two} <= set(maps.maps):
+        gap = pairings.largest_difference(maps, "post_activation", two)
+        print(f"{name}: LayerCAM equals Grad-CAM++ at post_activation: {gap < 1e-5}")
+
+# %% [markdown]
+# ## One film through all layers and methods
+
+# %%
+shown = int(np.argmax(pairings.correct(maps)))  # the first film that is classified correctly
+film = cache[films.rows[shown]] if params.show_films else None
+display(pictures.map_grid({k: v[shown] for k, v in maps.maps.items()}, film=film))
+
+# %% [markdown]
+# Rows are layers, columns are methods, each map scaled to its own maximum. Rows differ more than
+# columns: the choice of the layer is not a detail.
+
+# %% [markdown]
+# ## Write
+
+# %%
+for name, maps in sets.items():
+    maps.save(records[name].path)
+    records[name].complete(films=len(maps.image_id), layers=maps.layers)
+    print("wrote", records[name].path.name, "with", len(maps.maps), "kinds of maps")
+
+# %% [markdown]
+# ## What we saw
+#
+# Each checkpoint's evidence, raw. It means little alone: [5 · Drift](05_drift.ipynb) compares it with
+# the other checkpoints.

@@ -1,0 +1,252 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5 · Drift: did the evidence move?
+#
+# *How far do the maps of the same film move between transfer and fine-tuning, and is that more than
+# moves without any fine-tuning?*
+#
+# A number alone means nothing. So every comparison stands between two controls: the **placebo**
+# (same training, backbone frozen: no drift to speak of) and the **ceiling** (maps of *different*
+# patients' films of one class: as unlike as maps of this model get while still sharing the class and
+# the centre of the film).
+
+# %% [markdown]
+# **Reads** all maps and predictions of the study. **Writes** `tables/*.csv` and `figures/*`.
+
+# %%
+
+from lib import artefacts, image_cache, looks, pairings, pictures, plots, tables
+from lib.cases import choose_cases, film_rows, lesion_masks
+from lib.paths import StudyPaths
+from lib.seeds import derive
+from lib.studies import load_stage
+from lib.summaries import rank_architectures
+
+# %% [markdown]
+# ## Parameters
+#
+# The default compares what notebooks 2 to 4 made with their own defaults, however little that is.
+# `make reproduce` passes a study's full grid.
+
+# %% tags=["parameters"]
+study = "smoke"
+settings = {"architectures": ["resnet50v2"], "seeds": [0]}
+results = "results/notebooks"
+
+# %%
+params = load_stage(study, "drift", settings)
+paths = StudyPaths(results, params.study)
+wanted = pairings.pairings(params.transfer_seeds, params.seeds)
+inputs = [
+    file
+    for architecture in params.architectures
+    for checkpoint in params.checkpoints
+    if artefacts.manifest_path(file := paths.maps(architecture, checkpoint)).exists()
+]
+record = artefacts.begin(
+    paths.tables / "drift.csv", parameters=params.dump(), inputs=[paths.manifest, *inputs]
+)
+looks.style()
+
+# %% [markdown]
+# ## What there is to compare
+
+# %% tags=["nbval-check-output"]
+sets = {a: tables.load_maps(paths, a, params.checkpoints) for a in params.architectures}
+sets = {architecture: found for architecture, found in sets.items() if found}
+for architecture, found in sets.items():
+    absent = [f"{p.name} ({p.before}, {p.after})" for p in pairings.missing(wanted, found)]
+    print(architecture, "has", ", ".join(found) + ";", "cannot compare", absent or "nothing less")
+
+# %% [markdown]
+# ## How good are the models?
+#
+# Accuracy first, because drift between models that do not work is drift of noise.
+
+# %%
+found = params.architectures, params.checkpoints
+performance = tables.performance_table(paths, *found, classes=params.classes)
+history = tables.history_table(paths, *found)
+confusion = tables.confusion_table(paths, *found, classes=params.classes)
+test = performance.query("split == 'test'")
+test[["architecture", "checkpoint", "accuracy", "balanced_accuracy", "macro_auc"]].round(3)
+
+# %%
+display(figure := plots.performance(test))
+looks.save(figure, paths.figures / "performance")
+
+# %% [markdown]
+# Each row is an architecture. The distance from transfer to fine-tuned is what the backbone learnt;
+# the placebo shows what the extra training of the head alone brings.
+
+# %%
+figure = plots.learning_curves(history)
+display(figure)
+looks.save(figure, paths.figures / "learning_curves")
+
+# %% [markdown]
+# Dashed: training, solid: validation; the marks are the kept epochs. A fine-tuning whose kept epoch
+# is its last was still improving.
+
+# %%
+main = [params.base_transfer, f"finetune-s{params.seeds[0]}"]
+figure = plots.confusions(confusion[confusion["checkpoint"].isin(main)])
+display(figure)
+looks.save(figure, paths.figures / "confusions")
+
+# %% [markdown]
+# Rows of a matrix are true classes. Mass off the diagonal that moves between the two checkpoints
+# marks decisions that changed; the comparison of maps below leaves those films out.
+
+# %% [markdown]
+# ## Common support
+#
+# The primary comparison uses the films that *every* checkpoint of *every* architecture classifies
+# correctly: there, evidence can be compared without a changed decision.
+
+# %%
+common, support = tables.support_table(sets, classes=params.classes)
+print(f"{common.sum()} of {len(common)} test films are in the common support")
+support
+
+# %% [markdown]
+# ## Drift
+#
+# All metrics of every pair go to `tables/pairs.csv`; here are their means by architecture, method,
+# layer and pairing. Blank maps cannot be scored and are counted instead.
+
+# %%
+manifest = artefacts.read_table(paths.manifest)
+patients = manifest.query("split == 'test'")["patient_id"].to_numpy()
+single, strata, pairs = tables.drift_tables(
+    sets,
+    wanted,
+    patients,
+    common,
+    seed=derive(params.seed, "ceiling"),
+    pairs_file=paths.tables / "pairs.csv",
+)
+summary = tables.over_seeds(single)
+strata = tables.over_seeds(strata, [*tables.CELL, "stratum"])
+
+# %%
+primary = summary.query("metric == 'iou_top20'")
+primary.pivot_table(
+    index=["role", "method"], columns=["architecture", "pairing"], values="mean", dropna=False
+).round(2)
+
+# %%
+figure = plots.controls(summary, metric="iou_top20")
+display(figure)
+looks.save(figure, paths.figures / "controls")
+
+# %% [markdown]
+# Read each panel from left (nothing in common) to right (the same places). Where the fine-tuned
+# point lies close to the placebo, the evidence stayed; where it lies at the ceiling, the two maps
+# of one film are no more alike than maps of two different patients.
+
+# %%
+figure = plots.drift_distributions(pairs, metric="iou_top20")
+display(figure)
+looks.save(figure, paths.figures / "drift_distributions")
+
+# %% [markdown]
+# The same numbers film by film. Means hide a lot: look at the width of each distribution, and at the
+# number of blank maps under it.
+
+# %% [markdown]
+# ## Does the ranking depend on the method?
+#
+# At `post_activation`, LayerCAM and Grad-CAM++ are the same map up to a factor, so their drift must
+# agree in every digit.
+
+# %% tags=["nbval-check-output"]
+two = primary.query("role == 'post_activation' and method in ('layercam', 'gradcam_plus_plus')")
+two = two.pivot_table(index=["architecture", "pairing"], columns="method", values="mean")
+gap = (two["layercam"] - two["gradcam_plus_plus"]).abs().max() if two.shape[1] == 2 else 0.0
+print("equal drift by LayerCAM and Grad-CAM++ at post_activation:", bool(gap < 1e-3))
+
+# %%
+tuned = summary.query("pairing == 'finetune'")
+ranking = rank_architectures(tuned, metric="iou_top20")
+figure = plots.ranking(ranking, metric="iou_top20")
+display(figure)
+looks.save(figure, paths.figures / "ranking")
+
+# %% [markdown]
+# Lines that cross are rankings that depend on the method. Crossing means are not yet a reversal:
+# whether one survives its uncertainty is a question for inference over seeds and patients, not for
+# the eye.
+
+# %% [markdown]
+# ## Single cases
+#
+# The films whose evidence moved most and least, for one method and layer, chosen by rule and not by
+# hand. Where films may not be shown, the maps stand on a neutral ground.
+
+# %%
+rows = film_rows(manifest)
+cell = {"role": params.attribution.roles[-1], "method": params.attribution.methods[0]}
+sheets = {
+    architecture: choose_cases(
+        sets[architecture],
+        pairs.query(
+            "architecture == @architecture and pairing == 'finetune' and after == @main[1]"
+        ),
+        checkpoints=main,
+        films=image_cache.load(paths.images(size))[rows] if params.show_films else None,
+        lesions=lesion_masks(paths.data, rows, size=size),
+        **cell,
+    )
+    for architecture in sets
+    for size in [params.input_size[architecture]]
+}
+
+# %%
+for architecture, cases in sheets.items():
+    if cases:
+        title = f"{architecture}, {cell['method']} at {cell['role']}"
+        figure = pictures.case_sheet(cases, title=title, show_films=params.show_films)
+        display(figure)
+        looks.save(figure, paths.figures / f"cases-{architecture}")
+
+# %% [markdown]
+# Left to right: the film, the map before, the map after, and where evidence was gained and lost. On
+# phantoms the outline is the drawn lesion: a map that moves *onto* it is a change for the better,
+# which no reference-free metric can tell from a change for the worse.
+
+# %% [markdown]
+# ## Write
+
+# %%
+blanks = tables.blank_tables(sets, classes=params.classes)
+written = {
+    "performance": performance, "history": history, "confusion": confusion, "support": support,
+    "strata": strata, "ranking": ranking, "blanks": blanks,
+}  # fmt: skip
+artefacts.write_table(record.path, summary)
+for name, table in written.items():
+    artefacts.write_table(paths.tables / f"{name}.csv", table)
+figures = sorted(paths.figures.glob("*.[ps][nv]g"))
+others = [paths.tables / f"{name}.csv" for name in (*written, "pairs")]
+record.complete(*others, *figures, weights=params.weights.source)
+print("wrote", record.path.name, *(file.name for file in others), "and", len(figures), "figures")
+
+# %% [markdown]
+# ## What we saw
+#
+# How far evidence moved, between what it moves without cause and how far it can move at all. The
+# source weights of this run are in the record beside the tables: with `weights.source=none` a
+# backbone knows nothing before it is fine-tuned, and the comparison is empty by construction.

@@ -1,0 +1,87 @@
+"""Execute one notebook of the study with papermill: checked, atomic, one line on failure.
+
+``python notebooks/execute.py 02_transfer --output FILE.ipynb --parameters '{"seed": 0}'``
+"""
+
+import argparse
+import ast
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import jupytext
+import papermill
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def known_parameters(notebook) -> set[str]:
+    """Names assigned in the cell tagged ``parameters``."""
+    cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise SystemExit(f"error: {len(cells)} cells are tagged 'parameters', expected 1")
+    return {
+        target.id
+        for statement in ast.parse(cells[0].source).body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+    }
+
+
+def execute(name: str, output: Path, parameters: dict) -> str | None:
+    """Run ``notebooks/<name>.py``; return None, or the reason of a failure in one line.
+
+    The executed notebook appears under its name only if every cell ran; a failed run is kept as
+    ``<output>.failed.ipynb``.
+    """
+    notebook = jupytext.read(FOLDER / f"{name}.py")
+    # papermill would only log an unknown parameter and go on without it.
+    if unknown := sorted(set(parameters) - (known := known_parameters(notebook))):
+        return f"unknown parameters {', '.join(unknown)}; {name} takes {', '.join(sorted(known))}"
+    notebook.metadata["kernelspec"] = {
+        "name": "python3", "display_name": "Python 3", "language": "python",
+    }  # fmt: skip
+    output.parent.mkdir(parents=True, exist_ok=True)
+    failed = output.with_suffix(".failed.ipynb")
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".running-") as folder:
+        source, result = Path(folder, "source.ipynb"), Path(folder, output.name)
+        jupytext.write(notebook, source)
+        try:
+            papermill.execute_notebook(
+                source, result, parameters, kernel_name="python3", cwd=str(FOLDER),
+                progress_bar=False, log_output=True,
+            )  # fmt: skip
+        except PapermillExecutionError as error:
+            os.replace(result, failed)
+            message = str(error.evalue).strip().splitlines() or [""]
+            return f"{error.ename}: {' '.join(message)} (see {failed})"
+        except DeadKernelError:
+            os.replace(result, failed)
+            return (
+                "the notebook's Python process was killed, most often for want of memory; take "
+                f"a smaller batch_size or fewer CORES (see {failed})"
+            )
+        failed.unlink(missing_ok=True)
+        os.replace(result, output)
+    return None
+
+
+def main() -> int:
+    """Command line; 1 if the notebook failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("notebook", help="name in notebooks/, without its ending")
+    parser.add_argument("--output", type=Path, required=True, help="executed notebook to write")
+    parser.add_argument("--parameters", type=json.loads, default={}, help="JSON object")
+    options = parser.parse_args()
+    reason = execute(options.notebook, options.output, options.parameters)
+    if reason:
+        print(f"error: {options.output.stem}: {reason}", file=sys.stderr)
+    return 1 if reason else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

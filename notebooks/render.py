@@ -1,0 +1,42 @@
+"""Execute every notebook of the study in order on its small defaults and keep it with its outputs.
+
+``python notebooks/render.py`` writes ``NN_name.ipynb`` beside each ``NN_name.py``; these are the
+files that one reads, and the reference of the regression test.
+"""
+
+import sys
+from pathlib import Path
+
+import nbformat
+from execute import FOLDER, execute
+
+STUDY_NOTEBOOKS = sorted(FOLDER.glob("[0-9A]*_*.py"))
+
+
+def clean(path: Path) -> None:
+    """Remove what differs from machine to machine: timings, paths, papermill's own cells."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"{path.stem[:2]}-{number:02d}"
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        for key in ("exception", "start_time", "end_time", "duration", "status"):
+            cell.metadata.pop(key, None)
+    nbformat.write(notebook, path)
+
+
+def main() -> int:
+    """Render all; stop at the first failure."""
+    for source in STUDY_NOTEBOOKS:
+        print(source.stem, flush=True)
+        if reason := execute(source.stem, source.with_suffix(".ipynb"), {}):
+            print(f"error: {source.stem}: {reason}", file=sys.stderr)
+            return 1
+        clean(source.with_suffix(".ipynb"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Attribution on small models with maps that can be computed by hand."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lib import attribution, maps
+from lib.artefacts import ArtefactError
+from lib.batches import Films
+from lib.maps import MapSet
+
+
+def by_hand(method, a, g):
+    """The maps of one film from the formulas of the papers, in float64."""
+    a, g = a.astype(float), g.astype(float)
+    relu = lambda x: np.maximum(x, 0)  # noqa: E731
+    if method == "gradcam":
+        return relu((a * g.mean(axis=(0, 1))).sum(-1))
+    if method == "layercam":
+        return relu((a * relu(g)).sum(-1))
+    denominator = 2 * g**2 + g**3 * a.sum(axis=(0, 1))
+    alpha = np.divide(g**2, denominator, out=np.zeros_like(g), where=denominator != 0)
+    total = alpha.sum(axis=(0, 1))
+    alpha = alpha / np.where(total == 0, 1, total)
+    return relu((a * (alpha * relu(g)).sum(axis=(0, 1))).sum(-1))
+
+
+@pytest.mark.parametrize("method", list(attribution.METHODS))
+def test_maps_follow_the_formulas(method):
+    generator = np.random.default_rng(5)
+    a = generator.normal(size=(7, 4, 3, 6)).astype(np.float32)
+    g = generator.normal(size=(7, 4, 3, 6)).astype(np.float32)
+    ours = attribution.cam(method, attribution.surrogate((4, 3, 6)), a, g)
+    expected = np.stack([by_hand(method, x, y) for x, y in zip(a, g, strict=True)])
+    assert ours.dtype == np.float32 and ours.shape == (7, 4, 3)
+    np.testing.assert_allclose(ours, expected, rtol=2e-3, atol=2e-4 * expected.max())
+
+
+def test_surrogate_has_score_zero_and_the_given_gradient():
+    generator = np.random.default_rng(6)
+    a, g = (tf.constant(generator.normal(size=(2, 3, 3, 4)), tf.float32) for _ in range(2))
+    model = attribution.surrogate((3, 3, 4))
+    with tf.GradientTape() as tape:
+        tape.watch(a)
+        score = model([a, g])
+    np.testing.assert_array_equal(score, 0)
+    np.testing.assert_array_equal(tape.gradient(score, a), g)
+
+
+@pytest.mark.parametrize("scale", [200.0, -200.0])
+def test_extreme_logits_give_finite_maps(tiny_model, scale):
+    model = tiny_model()
+    kernel, bias = model.get_layer("logits").get_weights()
+    model.get_layer("logits").set_weights([kernel, bias + scale])
+    data = Films(np.random.default_rng(0).integers(0, 255, (4, 32, 32), np.uint8), np.arange(4),
+                 np.array([0, 1, 2, 0]))  # fmt: skip
+    explain = attribution.Explainer(model, {"top": model.get_layer("top")})
+    found = explain(data, list("abcd"), batch_size=3)
+    assert np.abs(found.logits).min() > 150
+    assert all(np.isfinite(stack).all() for stack in found.maps.values())
+    model.get_layer("logits").set_weights([kernel, bias])
+    plain = explain(data, list("abcd"), batch_size=3)
+    for key, stack in found.maps.items():  # a bias moves the logit, not the evidence
+        np.testing.assert_allclose(stack, plain.maps[key], rtol=1e-4, atol=1e-6)
+
+
+def test_inference_mode_in_dropout_and_batch_norm(tiny_model):
+    model = tiny_model(dropout=0.9)
+    data = Films(np.random.default_rng(1).integers(0, 255, (5, 32, 32), np.uint8), np.arange(5),
+                 np.zeros(5, int))  # fmt: skip
+    explain = attribution.Explainer(model, {"top": model.get_layer("top")})
+    statistics = model.get_layer("norm").moving_mean.numpy()
+    first, second = (explain(data, list("abcde")) for _ in range(2))
+    for key in first.maps:
+        np.testing.assert_array_equal(first.maps[key], second.maps[key])
+    np.testing.assert_array_equal(statistics, model.get_layer("norm").moving_mean.numpy())
+
+
+def test_other_weights_can_be_loaded_between_calls(tiny_model):
+    model, other = tiny_model(seed=1), tiny_model(seed=2)
+    data = Films(np.random.default_rng(2).integers(0, 255, (3, 32, 32), np.uint8), np.arange(3),
+                 np.array([0, 1, 2]))  # fmt: skip
+    explain = attribution.Explainer(model, {"top": model.get_layer("top")})
+    before = explain(data, list("abc"))
+    model.set_weights(other.get_weights())
+    after = explain(data, list("abc"))
+    fresh = attribution.Explainer(other, {"top": other.get_layer("top")})(data, list("abc"))
+    np.testing.assert_allclose(after.logits, fresh.logits, rtol=1e-5)
+    assert not np.allclose(before.logits, after.logits)
+
+
+def test_what_cannot_be_explained_is_refused(tiny_model):
+    model = tiny_model()
+    with pytest.raises(ValueError, match=r"'average_pool' has an output of shape"):
+        attribution.Explainer(model, {"pool": model.get_layer("average_pool")})
+    with pytest.raises(ValueError, match="expected some of layercam"):
+        attribution.Explainer(model, {"top": model.get_layer("top")}, methods=["scam"])
+    side = keras.layers.Conv2D(2, 1, name="side")(model.get_layer("second").output)
+    branched = keras.Model(model.input, [model.output, side])
+    run = attribution.activations_and_gradients(model, [branched.get_layer("side")])
+    with pytest.raises(ValueError, match="'side' does not feed the logits"):
+        run(tf.zeros((1, 32, 32, 3)), tf.constant([0]))
+    explain = attribution.Explainer(model, {"top": model.get_layer("top")})
+    data = Films(np.zeros((2, 32, 32), np.uint8), np.arange(2), np.zeros(2, int))
+    with pytest.raises(ValueError, match="1 image ids for 2 films"):
+        explain(data, ["a"])
+
+
+def test_map_sets_round_trip_without_pickle(tmp_path):
+    stack = np.random.default_rng(3).random((2, 5, 5), np.float32)
+    made = MapSet(np.array(["ä,1", "b\n2"]), np.array([0, 1]), np.ones((2, 3), np.float32),
+                  {("auto_conv", "layercam"): stack}, {"auto_conv": "conv2d_93"})  # fmt: skip
+    made.save(tmp_path / "maps.npz")
+    read = maps.MapSet.load(tmp_path / "maps.npz")
+    assert read.image_id.tolist() == ["ä,1", "b\n2"] and read.layers == made.layers
+    np.testing.assert_array_equal(read.maps["auto_conv", "layercam"], stack)
+    np.savez(tmp_path / "bad.npz", image_id=np.array([{"code": 1}], dtype=object))
+    for broken in ("bad.npz", "none.npz", "text.npz"):
+        (tmp_path / "text.npz").write_text("no archive")
+        with pytest.raises(ArtefactError, match=r"not a readable set of attribution maps"):
+            MapSet.load(tmp_path / broken)

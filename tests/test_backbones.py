@@ -1,0 +1,213 @@
+"""Facts about the three real backbones: graph, layer roles, preprocessing, attribution."""
+
+import importlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tf_keras_vis.utils.scores import CategoricalScore
+
+from lib import attribution, models, pairings
+from lib.architectures import ARCHITECTURES
+from lib.batches import batches, pixels
+from tests.conftest import SIZES
+
+pytestmark = pytest.mark.backbone
+
+
+@pytest.fixture(scope="module")
+def explained(backbone, film_set):
+    """Films, labels and the maps of the shared pass, made once per backbone."""
+    name, model = backbone
+    data = film_set(SIZES[name], 6)
+    films, labels, _ = next(iter(batches(data, batch_size=6)))
+    # Statistics of these films, as before the transfer stage: with the initial ones the
+    # activations of an untrained DenseNet201 decay and leave nothing to explain.
+    models.recalibrate_batch_norm(model, [films])
+    roles = models.role_layers(model, name)
+    maps = attribution.Explainer(model, roles)(data, list("abcdef"), batch_size=4)
+    return name, model, data, films, labels, roles, maps
+
+
+def test_roles_have_the_documented_channels_and_one_grid(explained):
+    name, _, _, _, _, roles, _ = explained
+    expected = {
+        "densenet201": {"auto_conv": 32, "prev_conv": 128, "post_activation": 1920},
+        "resnet50v2": {"auto_conv": 2048, "prev_conv": 512, "post_activation": 2048},
+        "inceptionv3": {"auto_conv": 192, "prev_conv": 320, "post_activation": 2048},
+    }[name]
+    assert {r: layer.output.shape[-1] for r, layer in roles.items()} == expected
+    assert {tuple(layer.output.shape[1:3]) for layer in roles.values()} == {(5, 5)}
+    assert ARCHITECTURES[name].grid(SIZES[name]) == 5
+
+
+def test_auto_conv_is_what_tf_keras_vis_picks(explained):
+    _, model, _, _, _, roles, _ = explained
+    from tf_keras_vis.utils.model_modifiers import ExtractIntermediateLayerForGradcam
+
+    picked = ExtractIntermediateLayerForGradcam(-1, seek_conv_layer=True)(model).outputs[-1]
+    assert picked is roles["auto_conv"].output
+
+
+def test_a_channel_count_that_does_not_fit_is_refused(explained, monkeypatch):
+    name, model, *_ = explained
+    monkeypatch.setitem(ARCHITECTURES[name].channels, "auto_conv", 7)
+    with pytest.raises(ValueError, match="expected 7"):
+        models.role_layers(model, name)
+
+
+def test_preprocessing_equals_that_of_keras(backbone):
+    name, _ = backbone
+    module = importlib.import_module(f"keras.applications.{ARCHITECTURES[name].module}")
+    films = pixels(np.arange(256, dtype=np.uint8).reshape(1, 16, 16))
+    ours = models.preprocess(ARCHITECTURES[name], films)
+    np.testing.assert_allclose(ours, module.preprocess_input(films.copy()), atol=2e-6)
+
+
+def test_the_graph_is_flat_and_returns_logits(backbone):
+    _, model = backbone
+    assert not [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    assert model.layers[-1].activation is keras.activations.linear
+
+
+@pytest.mark.parametrize("role", ["auto_conv", "prev_conv", "post_activation"])
+@pytest.mark.parametrize("method", list(attribution.METHODS))
+def test_maps_equal_tf_keras_vis_on_the_whole_model(explained, role, method):
+    _, model, _, films, labels, roles, maps = explained
+    whole = attribution.METHODS[method](model)(
+        CategoricalScore([int(label) for label in labels]),
+        films,
+        penultimate_layer=roles[role].name,
+        seek_penultimate_conv_layer=False,
+        expand_cam=False,
+        normalize_cam=False,
+    )
+    ours, whole = maps.maps[role, method], np.asarray(whole)
+    for a, b in zip(ours, whole, strict=True):
+        if b.max() <= 0:
+            assert a.max() <= 1e-6 * max(1.0, ours.max())
+        else:
+            np.testing.assert_allclose(a / a.max(), b / b.max(), atol=1e-5)
+    assert (whole.max(axis=(1, 2)) > 0).any(), "no map to compare"
+
+
+def test_layercam_equals_gradcam_plus_plus_at_the_pooled_map(explained):
+    *_, maps = explained
+    two = ("layercam", "gradcam_plus_plus")
+    assert pairings.largest_difference(maps, "post_activation", two) <= 1e-6
+
+
+def test_the_two_methods_differ_at_auto_conv(explained):
+    # Otherwise the identity above would be true of anything.
+    *_, maps = explained
+    two = ("layercam", "gradcam_plus_plus")
+    gap = pairings.largest_difference(maps, "auto_conv", two)
+    assert np.isnan(gap) or gap > 1e-3
+
+
+def test_a_map_does_not_depend_on_its_batch(explained):
+    _, model, data, _, _, roles, maps = explained
+    other = attribution.Explainer(model, roles, methods=["layercam"])(
+        type(data)(data.images, data.rows[::-1], data.labels[::-1]), list("fedcba"), batch_size=5
+    )
+    for role in roles:
+        a, b = maps.maps[role, "layercam"], other.maps[role, "layercam"][::-1]
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * a.max())
+
+
+def test_attribution_leaves_the_model_as_it_was(explained):
+    _, model, data, _, _, roles, maps = explained
+    weights = [w.copy() for w in model.get_weights()[-6:]]
+    flags = [layer.trainable for layer in model.layers]
+    again = attribution.Explainer(model, roles)(data, list("abcdef"), batch_size=4)
+    assert flags == [layer.trainable for layer in model.layers]
+    assert all((a == b).all() for a, b in zip(weights, model.get_weights()[-6:], strict=True))
+    for key, stack in maps.maps.items():  # the explainer floor: the same checkpoint twice
+        assert np.array_equal(stack, again.maps[key])
+
+
+def test_freezing_stages_and_batch_norm(backbone):
+    _, model = backbone
+    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    others = [x for x in models.backbone_layers(model) if x.weights and x not in norms]
+    models.set_trainable(model, from_stage=None)
+    assert not any(layer.trainable for layer in models.backbone_layers(model))
+    assert len(model.trainable_weights) == 2  # kernel and bias of the logits
+    models.set_trainable(model, from_stage=1, batch_norm="frozen")
+    assert all(x.trainable for x in others) and not any(x.trainable for x in norms)
+    models.set_trainable(model, from_stage=1, batch_norm="trainable")
+    assert all(x.trainable for x in [*others, *norms])
+    models.set_trainable(model, from_stage=5)
+    learning = [x for x in others if x.trainable]
+    assert 0 < len(learning) < len(others)
+    assert {tuple(x.output.shape[1:3]) for x in learning} == {(5, 5)}
+    models.set_trainable(model, from_stage=1, batch_norm="trainable")
+
+
+def test_cached_features_are_those_of_the_whole_graph(explained):
+    from lib.training import pooled_features
+
+    _, model, data, films, *_ = explained
+    features = pooled_features(model, data, batch_size=3)
+    kernel, bias = model.get_layer("logits").get_weights()
+    logits = model(films, training=False)
+    np.testing.assert_allclose(features @ kernel + bias, logits, rtol=1e-3, atol=1e-4)
+
+
+def test_a_second_instance_has_the_same_roles(backbone):
+    name, model = backbone
+    if name != "inceptionv3":
+        pytest.skip("only InceptionV3 numbers its layers over the process")
+    again = models.build_backbone(name, size=SIZES[name])
+    assert again.layers[-1].name == "mixed10"
+    second = keras.Model(
+        again.input,
+        keras.layers.Dense(5, name="logits")(
+            keras.layers.GlobalAveragePooling2D(name="average_pool")(again.output)
+        ),
+    )
+    roles = models.role_layers(second, name)
+    assert roles["auto_conv"].name != models.role_layers(model, name)["auto_conv"].name
+    assert roles["auto_conv"].output.shape[-1] == 192
+
+
+def test_a_weights_file_round_trips(backbone, tmp_path):
+    name, _ = backbone
+    if name != "resnet50v2":
+        pytest.skip("one backbone is enough for the file format")
+    keras.utils.set_random_seed(11)
+    source = models.build_backbone(name, size=64)
+    source.save_weights(tmp_path / "own.weights.h5")
+    model = models.build(name, size=96, classes=3, weights=str(tmp_path / "own.weights.h5"))
+    loaded = {w.path.split("/")[-2]: w for w in model.weights}
+    for weight in source.weights[:8]:
+        np.testing.assert_array_equal(weight, loaded_by_path(model, weight.path))
+    assert loaded
+    (tmp_path / "bad.weights.h5").write_bytes(b"not a weights file")
+    with pytest.raises(ValueError, match="does not fit ResNet50V2"):
+        models.build(name, size=96, classes=3, weights=str(tmp_path / "bad.weights.h5"))
+
+
+def loaded_by_path(model, path):
+    return next(weight for weight in model.weights if weight.path == path)
+
+
+@pytest.mark.parametrize("bad", [("vgg", 160, "expected one of"), ("inceptionv3", 74, "75 px")])
+def test_what_cannot_be_built_is_refused(bad):
+    name, size, message = bad
+    with pytest.raises(ValueError, match=message):
+        models.build_backbone(name, size=size)
+
+
+def test_logits_are_float32_in_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = models.build("resnet50v2", size=64, classes=3)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.output.dtype == "float32"
+    roles = {"post_activation": models.role_layers(model, "resnet50v2")["post_activation"]}
+    run = attribution.activations_and_gradients(model, list(roles.values()))
+    logits, (activations,), (gradients,) = run(tf.zeros((2, 64, 64, 3)), tf.constant([0, 1]))
+    assert {logits.dtype, activations.dtype, gradients.dtype} == {tf.float32}

@@ -1,0 +1,253 @@
+"""Known answers for the index, the splits and the counts of a collection."""
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pytest
+from material import CLASSES, FRACTIONS, cohort, encoded, film
+
+from lib import image_cache
+from lib.data import DataError, assign_splits, check_counts, read_index
+
+
+def write_manifest(path, rows):
+    with open(path, "w", encoding="utf-8", newline="") as handle:
+        csv.writer(handle).writerows(rows)
+    return path
+
+
+def test_folder_and_manifest_give_the_same_index(collection):
+    folder = read_index(collection, classes=CLASSES)
+    rows = [("file", "label"), *folder[["file", "label"]].itertuples(index=False)]
+    manifest = write_manifest(collection / "manifest.csv", rows)
+    pd.testing.assert_frame_equal(read_index(manifest, classes=CLASSES), folder)
+    assert folder["file"].tolist() == [f"{c}/{c}_{n}.png" for c in CLASSES for n in range(6)]
+    assert folder["label"].tolist() == ["normal"] * 6 + ["covid19"] * 6
+    assert (folder["patient_id"] == folder["image_id"]).all()
+    assert not folder["patient_known"].any() and (folder["split"] == "").all()
+
+
+def test_folder_is_searched_in_depth_without_hidden_files(collection):
+    (collection / "normal" / "site").mkdir()
+    (collection / "normal" / "site" / "one.png").write_bytes(encoded(film()))
+    (collection / "normal" / ".DS_Store").write_bytes(b"x")
+    (collection / ".git").mkdir()
+    (collection / "README.txt").write_text("not a class")
+    files = read_index(collection, classes=CLASSES)["file"].tolist()
+    assert "normal/site/one.png" in files and len(files) == 13
+
+
+def test_manifest_columns(tmp_path):
+    manifest = write_manifest(
+        tmp_path / "m.csv",
+        [
+            ("image_id", "file", "label", "patient_id", "split", "source"),
+            ("007", "./a.png", " normal ", "01", "val", "x, y"),
+            ("", "sub/b.png", "covid19", "N/A", "test", ""),
+            ("9", "c.png", "covid19", " ", "train", "z"),
+        ],
+    )
+    index = read_index(manifest, classes=CLASSES)
+    assert index.to_dict("list") == {
+        "image_id": ["007", "sub/b.png", "9"],
+        "file": ["a.png", "sub/b.png", "c.png"],
+        "label": ["normal", "covid19", "covid19"],
+        "patient_id": ["01", "sub/b.png", "9"],
+        "patient_known": [True, False, False],
+        "split": ["validation", "test", "train"],
+        "source": ["x, y", "", "z"],
+    }
+
+
+def test_hostile_names_survive(tmp_path):
+    names = [
+        "two words .png",
+        "Lunge größer.png",
+        "line\nbreak.png",
+        "a,b.png",
+        '"q".png',
+        "肺.png",
+    ]
+    for label in CLASSES:
+        (tmp_path / label).mkdir()
+        for number, name in enumerate(names):
+            (tmp_path / label / name).write_bytes(encoded(film(number)))
+    folder = read_index(tmp_path, classes=CLASSES)
+    rows = [("file", "label"), *folder[["file", "label"]].itertuples(index=False)]
+    manifest = write_manifest(tmp_path / "m.csv", rows)
+    pd.testing.assert_frame_equal(read_index(manifest, classes=CLASSES), folder)
+    accepted, rejected = image_cache.build(
+        folder, tmp_path, sizes=[32], aspect="squash", folder=tmp_path / "cache"
+    )
+    assert sorted(accepted["file"]) == sorted(f"{c}/{n}" for c in CLASSES for n in names)
+    assert rejected.empty
+
+
+HEADER = ("file", "label")
+GOOD = [("n.png", "normal"), ("c.png", "covid19")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("path", "label"), ("a", "b")], r"found columns \['path', 'label'\].*\['file'\] missing"),
+        ([("file", "label", "label"), ("a", "b", "c")], "expected distinct ones"),
+        ([], r"found columns \[\].*missing"),
+        ([HEADER], "found no rows"),
+        ([HEADER, *GOOD, ("x.png",)], "numbers of fields in rows 3, expected rows of 2 fields"),
+        ([HEADER, *GOOD, ("x.png", "flu")], r"label of rows 3: found 'flu', expected one of \['no"),
+        ([HEADER, GOOD[0]], "no image of class 'covid19'"),
+        ([HEADER, *GOOD, ("./n.png", "normal")], "file of rows 1, 3: found 'n.png'"),
+        ([HEADER, *GOOD, ("/n.png", "normal")], "file of row 3, '/n.png', is absolute"),
+        ([HEADER, *GOOD, (r"C:\n.png", "normal")], "is absolute"),
+        ([HEADER, *GOOD, ("a/../../n.png", "normal")], r"leaves the data folder by '\.\.'"),
+        ([HEADER, *GOOD, ("", "normal")], "is blank"),
+        (
+            [(*HEADER, "image_id"), (*GOOD[0], "1"), (*GOOD[1], "1")],
+            "image_id of rows 1, 2: found '1', expected each once",
+        ),
+        (
+            [(*HEADER, "split"), (*GOOD[0], "train"), (*GOOD[1], "dev")],
+            r"split of rows 2: found 'dev', expected one of \['train', 'validation', 'test'\]",
+        ),
+        (
+            [(*HEADER, "lung_mask"), (*GOOD[0], ""), (*GOOD[1], "../mask.png")],
+            r"lung_mask of row 2, '../mask.png', leaves",
+        ),
+    ],
+)
+def test_manifest_errors_name_what_is_wrong(tmp_path, rows, message):
+    manifest = write_manifest(tmp_path / "m.csv", rows)
+    with pytest.raises(DataError, match=message) as caught:
+        read_index(manifest, classes=CLASSES)
+    assert str(manifest) in str(caught.value)
+
+
+def test_manifest_that_is_not_text(tmp_path):
+    (tmp_path / "m.csv").write_bytes(b"file,label\n\xff\xfe,normal\n")
+    with pytest.raises(DataError, match=r"m\.csv: not a CSV in UTF-8"):
+        read_index(tmp_path / "m.csv", classes=CLASSES)
+
+
+def test_symbolic_links_that_leave_the_folder_are_refused(collection, tmp_path):
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(encoded(film()))
+    (collection / "normal" / "link.png").symlink_to(outside)
+    with pytest.raises(DataError, match=r"normal/link\.png.*by a symbolic link"):
+        read_index(collection, classes=CLASSES)
+    (collection / "normal" / "link.png").unlink()
+    (collection / "normal" / "more").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(DataError, match="normal/more: found a symbolic link to a folder"):
+        read_index(collection, classes=CLASSES)
+
+
+def test_wrong_places_and_folders(collection, tmp_path):
+    with pytest.raises(DataError, match="nowhere: found nothing, expected a folder of class folde"):
+        read_index(tmp_path / "nowhere", classes=CLASSES)
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"notes\.txt: found something else, expected a folder"):
+        read_index(tmp_path / "notes.txt", classes=CLASSES)
+    with pytest.raises(DataError, match=r"found folders 'covid19', expected only \['normal'\]"):
+        read_index(collection, classes=["normal"])
+    with pytest.raises(DataError, match="no image of class 'tuberculosis'"):
+        read_index(collection, classes=[*CLASSES, "tuberculosis"])
+    with pytest.raises(DataError, match=r"classes: found .* expected distinct names"):
+        read_index(collection, classes=["normal", "normal"])
+
+
+def test_splits_are_grouped_stratified_and_as_asked():
+    index = assign_splits(cohort(), fractions=FRACTIONS, seed=1)
+    assert (index.groupby("patient_id")["split"].nunique() == 1).all()
+    for _, group in index.groupby("label"):
+        shares = group["split"].value_counts(normalize=True)
+        for split, fraction in FRACTIONS.items():
+            # no split is further off than the films of one patient
+            assert abs(shares[split] - fraction) * len(group) <= 4
+
+
+def test_single_film_patients_are_split_exactly():
+    index = cohort(240).drop_duplicates("patient_id")
+    counts = assign_splits(index, fractions=FRACTIONS, seed=3).groupby(["label", "split"]).size()
+    expected = {"train": 48, "validation": 12, "test": 20}
+    assert counts.to_dict() == {(c, s): n for c in "abc" for s, n in expected.items()}
+
+
+def test_splits_depend_on_the_seed_and_not_on_the_order_of_rows():
+    index = cohort()
+    first = assign_splits(index, fractions=FRACTIONS, seed=1)
+    shuffled = assign_splits(index.sample(frac=1, random_state=0), fractions=FRACTIONS, seed=1)
+    pd.testing.assert_frame_equal(shuffled.sort_index(), first)
+    other = assign_splits(index, fractions=FRACTIONS, seed=2)
+    assert (other["split"] != first["split"]).mean() > 0.2
+    assert (index["split"] == "").all()
+
+
+def test_three_patients_are_enough_and_two_are_not():
+    index = cohort(9)
+    splits = assign_splits(index, fractions=FRACTIONS, seed=0).groupby("label")["split"]
+    assert (splits.nunique() == 3).all()
+    with pytest.raises(DataError, match=r"'c': found 2 patients and none in .* at least 3"):
+        assign_splits(cohort(8), fractions=FRACTIONS, seed=0)
+
+
+def test_patient_of_two_labels_stays_together():
+    index = cohort(30)
+    index.loc[index.groupby("patient_id").cumcount() == 1, "label"] = "a"
+    result = assign_splits(index, fractions=FRACTIONS, seed=0)
+    assert (result.groupby("patient_id")["split"].nunique() == 1).all()
+
+
+def test_given_split_is_respected_and_checked():
+    index = assign_splits(cohort(), fractions=FRACTIONS, seed=1)
+    pd.testing.assert_frame_equal(assign_splits(index, fractions=FRACTIONS, seed=99), index)
+
+    partly = index.copy()
+    partly.loc[:2, "split"] = ""
+    with pytest.raises(DataError, match=f"found {len(index) - 3} rows with and 3 without a split"):
+        assign_splits(partly, fractions=FRACTIONS, seed=1)
+
+    straddling = index.copy()
+    repeated = straddling["patient_id"].duplicated()
+    straddling["split"] = np.where(repeated, "test", "train")
+    patients = sorted(straddling.loc[repeated, "patient_id"].unique())
+    with pytest.raises(DataError, match="patients in two splits") as caught:
+        assign_splits(straddling, fractions=FRACTIONS, seed=1)
+    assert ", ".join(map(repr, patients[:5])) + f" … ({len(patients)} in all)" in str(caught.value)
+
+    absent = index[~((index["label"] == "b") & (index["split"] == "validation"))]
+    with pytest.raises(DataError, match=r"label 'b': found .* none in 'validation'"):
+        assign_splits(absent, fractions=FRACTIONS, seed=1)
+
+
+@pytest.mark.parametrize(
+    "fractions",
+    [
+        {"train": 0.8, "test": 0.2},
+        {"train": 0.8, "validation": 0.3, "test": -0.1},
+        {"train": 0.8, "validation": 0.1, "test": 0.2},
+        {},
+    ],
+)
+def test_fractions_are_checked(fractions):
+    with pytest.raises(DataError, match=r"fractions: found .* that sum to 1"):
+        assign_splits(cohort(), fractions=fractions, seed=0)
+
+
+def test_counts_of_images_and_patients():
+    manifest = pd.DataFrame(
+        [("a", s, p) for s, p in zip("xxyz", "1123", strict=True)]
+        + [("b", s, p) for s, p in zip("xyzz", "4567", strict=True)],
+        columns=["label", "split", "patient_id"],
+    )
+    names = {"x": "train", "y": "validation", "z": "test"}
+    manifest["split"] = manifest["split"].map(names)
+    counts = check_counts(manifest, classes=["b", "a"])
+    assert counts["label"].tolist() == ["b"] * 3 + ["a"] * 3
+    assert counts["split"].tolist() == ["train", "validation", "test"] * 2
+    assert counts["images"].tolist() == [1, 1, 2, 2, 1, 1]
+    assert counts["patients"].tolist() == [1, 1, 2, 1, 1, 1]
+    with pytest.raises(DataError, match="no image of 'c in train', 'c in validation', 'c in test'"):
+        check_counts(manifest, classes=["a", "b", "c"])
+    with pytest.raises(DataError, match="'a in validation'"):
+        check_counts(manifest[manifest["split"] != "validation"], classes=["a", "b"])

@@ -1,0 +1,117 @@
+"""Notebooks are executed checked and atomically, and a failure is one line."""
+
+import importlib.util
+import json
+import sys
+
+import nbformat
+import pytest
+
+from lib.paths import ROOT
+
+NOTEBOOK = """
+# %% [markdown]
+# A notebook that does what its parameter says.
+
+# %% tags=["parameters"]
+how = "well"
+number = 1
+
+# %%
+import os
+if how == "dies":
+    os._exit(1)
+if how == "fails":
+    raise ValueError("no films;\\nadd some")
+print(how, number + 1, os.getcwd())
+"""
+
+
+@pytest.fixture(scope="module")
+def module():
+    """The script as a module; its folder is no package."""
+    spec = importlib.util.spec_from_file_location("execute", ROOT / "notebooks/execute.py")
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+@pytest.fixture
+def execute(module, tmp_path, monkeypatch):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    (folder / "tiny.py").write_text(NOTEBOOK)
+    monkeypatch.setattr(module, "FOLDER", folder)
+    return module
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def run(execute, monkeypatch, output, parameters):
+    arguments = ["tiny", "--output", str(output), "--parameters", json.dumps(parameters)]
+    monkeypatch.setattr(sys, "argv", ["execute.py", *arguments])
+    return execute.main()
+
+
+def test_a_good_run_leaves_one_notebook_with_its_parameters(execute, tmp_path, monkeypatch):
+    output = tmp_path / "out/tiny-s0.ipynb"
+    output.parent.mkdir()
+    (output.parent / "tiny-s0.failed.ipynb").write_text("of an earlier run")
+    assert run(execute, monkeypatch, output, {"number": 41}) == 0
+    assert names(output.parent) == ["tiny-s0.ipynb"]
+    cells = [cell for cell in nbformat.read(output, 4).cells if cell.cell_type == "code"]
+    assert cells[-1].outputs[0].text == f"well 42 {tmp_path / 'notebooks'}\n"
+    assert names(tmp_path / "notebooks") == ["tiny.py"], "the source folder stays as it was"
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("fails", "ValueError: no films; add some (see "),
+        ("dies", "the notebook's Python process was killed, most often for want of memory; take "),
+    ],
+)
+def test_a_failed_run_is_kept_apart_and_told_in_one_line(
+    execute, tmp_path, monkeypatch, capfd, how, reason
+):
+    output = tmp_path / "out/tiny-s0.ipynb"
+    output.parent.mkdir()
+    output.write_text("of an earlier run")
+    assert run(execute, monkeypatch, output, {"how": how}) == 1
+    errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and errors[0].startswith(f"error: tiny-s0: {reason}")
+    failed = output.parent / "tiny-s0.failed.ipynb"
+    assert errors[0].endswith(f"(see {failed})")
+    assert names(output.parent) == [failed.name, output.name]
+    assert output.read_text() == "of an earlier run"
+    assert any(how in cell.source for cell in nbformat.read(failed, 4).cells)
+
+
+def test_an_unknown_parameter_is_refused_before_anything_runs(
+    execute, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(execute.papermill, "execute_notebook", lambda *a, **o: pytest.fail("ran"))
+    output = tmp_path / "out/tiny.ipynb"
+    assert run(execute, monkeypatch, output, {"numbr": 2, "how": "well", "also": 0}) == 1
+    expected = "error: tiny: unknown parameters also, numbr; tiny takes how, number\n"
+    assert capsys.readouterr().err == expected
+    assert not output.parent.exists()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_notebook_needs_exactly_one_cell_of_parameters(execute, tmp_path, count):
+    cell = '# %% tags=["parameters"]\nx = 1\n\n'
+    (tmp_path / "notebooks/odd.py").write_text(cell * count + "# %%\nprint()\n")
+    with pytest.raises(
+        SystemExit, match=f"error: {count} cells are tagged 'parameters', expected 1"
+    ):
+        execute.execute("odd", tmp_path / "odd.ipynb", {})
+    assert not (tmp_path / "odd.ipynb").exists()
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "notebooks").glob("0*.py")), ids=lambda p: p.stem)
+def test_every_notebook_of_the_study_takes_the_parameters_of_the_workflow(module, source):
+    known = module.known_parameters(module.jupytext.read(source))
+    assert {"study", "settings", "results"} <= known

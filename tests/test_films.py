@@ -1,0 +1,180 @@
+"""Known answers for reading one film and bringing it to a square."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from material import encoded, film
+from PIL import Image
+
+from lib import films
+from lib.data import DataError
+from lib.films import ImageRefused, read_image, resize, resize_mask
+
+PNG, JPEG = encoded(film()), encoded(film(), "JPEG")
+
+
+def png_of_claimed_size(width, height):
+    """A complete PNG of a few bytes that unpacks to as many pixels as it claims, or fewer."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(10**6))), (b"IEND", b"")):
+        checksum = struct.pack(">I", zlib.crc32(name + body))
+        content += struct.pack(">I", len(body)) + name + body + checksum
+    return content
+
+
+def jpeg_of_claimed_size(width, height):
+    """A small JPEG whose frame header claims another size."""
+    content = bytearray(encoded(film(), "JPEG"))
+    frame = content.index(b"\xff\xc0")
+    content[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "missing"),
+        (b"", "empty file"),
+        (b"GIF89a" + bytes(50), "not a PNG or JPEG file (found GIF)"),
+        (b"II*\0" + bytes(50), "not a PNG or JPEG file (found TIFF)"),
+        (bytes(128) + b"DICM" + bytes(20), "not a PNG or JPEG file (found DICOM)"),
+        (b"\x80\x04K\x01.", "not a PNG or JPEG file (found bytes 80 04 4b 01 2e)"),
+        (PNG[: len(PNG) // 2], "truncated"),
+        (PNG[:-12], "truncated"),
+        (PNG[:20], "truncated"),
+        (JPEG[: len(JPEG) // 2], "truncated"),
+        (JPEG[:-2], "truncated"),
+        (JPEG[:3], "truncated"),
+        (encoded(film()[:1, :1]), "smaller than 32 pixels on a side (found 1x1)"),
+        (encoded(film(width=31)), "smaller than 32 pixels on a side (found 31x40)"),
+        (png_of_claimed_size(50_000, 50_000), "larger than 100 megapixels (found 50000x50000)"),
+        (jpeg_of_claimed_size(60_000, 2_000), "larger than 100 megapixels (found 60000x2000)"),
+        (encoded(np.full((40, 40), 255, np.uint8)), "constant image"),
+        (encoded(np.full((40, 40), 900, np.uint16)), "constant image"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_refused_films_state_the_reason(tmp_path, content, reason):
+    path = tmp_path / "film.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ImageRefused) as caught:
+        read_image(path)
+    assert str(caught.value) == reason
+
+
+def test_damaged_and_irregular_files(tmp_path):
+    start = PNG.index(b"IDAT") + 8
+    (tmp_path / "a.png").write_bytes(PNG[:start] + b"\x55" * 40 + PNG[start + 40 :])
+    with pytest.raises(ImageRefused, match=r"^cannot be decoded \("):
+        read_image(tmp_path / "a.png")
+    with pytest.raises(ImageRefused, match=r"^not a regular file$"):
+        read_image(tmp_path)
+
+
+def test_every_cut_of_a_film_is_refused(tmp_path):
+    for content in (PNG, JPEG):
+        for length in range(0, len(content), 13):
+            (tmp_path / "cut").write_bytes(content[:length])
+            with pytest.raises(ImageRefused):
+                read_image(tmp_path / "cut")
+
+
+def test_grey_levels_are_kept_and_format_is_told_by_content(tmp_path):
+    (tmp_path / "film.jpg").write_bytes(PNG)
+    np.testing.assert_array_equal(read_image(tmp_path / "film.jpg"), film())
+
+
+def test_colour_becomes_luma(tmp_path):
+    colour = np.zeros((40, 40, 3), np.uint8)
+    colour[:, :10], colour[:, 10:20], colour[:, 20:30] = [255, 0, 0], [0, 255, 0], [0, 0, 255]
+    (tmp_path / "film.png").write_bytes(encoded(colour))
+    assert read_image(tmp_path / "film.png")[0, ::10].tolist() == [76, 150, 29, 0]
+
+
+def test_palette_alpha_and_bilevel(tmp_path):
+    path, half = tmp_path / "film.png", np.zeros((40, 40), np.uint8)
+    half[:, 20:] = 255
+    for picture in (Image.fromarray(half).convert("P"), Image.fromarray(half).convert("1")):
+        path.write_bytes(encoded(picture))
+        np.testing.assert_array_equal(read_image(path), half)
+    white = np.full((40, 40), 255, np.uint8)
+    transparent = np.dstack([white, white, white, half])
+    deep = cv2.imencode(".png", transparent.astype(np.uint16) * 257)[1].tobytes()
+    for content in (encoded(transparent), deep):
+        path.write_bytes(content)
+        np.testing.assert_array_equal(read_image(path), half)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_are_stretched_over_the_range_of_the_film(tmp_path, channels):
+    grey = np.repeat(np.linspace(100, 3925, 256).astype(np.uint16)[None], 40, axis=0)
+    deep = grey if channels == 1 else np.dstack([grey] * 3 + [np.full_like(grey, 65535)])
+    content = cv2.imencode(".png", deep if channels == 1 else deep[..., :channels])[1]
+    (tmp_path / "film.png").write_bytes(content.tobytes())
+    np.testing.assert_array_equal(read_image(tmp_path / "film.png")[7], np.arange(256))
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "film.png").write_bytes(encoded(film(), exif=exif))
+    np.testing.assert_array_equal(read_image(tmp_path / "film.png"), np.rot90(film(), -1))
+
+
+def test_letterbox_of_a_wide_white_film_is_half_black():
+    square = resize(np.full((100, 200), 255, np.uint8), size=64, aspect="letterbox")
+    expected = np.zeros((64, 64), np.uint8)
+    expected[16:48] = 255
+    np.testing.assert_array_equal(square, expected)
+    tall = resize(np.full((200, 100), 255, np.uint8), size=64, aspect="letterbox")
+    np.testing.assert_array_equal(tall, expected.T)
+
+
+def test_crop_keeps_the_centre():
+    image = np.zeros((40, 120), np.uint8)
+    image[:, 40:80] = np.arange(40)
+    np.testing.assert_array_equal(resize(image, size=40, aspect="crop"), image[:, 40:80])
+    np.testing.assert_array_equal(resize(image.T, size=40, aspect="crop"), image[:, 40:80].T)
+
+
+def test_shrinking_averages_areas_also_where_the_other_axis_grows():
+    stripes = np.tile(np.array([0, 0, 0, 200], np.uint8), (16, 32))
+    for aspect in ("squash", "crop"):
+        image = stripes if aspect == "squash" else np.tile(stripes, (8, 1))
+        np.testing.assert_array_equal(resize(image, size=32, aspect=aspect), 50)
+
+
+def test_growing_is_linear():
+    ramp = np.repeat(np.array([[0, 100]], np.uint8), 2, axis=0)
+    assert resize(ramp, size=4, aspect="squash")[0].tolist() == [0, 25, 75, 100]
+
+
+def test_mask_follows_the_film():
+    image = np.zeros((90, 150), np.uint8)
+    image[20:60, 50:130] = 255
+    for aspect in films.ASPECTS:
+        mask = resize_mask(image > 0, size=30, aspect=aspect)
+        assert mask.dtype == bool
+        np.testing.assert_array_equal(mask, resize(image, size=30, aspect=aspect) >= 128)
+    half_and_quarter = np.array([[1, 1, 1, 0], [0, 0, 0, 0]] * 2, bool)
+    assert resize_mask(half_and_quarter, size=2, aspect="crop").tolist() == [[True, False]] * 2
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "message"),
+    [
+        (film(), {"aspect": "stretch"}, r"aspect: found 'stretch', expected one of \('letterbox'"),
+        (film(), {"size": 0}, "size: found 0, expected a positive integer"),
+        (film(), {"size": 9.5}, "size: found 9.5"),
+        (film() / 255, {}, "image: found float64, expected a uint8 array"),
+        (np.zeros((9, 9, 3), np.uint8), {}, r"image: found shape \(9, 9, 3\), expected \(h, w\)"),
+    ],
+)
+def test_resize_errors(image, options, message):
+    with pytest.raises(DataError, match=message):
+        resize(image, **({"size": 8, "aspect": "crop"} | options))

@@ -1,0 +1,146 @@
+"""Known answers for the memory-mapped films and masks."""
+
+import errno
+import hashlib
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from material import CLASSES, encoded, film
+
+from lib import image_cache
+from lib.data import DataError, read_index
+from lib.films import read_image, resize
+
+
+def test_cache_is_the_resized_film_row_by_row(collection, tmp_path):
+    (collection / "normal" / "normal_2.png").write_bytes(b"")
+    (collection / "covid19" / "covid19_1.png").write_bytes(encoded(film(), "JPEG")[:200])
+    index = read_index(collection, classes=CLASSES).sample(frac=1, random_state=3)
+    caches, seen = [], []
+    for workers in (1, 4):
+        folder = tmp_path / f"cache{workers}"
+        manifest, rejected = image_cache.build(
+            index,
+            collection,
+            sizes=[32, 20],
+            aspect="letterbox",
+            folder=folder,
+            workers=workers,
+            progress=lambda done, total: seen.append((done, total)),
+        )
+        assert sorted(p.name for p in folder.iterdir()) == ["images_20.npy", "images_32.npy"]
+        caches.append([(folder / f"images_{size}.npy").read_bytes() for size in (20, 32)])
+    assert caches[0] == caches[1]
+    assert seen == [(n, 12) for n in range(1, 13)] * 2
+
+    bad = {"normal/normal_2.png": "empty file", "covid19/covid19_1.png": "truncated"}
+    kept = [file for file in index["file"] if file not in bad]
+    assert manifest["file"].tolist() == kept and manifest["row"].tolist() == list(range(10))
+    assert dict(zip(rejected["file"], rejected["reason"], strict=True)) == bad
+    assert [file.split("/")[0] for file in rejected["file"]] == rejected["label"].tolist()
+    assert (manifest["width"] == 48).all() and (manifest["height"] == 40).all()
+    for size in (20, 32):
+        cache = image_cache.load(folder / f"images_{size}.npy")
+        assert isinstance(cache, np.memmap) and cache.shape == (10, size, size)
+        for row, file, digest in zip(manifest["row"], kept, manifest["sha256"], strict=True):
+            expected = resize(read_image(collection / file), size=size, aspect="letterbox")
+            np.testing.assert_array_equal(cache[row], expected)
+            assert digest == hashlib.sha256((collection / file).read_bytes()).hexdigest()
+
+
+def test_no_readable_film_is_an_error_and_keeps_the_old_cache(collection, tmp_path):
+    index = read_index(collection, classes=CLASSES)
+    settings = {"sizes": [32], "aspect": "crop", "folder": tmp_path / "cache"}
+    image_cache.build(index, collection, **settings)
+    before = (tmp_path / "cache" / "images_32.npy").read_bytes()
+    with pytest.raises(DataError, match="none of 12 files could be read, found 'missing'"):
+        image_cache.build(index, tmp_path / "elsewhere", **settings)
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == ["images_32.npy"]
+    assert (tmp_path / "cache" / "images_32.npy").read_bytes() == before
+
+
+def test_full_disk_names_file_and_bytes_and_leaves_nothing(collection, tmp_path, monkeypatch):
+    class FullDisk(io.FileIO):
+        def write(self, content):
+            if self.tell() > 3000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(content)
+
+    index = read_index(collection, classes=CLASSES)
+    settings = {"sizes": [16, 32], "aspect": "crop", "folder": tmp_path / "cache"}
+    message = rf"images_16\.npy, .*No space left.*bytes free, expected {12 * (16**2 + 32**2)}\."
+    with monkeypatch.context() as patch:
+        patch.setattr(image_cache, "open", lambda path, mode: FullDisk(path, mode), raising=False)
+        with pytest.raises(DataError, match=message):
+            image_cache.build(index, collection, **settings)
+    assert list((tmp_path / "cache").iterdir()) == []
+    monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
+    with pytest.raises(DataError, match="found 100 bytes free"):
+        image_cache.build(index, collection, **settings)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_folder_that_cannot_be_made(collection, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    index = read_index(collection, classes=CLASSES)
+    with pytest.raises(DataError, match=r"images_32\.npy: cannot be written"):
+        image_cache.build(
+            index, collection, sizes=[32], aspect="crop", folder=tmp_path / "file" / "x"
+        )
+
+
+def test_load_cache_refuses_what_is_no_cache(tmp_path):
+    path = tmp_path / "images_8.npy"
+    with pytest.raises(DataError, match=r"images_8\.npy: found .*No such file"):
+        image_cache.load(path)
+    np.save(path, np.zeros((2, 8, 8), np.float32))
+    with pytest.raises(
+        DataError, match=r"found float32 \(2, 8, 8\), expected an \.npy file of uin"
+    ):
+        image_cache.load(path)
+    np.save(path, np.zeros((2, 64), np.uint8))
+    with pytest.raises(DataError, match=r"found uint8 \(2, 64\)"):
+        image_cache.load(path)
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="object"):
+        image_cache.load(path)
+    np.save(path, np.zeros((2, 8, 8), np.uint8))
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(DataError, match="Prepare the data again"):
+        image_cache.load(path)
+
+
+def test_masks_are_cached_for_accepted_rows(collection, tmp_path):
+    inside = np.zeros((40, 48), np.uint8)
+    inside[10:30, 12:36] = 1
+    (collection / "lungs.png").write_bytes(encoded(inside))
+    (collection / "lungs255.png").write_bytes(encoded(inside * 255))
+    index = read_index(collection, classes=CLASSES)
+    (collection / index["file"][0]).unlink()
+    index["lung_mask"] = ["lungs.png", "lungs255.png", ""] * 4
+    settings = {"sizes": [24], "aspect": "letterbox", "folder": tmp_path / "cache"}
+    manifest, _ = image_cache.build(index, collection, **settings)
+    result = image_cache.build_masks(manifest, collection, **settings)
+
+    expected = np.zeros((24, 24), bool)
+    expected[2 + 5 : 2 + 15, 6:18] = True
+    lungs = image_cache.load(tmp_path / "cache" / "lungs_24.npy")
+    assert lungs.dtype == bool and len(lungs) == 11
+    np.testing.assert_array_equal(lungs[0], expected)
+    np.testing.assert_array_equal(lungs[2], expected)
+    assert not lungs[1].any()
+    assert result["has_lungs"].tolist() == [mask != "" for mask in index["lung_mask"][1:]]
+    assert "has_lesion" not in result and not (tmp_path / "cache" / "lesion_24.npy").exists()
+
+
+def test_wrong_masks_are_errors(collection, tmp_path):
+    (collection / "square.png").write_bytes(encoded(film(width=40)))
+    settings = {"sizes": [24], "aspect": "crop", "folder": tmp_path / "cache"}
+    manifest, _ = image_cache.build(read_index(collection, classes=CLASSES), collection, **settings)
+    with pytest.raises(DataError, match=r"square\.png: found a mask of 40x40 .* film, 48x40"):
+        image_cache.build_masks(manifest.assign(lesion_mask="square.png"), collection, **settings)
+    with pytest.raises(DataError, match=r"gone\.png: mask refused: missing"):
+        image_cache.build_masks(manifest.assign(lesion_mask="gone.png"), collection, **settings)
+    assert not (tmp_path / "cache" / "lesion_24.npy").exists()

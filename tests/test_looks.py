@@ -1,0 +1,81 @@
+"""How figures look, are saved and are shown."""
+
+import itertools
+
+import numpy as np
+import pytest
+from figure_material import TWO_CELLS, case, history_table, pairs_table
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+
+from lib import looks, pictures, plots
+
+
+def test_no_two_looks_share_colour_marker_or_hatch():
+    for known in (looks.ARCHITECTURE, looks.PAIRING, looks.STAGE):
+        for one, other in itertools.combinations(known.values(), 2):
+            assert one.colour != other.colour
+            assert one.marker != other.marker
+    hatches = [look.hatch for look in looks.PAIRING.values()]
+    lines = [look.line for look in looks.ARCHITECTURE.values()]
+    assert len(set(hatches)) == len(hatches) and len(set(lines)) == len(lines)
+    shared = {k.colour for k in looks.ARCHITECTURE.values()} & {
+        k.colour for k in looks.PAIRING.values()
+    }
+    assert not shared, "an architecture must not look like a pairing"
+
+
+def test_metric_labels_name_unit_or_range():
+    assert looks.metric_label("iou_top20") == "IoU of the top 20 % of cells (0 to 1)"
+    assert looks.metric_label("iou_top5") == "IoU of the top 5 % of cells (0 to 1)"
+    assert looks.metric_label("emd") == "Earth mover's distance (share of the diagonal)"
+
+
+@pytest.mark.usefixtures("printed_style")
+def test_save_writes_the_same_bytes_twice_and_no_date(tmp_path):
+    def draw():
+        sheet = pictures.case_sheet([case(*TWO_CELLS, np.eye(20, dtype=bool))], title="One case")
+        return [sheet, plots.drift_distributions(pairs_table())]
+
+    for run in "ab":
+        for number, figure in enumerate(draw()):
+            looks.save(figure, tmp_path / f"{run}{number}.v1")
+    names = [f"{number}.v1.{suffix}" for number in (0, 1) for suffix in ("png", "svg")]
+    assert {path.name for path in tmp_path.iterdir()} == {r + name for r in "ab" for name in names}
+    for name in names:
+        assert (tmp_path / f"a{name}").read_bytes() == (tmp_path / f"b{name}").read_bytes()
+    svg = (tmp_path / "a1.v1.svg").read_text(encoding="utf-8")
+    assert "<dc:date>" not in svg
+    assert "InceptionV3</text>" in svg, "text must stay text"
+
+
+@pytest.mark.usefixtures("printed_style")
+def test_save_twice_of_one_figure_is_the_same(tmp_path):
+    figure = plots.learning_curves(history_table())
+    for name in ("once", "twice"):
+        looks.save(figure, tmp_path / name)
+    for suffix in ("png", "svg"):
+        once, twice = (tmp_path / f"{name}.{suffix}" for name in ("once", "twice"))
+        assert once.read_bytes() == twice.read_bytes()
+
+
+@pytest.mark.parametrize("backend", [None, "Agg"])
+def test_a_notebook_shows_a_figure_once_and_saving_prints_nothing(tmp_path, backend, monkeypatch):
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    if backend:
+        monkeypatch.setenv("MPLBACKEND", backend)
+    first = """
+import numpy as np
+from lib import looks, pictures
+looks.style()
+images = np.zeros((2, 4, 4), np.uint8)
+"""
+    second = f"""
+display(figure := pictures.image_rows(images, [0, 1], rows=2, columns=1, title="Images"))
+looks.save(figure, {str(tmp_path / "images")!r})
+"""
+    notebook = new_notebook(cells=[new_code_cell(first), new_code_cell(second)])
+    NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
+    assert notebook.cells[0].outputs == []
+    (output,) = notebook.cells[1].outputs
+    assert output.output_type == "display_data" and "image/png" in output.data

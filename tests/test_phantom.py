@@ -1,0 +1,228 @@
+"""Known answers about the synthetic radiographs and the list of a study's images."""
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from material import drawn
+
+from lib import phantom
+
+DISEASES = phantom.CLASSES[1:]
+PATIENTS = range(40)
+
+
+def overlap(one, other):
+    return (one & other).sum() / (one | other).sum()
+
+
+@pytest.mark.parametrize("label", phantom.CLASSES)
+def test_same_arguments_give_identical_arrays(label):
+    first = phantom.draw(label, patient_seed=7, image_seed=3, size=96, marker=True)
+    second = phantom.draw(label, patient_seed=7, image_seed=3, size=96, marker=True)
+    for name in ("image", "lungs", "lesion"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+
+
+@pytest.mark.parametrize("size", [64, 128, 201])
+def test_arrays_have_the_promised_type_and_shape(size):
+    radiograph = phantom.draw("covid19", patient_seed=1, image_seed=1, size=size)
+    kinds = {"image": np.uint8, "lungs": bool, "lesion": bool}
+    for name, kind in kinds.items():
+        array = getattr(radiograph, name)
+        assert array.dtype == kind and array.shape == (size, size)
+    assert radiograph.marker is False
+
+
+def test_images_of_a_patient_differ_but_share_the_anatomy():
+    own, foreign = [], []
+    for patient in range(10):
+        first, second = drawn("normal", patient), drawn("normal", patient, image=1)
+        assert (first.image != second.image).mean() > 0.5
+        own.append(overlap(first.lungs, second.lungs))
+        foreign.append(overlap(first.lungs, drawn("normal", patient + 1, image=1).lungs))
+    assert min(own) > 0.75 and np.mean(own) > 0.82
+    assert np.mean(own) > np.mean(foreign) + 0.05
+
+
+def test_lesion_stays_at_its_place_between_images_of_a_patient():
+    centres = [
+        [np.mean(drawn("bacterial_pneumonia", p, image=i).lesion.nonzero(), axis=1) for i in (0, 1)]
+        for p in range(10)
+    ]
+    moved = np.linalg.norm(np.diff(centres, axis=1), axis=-1) / 128
+    assert moved.max() < 0.10  # pose moves by some hundredths of the film
+
+
+@pytest.mark.parametrize("label", DISEASES)
+def test_nothing_outside_the_lungs_depends_on_the_label(label):
+    for patient in range(5):
+        healthy, ill = drawn("normal", patient, size=256), drawn(label, patient, size=256)
+        np.testing.assert_array_equal(healthy.lungs, ill.lungs)
+        near = cv2.dilate(healthy.lungs.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
+        np.testing.assert_array_equal(healthy.image[~near], ill.image[~near])
+
+
+@pytest.mark.parametrize("label", ["bacterial_pneumonia", "covid19", "tuberculosis"])
+def test_lung_away_from_a_focal_lesion_hardly_changes(label):
+    for patient in range(5):
+        healthy, ill = drawn("normal", patient, size=256), drawn(label, patient, size=256)
+        near = cv2.dilate(ill.lesion.astype(np.uint8), np.ones((25, 25), np.uint8)) > 0
+        far = ill.lungs & ~near
+        change = np.abs(ill.image[far].astype(int) - healthy.image[far])
+        assert far.any() and change.mean() < 3
+
+
+def test_size_changes_the_sampling_only():
+    for patient in range(3):
+        small, large = drawn("covid19", patient), drawn("covid19", patient, size=256)
+        # A lesion is small, so more of it is edge, where sampling decides.
+        for name, least in (("lungs", 0.95), ("lesion", 0.85)):
+            coarse = cv2.resize(
+                getattr(large, name).astype(np.float32), (128, 128), interpolation=cv2.INTER_AREA
+            )
+            assert overlap(getattr(small, name), coarse > 0.5) > least
+        shrunk = cv2.resize(large.image, (128, 128), interpolation=cv2.INTER_AREA).astype(float)
+        assert np.abs(small.image - shrunk).mean() < 6
+
+
+def test_lungs_are_two_dark_fields_of_plausible_size():
+    for patient in PATIENTS:
+        radiograph = drawn("normal", patient)
+        _, _, boxes, _ = cv2.connectedComponentsWithStats(radiograph.lungs.astype(np.uint8))
+        assert (boxes[1:, cv2.CC_STAT_AREA] > 0.03 * 128**2).sum() == 2
+        assert 0.15 < radiograph.lungs.mean() < 0.45
+        middle = radiograph.image[40:110, 54:74]  # spine and heart
+        assert radiograph.image[radiograph.lungs].mean() < middle.mean() - 20
+
+
+def test_normal_has_no_lesion_and_disease_has_one_within_the_lungs():
+    for patient in PATIENTS:
+        assert not drawn("normal", patient).lesion.any()
+        for label in DISEASES:
+            radiograph = drawn(label, patient)
+            assert radiograph.lesion.sum() >= 20, (label, patient)
+            assert not (radiograph.lesion & ~radiograph.lungs).any()
+
+
+@pytest.mark.parametrize("label", DISEASES)
+def test_lesion_is_denser_than_the_same_lung_in_health_and_grows_with_conspicuity(label):
+    levels = (0.25, 0.5, 1.0, 2.0)
+    contrast = np.array(
+        [
+            [
+                (drawn(label, p, conspicuity=c).image.astype(float) - drawn("normal", p).image)[
+                    drawn(label, p).lesion
+                ].mean()
+                for c in levels
+            ]
+            for p in range(12)
+        ]
+    )
+    assert (np.diff(contrast, axis=1) > 0).all()
+    assert contrast[:, levels.index(1.0)].mean() > 5
+
+
+@pytest.mark.parametrize("label", DISEASES)
+def test_conspicuity_leaves_the_masks_alone(label):
+    faint, strong = drawn(label, 2, conspicuity=0.25), drawn(label, 2, conspicuity=2.0)
+    np.testing.assert_array_equal(faint.lesion, strong.lesion)
+
+
+def test_marker_changes_one_upper_corner_outside_the_lungs():
+    corners = set()
+    for patient in range(12):
+        without, given = drawn("covid19", patient), drawn("covid19", patient, marker=True)
+        assert given.marker and not without.marker
+        rows, columns = (without.image != given.image).nonzero()
+        corners.add("left" if columns.mean() < 64 else "right")
+        assert len(rows) > 10 and rows.max() < 0.2 * 128
+        assert columns.max() < 0.2 * 128 or columns.min() > 0.8 * 128
+        assert not given.lungs[rows, columns].any()
+        assert given.image[rows, columns].max() > 230
+    assert corners == {"left", "right"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": "measles"}, "label is 'measles', expected one of"),
+        ({"patient_seed": -1}, "patient_seed is -1, expected a non-negative integer"),
+        ({"image_seed": -2}, "image_seed is -2, expected a non-negative integer"),
+        ({"size": 63}, "size is 63, expected at least 64"),
+        ({"conspicuity": 0.0}, r"conspicuity is 0.0, expected a number in \(0, 2\]"),
+        ({"conspicuity": 2.01}, r"conspicuity is 2.01, expected a number in \(0, 2\]"),
+    ],
+)
+def test_draw_names_the_bad_argument(change, message):
+    arguments = {"label": "normal", "patient_seed": 0, "image_seed": 0} | change
+    with pytest.raises(ValueError, match=message):
+        phantom.draw(arguments.pop("label"), **arguments)
+
+
+def test_cohort_lists_each_image_once_in_a_fixed_order():
+    table = phantom.cohort(seed=5, patients_per_class=8)
+    pd.testing.assert_frame_equal(table, phantom.cohort(seed=5, patients_per_class=8))
+    assert list(table) == [
+        "image_id", "label", "patient_id", "patient_seed", "image_seed", "marker",
+    ]  # fmt: skip
+    assert table.image_id.is_unique and table.marker.dtype == bool
+    assert table.image_id[0] == "normal-0000-0"
+    assert (table.image_id.str.rsplit("-", n=1).str[0] == table.patient_id).all()
+    assert list(table.label.unique()) == list(phantom.CLASSES)
+    assert table.groupby("label").patient_id.nunique().eq(8).all()
+    assert table.groupby("patient_id").patient_seed.nunique().eq(1).all()
+    assert table.patient_seed.nunique() == 40
+    assert not table.duplicated(["patient_seed", "image_seed"]).any()
+    other = phantom.cohort(seed=6, patients_per_class=8)
+    assert set(table.patient_seed).isdisjoint(other.patient_seed)
+
+
+def test_cohort_keeps_patients_when_it_grows_or_loses_classes():
+    large = phantom.cohort(seed=1, patients_per_class=6)
+    small = phantom.cohort(seed=1, patients_per_class=3, classes=("covid19", "tuberculosis"))
+    merged = small.merge(large, on=["image_id", "label", "patient_seed", "image_seed", "marker"])
+    assert len(merged) == len(small)
+
+
+def test_cohort_draws_the_number_of_images_uniformly_from_the_inclusive_range():
+    table = phantom.cohort(seed=2, patients_per_class=300, images_per_patient=(2, 4))
+    counts = table.groupby("patient_id").size().value_counts(normalize=True)
+    assert sorted(counts.index) == [2, 3, 4]
+    assert counts.between(1 / 3 - 0.05, 1 / 3 + 0.05).all()  # four standard errors at 1500
+    single = phantom.cohort(seed=2, patients_per_class=4, images_per_patient=(1, 1))
+    assert len(single) == 20
+
+
+@pytest.mark.parametrize(("shortcut", "inside", "elsewhere"), [(0, 0.5, 0.5), (0.5, 0.75, 0.25)])
+def test_marker_follows_the_shortcut_with_the_stated_probability(shortcut, inside, elsewhere):
+    table = phantom.cohort(seed=3, patients_per_class=500, shortcut=shortcut)
+    betrayed = table.label == "covid19"
+    for rows, expected in ((betrayed, inside), (~betrayed, elsewhere)):
+        error = np.sqrt(expected * (1 - expected) / rows.sum())
+        assert abs(table.marker[rows].mean() - expected) < 4 * error
+
+
+def test_full_shortcut_makes_the_marker_the_label():
+    table = phantom.cohort(
+        seed=3, patients_per_class=20, shortcut=1.0, shortcut_class="tuberculosis"
+    )
+    assert (table.marker == (table.label == "tuberculosis")).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": -1}, "seed is -1, expected"),
+        ({"patients_per_class": 0}, "patients_per_class is 0, expected at least 1"),
+        ({"images_per_patient": (3, 1)}, r"images_per_patient is \(3, 1\), expected 1 <= lowest"),
+        ({"images_per_patient": (0, 2)}, r"images_per_patient is \(0, 2\), expected 1 <= lowest"),
+        ({"classes": ("normal", "flu")}, r"classes is \('normal', 'flu'\), expected a selection"),
+        ({"shortcut": 1.5}, r"shortcut is 1.5, expected a number in \[0, 1\]"),
+        ({"shortcut": -0.1}, r"shortcut is -0.1, expected a number in \[0, 1\]"),
+        ({"shortcut_class": "flu"}, "shortcut_class is 'flu', expected one of"),
+    ],
+)
+def test_cohort_names_the_bad_argument(change, message):
+    with pytest.raises(ValueError, match=message):
+        phantom.cohort(**({"seed": 0, "patients_per_class": 2} | change))

@@ -1,0 +1,195 @@
+"""Training: cached features, resuming, the matched placebo, what is kept."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import models, training
+from lib.batches import Films
+from lib.params import Augmentation, Finetune, Runtime, Transfer
+
+NAMES = ("a", "b", "c")
+RUNTIME = Runtime()
+
+
+@pytest.fixture
+def split():
+    """Bright, dark and striped films: learnable by the tiny model in a few epochs."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(45) % 3
+    images = generator.integers(90, 120, (45, 32, 32))
+    images[labels == 0] += 100
+    images[labels == 1] -= 80
+    images[labels == 2, ::2] += 120
+    images = images.astype(np.uint8)
+    rows = np.arange(45)
+    return Films(images, rows[:30], labels[:30]), Films(images, rows[30:], labels[30:])
+
+
+def options(tmp_path, **more):
+    return {"classes": NAMES, "runtime": RUNTIME, "seed": 4, "state": tmp_path / "state",
+            "report": lambda line: None} | more  # fmt: skip
+
+
+def test_head_on_cached_features_equals_head_through_the_backbone(tiny_model, split, tmp_path):
+    params = Transfer(epochs=4, batch_size=8, dropout=0.4, learning_rate=0.01)
+    heads = []
+    for cached in (True, False):
+        model = tiny_model(dropout=params.dropout)
+        history = training.train_transfer(
+            model, *split, params, cache_features=cached, **options(tmp_path)
+        )
+        heads.append((model.get_layer("logits").get_weights(), history))
+    for a, b in zip(heads[0][0], heads[1][0], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    pd.testing.assert_frame_equal(heads[0][1], heads[1][1], rtol=1e-3, atol=1e-4)
+    start = tiny_model(dropout=params.dropout).get_layer("logits").get_weights()[0]
+    assert np.abs(heads[0][0][0] - start).max() > 1e-3, "the head did not learn"
+
+
+def test_the_backbone_is_untouched_by_transfer_and_placebo(tiny_model, split, tmp_path):
+    model = tiny_model()
+    before = [w.copy() for w in model.get_weights()[:-2]]
+    training.train_transfer(model, *split, Transfer(epochs=2), **options(tmp_path))
+    params = Finetune(epochs=3, batch_size=8)
+    training.train_placebo(model, *split, params, kept_epoch=2, **options(tmp_path))
+    assert all((a == b).all() for a, b in zip(before, model.get_weights()[:-2], strict=True))
+    training.train_finetune(model, *split, params, **options(tmp_path))
+    assert any((a != b).any() for a, b in zip(before, model.get_weights()[:-2], strict=True))
+
+
+def test_placebo_takes_the_steps_that_the_kept_fine_tuning_took(tiny_model, split, tmp_path):
+    params = Finetune(epochs=4, batch_size=8, learning_rate=0.01)
+    tuned = training.train_finetune(tiny_model(), *split, params, **options(tmp_path))
+    kept = int(tuned.loc[tuned["kept"], "epoch"].iloc[0])
+    placebo = training.train_placebo(
+        tiny_model(), *split, params, kept_epoch=kept, **options(tmp_path)
+    )
+    assert placebo["steps"].iloc[-1] == tuned.loc[tuned["kept"], "steps"].iloc[0] == kept * 4
+    assert placebo["kept"].tolist() == [False] * (kept - 1) + [True]
+
+
+def test_an_interrupted_run_ends_where_an_unbroken_one_does(tiny_model, split, tmp_path):
+    params = Finetune(
+        epochs=4, batch_size=8, learning_rate=0.01, patience=4,
+        augmentation=Augmentation(rotation_degrees=5, brightness=0.1),
+    )  # fmt: skip
+
+    whole = tiny_model(dropout=0.3)
+    expected = training.train_finetune(whole, *split, params, **options(tmp_path, key="k"))
+
+    class Killed(Exception):
+        pass
+
+    def kill(line):
+        if line.startswith("epoch 2/"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        training.train_finetune(
+            tiny_model(dropout=0.3), *split, params, **options(tmp_path, key="k", report=kill)
+        )
+    assert (tmp_path / "state" / "state.json").exists()
+    lines = []
+    model = tiny_model(dropout=0.3, seed=9)  # a fresh process has other initial weights
+    resumed = training.train_finetune(
+        model, *split, params, **options(tmp_path, key="k", report=lines.append)
+    )
+    assert [line.split(":")[0] for line in lines] == ["epoch 3/4", "epoch 4/4"]
+    pd.testing.assert_frame_equal(resumed, expected, rtol=1e-4)
+    for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("fault", ["other key", "truncated state", "missing weights"])
+def test_a_state_that_does_not_fit_is_not_used(tiny_model, split, tmp_path, fault):
+    params = Finetune(epochs=2, batch_size=8)
+
+    def stop(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train_finetune(
+            tiny_model(), *split, params, **options(tmp_path, key="one", report=stop)
+        )
+    state = tmp_path / "state"
+    if fault == "truncated state":
+        (state / "state.json").write_text('{"key": "one", "fi')
+    if fault == "missing weights":
+        for file in state.glob("epoch-*"):
+            file.unlink()
+    lines = []
+    key = "two" if fault == "other key" else "one"
+    training.train_finetune(
+        tiny_model(), *split, params, **options(tmp_path, key=key, report=lines.append)
+    )
+    assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_run(tiny_model, tmp_path):
+    model = tiny_model()
+    training.compile_model(model, training.Schedule(9, 0.1), steps_per_epoch=1, runtime=RUNTIME)
+    losses, seen = iter([3.0, 1.0, 2.0, 2.5, 0.1]), []
+
+    def validate(model):
+        seen.append(model.get_weights()[0].copy())
+        return {"loss": next(losses)}
+
+    data = Films(np.random.default_rng(0).integers(0, 255, (6, 32, 32), np.uint8), np.arange(6),
+                 np.arange(6) % 3)  # fmt: skip
+    history = training.fit(
+        model, lambda epoch: training.batches(data, batch_size=6, shuffle_seed=epoch), validate,
+        training.Schedule(9, 0.1, patience=2), seed=1, state=tmp_path / "s", report=lambda _: None,
+    )  # fmt: skip
+    assert history["loss"].tolist() == [3.0, 1.0, 2.0, 2.5]
+    assert history["kept"].tolist() == [False, True, False, False]
+    np.testing.assert_array_equal(model.get_weights()[0], seen[1])
+
+
+def test_warm_up_and_decay_of_the_rate():
+    schedule = training.Schedule(epochs=5, learning_rate=0.2, warmup_epochs=1)
+    rate = training.optimizer(schedule, steps_per_epoch=10)._learning_rate
+    assert float(rate(0)) == 0
+    assert float(rate(5)) == pytest.approx(0.1)
+    assert float(rate(10)) == pytest.approx(0.2)
+    assert float(rate(30)) == pytest.approx(0.2 * (0.1 + 0.9 * 0.5))  # half of the cosine
+    assert float(rate(50)) == pytest.approx(0.02)
+
+
+def test_a_diverging_loss_is_an_error_that_says_what_to_do(tiny_model, split, tmp_path):
+    model = tiny_model()
+    kernel, bias = model.get_layer("logits").get_weights()
+    model.get_layer("logits").set_weights([kernel * np.nan, bias])
+    with pytest.raises(ArithmeticError, match="lower the learning rate"):
+        training.train_finetune(model, *split, Finetune(epochs=2), **options(tmp_path))
+
+
+def test_features_cannot_be_cached_under_augmentation(tiny_model, split, tmp_path):
+    params = Transfer(epochs=1, augmentation=Augmentation(zoom=0.1))
+    with pytest.raises(ValueError, match="cache_features with augmentation"):
+        training.train_transfer(
+            tiny_model(), *split, params, cache_features=True, **options(tmp_path)
+        )
+
+
+def test_checkpoints_of_another_model_are_refused(tiny_model, tmp_path):
+    tiny_model(classes=4).save(tmp_path / "four.keras")
+    with pytest.raises(ValueError, match="not a checkpoint of tiny with 3 classes"):
+        models.load_weights(tiny_model(classes=3), tmp_path / "four.keras")
+    (tmp_path / "text.keras").write_text("no archive")
+    with pytest.raises(ValueError, match=r"text\.keras: not a checkpoint"):
+        models.load_weights(tiny_model(), tmp_path / "text.keras")
+
+
+def test_seeds_of_one_start_differ_and_repeat(tiny_model, split, tmp_path):
+    params = Finetune(epochs=1, batch_size=8)
+    runs = []
+    for seed in (1, 2, 1):
+        model = tiny_model(dropout=0.3)
+        training.train_finetune(model, *split, params, **options(tmp_path, seed=seed))
+        runs.append(np.concatenate([w.ravel() for w in model.get_weights()]))
+    assert np.abs(runs[0] - runs[1]).max() > 1e-4
+    np.testing.assert_allclose(runs[0], runs[2], rtol=1e-5, atol=1e-7)
+    assert keras.config.dtype_policy().name == "float32"

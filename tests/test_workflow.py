@@ -1,0 +1,189 @@
+"""The smoke study through the workflow, with all three real backbones, and what a rerun does."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from lib import studies
+from lib.artefacts import read_manifest, read_table, require
+from lib.maps import MapSet
+from lib.paths import ROOT, StudyPaths
+
+pytestmark = pytest.mark.study
+EXPECTED = Path(__file__).parent / "expected"
+
+
+def make(verb, results, *words, check=True):
+    """Run a verb of the Makefile with this Python and results folder of its own."""
+    command = ["make", verb, "STUDY=smoke", f"RESULTS={results}", f"PY={sys.executable}", "STAMP=",
+               "GPU=0", *words]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if check and done.returncode:
+        logs = "\n".join(p.read_text()[-3000:] for p in Path(results).rglob("*.log"))
+        raise AssertionError(f"{done.stdout[-5000:]}\n{done.stderr[-5000:]}\n{logs[-9000:]}")
+    return done
+
+
+def planned(results, *words) -> dict[str, int]:
+    """Jobs by rule that a dry run announces."""
+    text = make("plan", results, *words).stdout
+    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", text, re.M)}
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """Folder and closing words of a finished smoke study."""
+    results = tmp_path_factory.mktemp("results")
+    return results, make("reproduce", results).stdout
+
+
+@pytest.fixture(scope="module")
+def paths(smoke):
+    return StudyPaths(smoke[0], "smoke")
+
+
+def test_it_ends_with_a_table_and_where_to_look(smoke):
+    assert "Macro AUC on test films" in smoke[1]
+    assert "densenet201" in smoke[1] and "inceptionv3" in smoke[1]
+    for name in ("tables", "figures", "notebooks"):
+        assert str(smoke[0] / "smoke" / name) in smoke[1]
+
+
+def test_every_artefact_is_complete_and_unchanged(paths):
+    params = studies.load("smoke")
+    for architecture in params.architectures:
+        for checkpoint in params.checkpoints:
+            require(paths.maps(architecture, checkpoint))
+            require(paths.checkpoint(architecture, checkpoint))
+            manifest = read_manifest(paths.checkpoint(architecture, checkpoint))
+            assert manifest["status"] == "complete" and manifest["seconds"] > 0
+            assert manifest["inputs"]["manifest.csv"] == require(paths.manifest)
+    assert not list(paths.root.rglob("*.failed.ipynb"))
+    assert not list(paths.root.rglob(".partial*")) and not list(paths.root.rglob("*.state"))
+
+
+def test_executed_notebooks_have_no_unrun_cell(paths):
+    notebooks = sorted((paths.root / "notebooks").glob("*.ipynb"))
+    assert len(notebooks) == 1 + 3 + 6 + 9 + 1
+    for path in notebooks:
+        cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+        assert all(cell.execution_count for cell in cells)
+
+
+def test_maps_have_one_grid_and_the_test_films(paths):
+    manifest = read_table(paths.manifest)
+    test = manifest.query("split == 'test'")["image_id"].tolist()
+    for path in (paths.root / "maps").rglob("*.npz"):
+        maps = MapSet.load(path)
+        assert maps.image_id.tolist() == test
+        assert {stack.shape[1:] for stack in maps.maps.values()} == {(5, 5)}
+        assert len(maps.maps) == 9
+
+
+def test_placebo_keeps_the_backbone_and_fine_tuning_does_not(paths):
+    import zipfile
+
+    import h5py  # a .keras file is a zip with an HDF5 file inside; read without Keras
+    import numpy as np
+
+    def first_kernel(checkpoint):
+        with (
+            zipfile.ZipFile(paths.checkpoint("resnet50v2", checkpoint)) as archive,
+            archive.open("model.weights.h5") as file,
+            h5py.File(file) as weights,
+        ):
+            return np.array(weights["layers/conv2d/vars/0"])
+
+    start = first_kernel("transfer-s0")
+    assert (start == first_kernel("placebo-s0")).all()
+    assert (start != first_kernel("finetune-s0")).any()
+
+
+def test_methods_agree_at_the_pooled_map_and_the_placebo_hardly_drifts(paths):
+    table = read_table(paths.tables / "strata.csv").query("metric == 'iou_top20'")
+    pooled = table.query("role == 'post_activation' and blank == 0 and n > 0")
+    wide = pooled.pivot_table(
+        index=["architecture", "pairing", "stratum"], columns="method", values="mean"
+    )
+    assert len(wide) and (wide["layercam"] - wide["gradcam_plus_plus"]).abs().max() < 0.02
+
+
+def test_tables_agree_with_the_expected_ones(paths):
+    """Counts are exact; figures of trained models agree within what processors may differ.
+
+    Stated tolerances: accuracies and areas 0.15 (30 test films: one film is 0.03), mean overlap
+    0.15. The data table is bit-exact.
+    """
+    counts = read_table(paths.manifest).groupby(["label", "split"]).size().rename("n").reset_index()
+    expected = read_table(EXPECTED / "counts.csv")
+    pd.testing.assert_frame_equal(counts, expected)
+    for name, keys, columns, tolerance in (
+        ("performance", ["architecture", "checkpoint", "split"], ["macro_auc"], 0.15),
+        ("strata", ["architecture", "method", "role", "pairing", "metric"], ["mean"], 0.15),
+    ):
+        found, wanted = (read_table(folder / f"{name}.csv") for folder in (paths.tables, EXPECTED))
+        if name == "strata":
+            found, wanted = (
+                t[t["metric"] == "iou_top20"].groupby(keys)[columns].mean().reset_index()
+                for t in (found, wanted)
+            )
+        both = found.merge(wanted, on=keys, suffixes=("", "_expected"), how="outer", indicator=True)
+        assert (both["_merge"] == "both").all(), both[both["_merge"] != "both"]
+        for column in columns:
+            gap = (both[column] - both[f"{column}_expected"]).abs()
+            assert gap.max() <= tolerance, both.loc[gap > tolerance, [*keys, column]]
+
+
+def test_a_second_run_finds_nothing_to_do(smoke):
+    assert planned(smoke[0]) == {}
+
+
+def test_a_changed_parameter_reruns_what_depends_on_it(smoke):
+    assert planned(smoke[0], "SET=attribution.batch_size=8") == {
+        "all": 1, "attribute": 9, "drift": 1, "total": 11,
+    }  # fmt: skip
+    assert planned(smoke[0], "SET=finetune.learning_rate=0.0003") == {
+        "all": 1, "finetune": 6, "attribute": 6, "drift": 1, "total": 14,
+    }  # fmt: skip
+    assert planned(smoke[0], "SET=seeds=[0,1]") == {
+        "all": 1, "finetune": 6, "attribute": 6, "drift": 1, "total": 14,
+    }  # fmt: skip
+
+
+def test_a_deleted_intermediate_is_made_again(smoke, paths):
+    path = paths.maps("resnet50v2", "placebo-s0")
+    kept = path.read_bytes()
+    path.unlink()
+    try:
+        assert planned(smoke[0])["attribute"] == 1
+    finally:
+        path.write_bytes(kept)
+
+
+def test_a_failed_cell_says_why_and_does_not_stop_the_others(smoke, paths):
+    targets = [paths.maps(name, "transfer-s0") for name in ("resnet50v2", "inceptionv3")]
+    broken = paths.checkpoint("resnet50v2", "transfer-s0")
+    kept = broken.read_bytes()
+    for target in targets:
+        target.unlink()
+    broken.write_bytes(kept[:-100])
+    try:
+        done = make("reproduce", smoke[0], f"TARGETS={' '.join(map(str, targets))}", check=False)
+    finally:
+        broken.write_bytes(kept)
+    assert done.returncode != 0
+    assert "error: 04_attribute-resnet50v2-transfer-s0: ArtefactError" in done.stderr
+    assert "changed since it was completed" in done.stderr
+    assert (paths.root / "notebooks/04_attribute-resnet50v2-transfer-s0.failed.ipynb").exists()
+    assert not targets[0].exists() and targets[1].exists()
+
+
+def test_wrong_parameters_stop_before_anything_runs(tmp_path):
+    done = make("reproduce", tmp_path, "SET=finetune.lerning_rate=1", check=False)
+    assert done.returncode != 0 and "did you mean 'learning_rate'" in done.stderr
+    assert not list(tmp_path.rglob("*.csv"))
