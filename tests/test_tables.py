@@ -403,7 +403,7 @@ def test_summary_prints_performance_drift_and_where_to_look(finished):
 
 def test_summary_warns_of_a_study_without_a_source_task(finished):
     assert (
-        overview.text(finished("none")).splitlines()[1].startswith("WARNING: without a source ta")
+        overview.text(finished("none")).splitlines()[1].startswith("WARNING: without a source")
     )
 
 
