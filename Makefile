@@ -26,7 +26,7 @@ SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
 
-.PHONY: help setup reproduce plan unlock test lint format lock notebooks lab bench clean
+.PHONY: help setup reproduce plan unlock test lint format lock notebooks reference lab bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,7 +48,7 @@ $(STAMP): requirements.lock requirements-gpu.lock pyproject.toml
 reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues where it stopped
 	@mkdir -p $(dir $(PARAMS))
 	@$(RESOLVE) --write $(PARAMS)
-	@$(SNAKEMAKE) --configfile $(PARAMS) --quiet rules -- $(TARGETS)
+	@$(SNAKEMAKE) --configfile $(PARAMS) --quiet host reason -- $(TARGETS)
 	@$(PY) -m lib.overview $(STUDY) --results $(RESULTS)
 
 plan: $(STAMP)  ## show what reproduce would run, without running it
@@ -81,6 +81,10 @@ lock: $(STAMP)  ## resolve the dependencies anew (needs the network and uv)
 
 notebooks: $(STAMP)  ## execute every notebook on its small defaults and store its outputs
 	$(PY) notebooks/render.py
+
+reference: $(STAMP)  ## publish a finished STUDY into results/reference
+	$(PY) -m lib.reference $(STUDY) --results $(RESULTS) --command \
+	  'make reproduce STUDY=$(STUDY)$(if $(DATA), DATA=<manifest.csv>)$(if $(SET), SET="$(SET)")'
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab
 	$(PY) -m jupyter lab --notebook-dir notebooks

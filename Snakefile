@@ -113,6 +113,8 @@ rule all:
         [files(P.maps(a, c)) for a, c in CELLS],
         files(*TABLES),
         str(P.notebook("05_drift")),
+    message:
+        "the study is complete"
 
 
 rule pretrain:

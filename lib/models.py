@@ -1,12 +1,9 @@
 """The three Keras backbones with a linear head, in one flat graph that returns logits."""
 
 import importlib
-import os
 import zipfile
 from math import log2
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow: keeps notebooks quiet
 
 import keras
 import numpy as np

@@ -111,11 +111,11 @@ print(counts.to_string(index=False))
 # %% [markdown]
 # ## What the films look like
 #
-# Two films of each class. Films appear only where the data are marked as shareable (phantoms always
+# Films of two patients of each class. Films appear only where the data are marked as shareable (phantoms always
 # are); where masks exist, the thin outline is the lung and the thick one the lesion.
 
 # %%
-shown = manifest.groupby("label", sort=False).head(2)
+shown = manifest.drop_duplicates("patient_id").groupby("label", sort=False).head(2)
 cache = image_cache.load(paths.images(max(params.sizes)))
 masks = {
     name: np.load(paths.data / f"{file}_{max(params.sizes)}.npy", mmap_mode="r")[shown["row"]]

@@ -4,6 +4,7 @@
 files that one reads, and the reference of the regression test.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,13 @@ import nbformat
 from execute import FOLDER, execute
 
 STUDY_NOTEBOOKS = sorted(FOLDER.glob("[0-9A]*_*.py"))
+
+
+def is_log(output) -> bool:
+    """Whether an output is TensorFlow's C++ log, with the time and process id of this machine."""
+    return output.get("name") == "stderr" and bool(
+        re.search(r"absl::InitializeLog|^[IWEF]0000 ", output["text"], re.M)
+    )
 
 
 def clean(path: Path) -> None:
@@ -22,6 +30,8 @@ def clean(path: Path) -> None:
         cell.id = f"{path.stem[:2]}-{number:02d}"
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not is_log(output)]
         for key in ("exception", "start_time", "end_time", "duration", "status"):
             cell.metadata.pop(key, None)
     nbformat.write(notebook, path)

@@ -1,0 +1,159 @@
+"""Publish a finished study: ``python -m lib.reference STUDY`` copies its numbers and figures.
+
+``results/reference/<study>`` then holds the small tables, the figures, the provenance and a page of
+text whose every number comes from those tables. No film leaves a study whose data are not
+shareable: its figures were drawn without films.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+
+import pandas as pd
+
+from lib.artefacts import ArtefactError, read_manifest, read_table, write_json, write_text
+from lib.paths import ROOT, StudyPaths
+
+TABLES = (
+    *("drift", "strata", "ranking", "performance", "history", "confusion", "support", "blanks"),
+)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Table in Markdown; numbers as they are formatted by the caller."""
+    head = [table.columns, ["---"] * table.shape[1]]
+    rows = [*head, *table.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
+
+
+def performance_lines(performance: pd.DataFrame) -> pd.DataFrame:
+    """Macro AUC and balanced accuracy on test films by architecture and stage, mean over seeds."""
+    test = performance.query("split == 'test'")
+    stage = test["checkpoint"].str.split("-").str[0]
+    names = {"macro_auc": "AUC", "balanced_accuracy": "balanced accuracy"}
+    out = pd.DataFrame(index=test["architecture"].drop_duplicates())
+    for column, title in names.items():
+        wide = test.pivot_table(index="architecture", columns=stage, values=column)
+        for name in ("transfer", "placebo", "finetune"):
+            if name in wide:
+                out[f"{name} {title}"] = wide[name].map("{:.3f}".format)
+    return out.reset_index()
+
+
+def drift_lines(drift: pd.DataFrame, *, metric: str = "iou_top20") -> pd.DataFrame:
+    """Mean overlap by architecture, layer and method: placebo, fine-tuning, ceiling and blanks."""
+    rows = drift[drift["metric"] == metric]
+    keys = ["architecture", "role", "method"]
+    wide = rows.pivot_table(
+        index=keys, columns="pairing", values="mean", sort=False, dropna=False, observed=True
+    )
+    counts = rows[rows["pairing"] == "finetune"].set_index(keys)[["n", "blank"]]
+    order = [
+        name
+        for name in ("placebo", "finetune", "finetune_seeds", "transfer_seeds", "ceiling")
+        if name in wide
+    ]
+    wide = wide[order].map(lambda value: "–" if pd.isna(value) else f"{value:.2f}")
+    return wide.join(counts.reindex(wide.index)).reset_index()
+
+
+def page(paths: StudyPaths, *, command: str) -> str:
+    """Text of a published study in Markdown, without verdicts.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+    command : str
+        Command line that made the study.
+
+    Raises
+    ------
+    ArtefactError
+        If the study is not complete.
+    """
+    manifest = read_manifest(paths.tables / "drift.csv")
+    support = read_table(paths.tables / "support.csv")
+    audit = json.loads((paths.data / "audit.json").read_text(encoding="utf-8"))
+    probe = audit["probe"]
+    lines = [
+        f"# The {paths.study} study",
+        "",
+        f"Made by `{command}` at revision `{manifest['code'][:12]}` on {manifest['device']}, "
+        f"finished {manifest['finished']}. Source weights: **{manifest['weights']}**.",
+        "",
+        "## Data",
+        "",
+        *(f"- {finding['severity']}: {finding['text']}" for finding in audit["findings"]),
+        f"- A linear model on {probe['side']} × {probe['side']} thumbnails reaches a balanced "
+        f"accuracy of {probe['balanced_accuracy']:.2f} (chance {probe['chance']:.2f}).",
+        f"- {support['films'].sum()} test films; {support['common'].sum()} of them are classified "
+        "correctly by every checkpoint of every architecture (the common support).",
+        "",
+        "## Performance on test films",
+        "",
+        markdown(performance_lines(read_table(paths.tables / "performance.csv"))),
+        "",
+        "## Overlap of the top 20 % of cells, mean over the common support",
+        "",
+        "1 = the same places, 0 = none in common. `placebo`: transfer → placebo; `finetune`: "
+        "transfer → fine-tuned; `finetune_seeds`: two fine-tunings that differ in their seed; "
+        "`ceiling`: transfer → fine-tuned on films of different patients of one class. `n` counts "
+        "pairs of `finetune` over all seeds, `blank` those that could not be scored.",
+        "",
+        markdown(drift_lines(read_table(paths.tables / "drift.csv"))),
+        "",
+        "Means say nothing about uncertainty; no verdict is drawn from them here.",
+    ]
+    if manifest["weights"] == "none":
+        lines.insert(3, "\n**Without a source task this comparison is empty by construction.**")
+    return "\n".join(lines) + "\n"
+
+
+def provenance(paths: StudyPaths) -> dict:
+    """Parameters, versions, device and duration of every artefact of a study."""
+    manifest = read_manifest(paths.tables / "drift.csv")
+    seconds = {}
+    for file in sorted(paths.root.rglob("*.json")):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and found.get("status") == "complete":
+            seconds[file.relative_to(paths.root).as_posix().removesuffix(".json")] = found["seconds"]
+    return {
+        **{key: manifest[key] for key in ("parameters", "code", "versions", "device", "finished")},
+        "seconds": seconds,
+    }
+
+
+def publish(paths: StudyPaths, *, command: str) -> None:
+    """Copy a finished study into ``results/reference/<study>``."""
+    target = ROOT / "results" / "reference" / paths.study
+    text = page(paths, command=command)
+    shutil.rmtree(target, ignore_errors=True)
+    for folder in ("tables", "figures"):
+        (target / folder).mkdir(parents=True)
+    for name in TABLES:
+        shutil.copyfile(paths.tables / f"{name}.csv", target / "tables" / f"{name}.csv")
+    for figure in sorted(paths.figures.glob("*.png")):
+        shutil.copyfile(figure, target / "figures" / figure.name)
+    shutil.copyfile(paths.data / "audit.json", target / "audit.json")
+    write_json(target / "provenance.json", provenance(paths))
+    write_text(target / "README.md", text)
+
+
+def main() -> int:
+    """Command line; 1 if the study is not complete."""
+    parser = argparse.ArgumentParser(prog="python -m lib.reference", description=__doc__)
+    parser.add_argument("study")
+    parser.add_argument("--results", default="results")
+    parser.add_argument("--command", required=True, help="the command that made the study")
+    options = parser.parse_args()
+    try:
+        publish(StudyPaths(options.results, options.study), command=options.command)
+    except (ArtefactError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
