@@ -47,10 +47,15 @@ def files(*paths: Path) -> list[str]:
 
 
 def checkpoint(architecture: str, name: str) -> list[str]:
+    features = [P.features(architecture, name)] if name.startswith("transfer") else []
     return files(
         P.checkpoint(architecture, name), P.history(architecture, name),
-        P.predictions(architecture, name),
+        P.predictions(architecture, name), *features,
     )
+
+
+def explained(architecture: str) -> list[str]:
+    return [file for name in PARAMS.checkpoints for file in files(P.maps(architecture, name))]
 
 
 def source_weights(wildcards) -> list[str]:
@@ -102,7 +107,6 @@ wildcard_constraints:
     architecture="|".join(PARAMS.architectures),
     seed=r"\d+",
     mode="finetune|placebo",
-    checkpoint=r"(transfer|finetune|placebo)-s\d+",
 
 
 # Every cell is listed: Snakemake would take a deleted intermediate for "nothing to do".
@@ -110,7 +114,7 @@ rule all:
     input:
         DATA,
         [checkpoint(a, c) for a, c in CELLS],
-        [files(P.maps(a, c)) for a, c in CELLS],
+        [explained(a) for a in PARAMS.architectures],
         files(*TABLES),
         str(P.notebook("05_drift")),
     message:
@@ -208,24 +212,28 @@ rule finetune:
         RUN
 
 
+# All checkpoints of an architecture share one graph: tracing it once for each would cost more than
+# the maps.
 rule attribute:
     input:
         code("04_attribute"),
         DATA,
-        lambda wildcards: checkpoint(wildcards.architecture, wildcards.checkpoint),
+        lambda wildcards: [
+            file for name in PARAMS.checkpoints for file in checkpoint(wildcards.architecture, name)
+        ],
     output:
-        files(P.maps("{architecture}", "{checkpoint}")),
-        notebook=str(P.notebook("04_attribute-{architecture}-{checkpoint}")),
+        explained("{architecture}"),
+        notebook=str(P.notebook("04_attribute-{architecture}")),
     params:
         notebook="04_attribute",
-        arguments=arguments("attribute", architecture=ARCHITECTURE, checkpoints=lambda w: [w.checkpoint]),
+        arguments=arguments("attribute", architecture=ARCHITECTURE, checkpoints=lambda w: list(PARAMS.checkpoints)),
     log:
-        str(P.root / "logs/04_attribute-{architecture}-{checkpoint}.log"),
+        str(P.root / "logs/04_attribute-{architecture}.log"),
     threads: THREADS
     resources:
         gpu=GPU,
     message:
-        "attribute {wildcards.architecture}, {wildcards.checkpoint}"
+        "attribute all checkpoints of {wildcards.architecture}"
     shell:
         RUN
 
@@ -234,7 +242,8 @@ rule drift:
     input:
         code("05_drift"),
         DATA,
-        [files(P.maps(a, c)) + checkpoint(a, c) for a, c in CELLS],
+        [explained(a) for a in PARAMS.architectures],
+        [checkpoint(a, c) for a, c in CELLS],
     output:
         files(*TABLES),
         notebook=str(P.notebook("05_drift")),

@@ -19,6 +19,7 @@ from pathlib import Path
 from platform import machine, python_version, system
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lib.paths import ROOT
@@ -99,6 +100,22 @@ def read_table(path: Path) -> pd.DataFrame:
         raise ArtefactError(f"{path}: missing. Run the notebook that writes it.") from None
     except ValueError as error:
         raise ArtefactError(f"{path}: not a CSV table ({error}). Delete it and rerun.") from None
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Memory-map an array written with ``numpy.save``, read-only; pickled objects are refused.
+
+    Raises
+    ------
+    ArtefactError
+        If the file is missing or not an array.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ArtefactError(
+            f"{path}: not a readable array ({error}). Rerun the notebook that writes it."
+        ) from error
 
 
 def code_revision() -> str:

@@ -62,9 +62,9 @@ class Fractal(_Section):
     """The formula-driven source task, see `lib.fractal`."""
 
     categories: Annotated[int, Field(ge=2, le=1000)] = 40
-    images_per_category: Annotated[int, Field(ge=2)] = 36
+    images_per_category: Annotated[int, Field(ge=2)] = 24
     size: Annotated[int, Field(ge=75, le=512)] = 80
-    epochs: Positive = 5
+    epochs: Positive = 4
     batch_size: Positive = 16
     learning_rate: Rate = 1e-3
 

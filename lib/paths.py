@@ -64,6 +64,10 @@ class StudyPaths:
         """Logits of a checkpoint on validation and test images."""
         return self.checkpoint(architecture, checkpoint).with_suffix(".predictions.csv")
 
+    def features(self, architecture: str, checkpoint: str) -> Path:
+        """Pooled features of a frozen backbone, a row per row of the image cache."""
+        return self.checkpoint(architecture, checkpoint).with_suffix(".features.npy")
+
     def maps(self, architecture: str, checkpoint: str) -> Path:
         """Attribution maps of a checkpoint on the test images."""
         return self.root / "maps" / architecture / f"{checkpoint}.npz"

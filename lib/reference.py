@@ -73,7 +73,7 @@ def page(paths: StudyPaths, *, command: str) -> str:
         If the study is not complete.
     """
     manifest = read_manifest(paths.tables / "drift.csv")
-    support = read_table(paths.tables / "support.csv")
+    support, kept = (read_table(paths.tables / f"{name}.csv") for name in ("support", "strata"))
     audit = json.loads((paths.data / "audit.json").read_text(encoding="utf-8"))
     probe = audit["probe"]
     lines = [
@@ -103,6 +103,12 @@ def page(paths: StudyPaths, *, command: str) -> str:
         "",
         markdown(drift_lines(read_table(paths.tables / "drift.csv"))),
         "",
+        "## The same over the films that the architecture classifies correctly at both checkpoints",
+        "",
+        "More films, but not the same ones for every architecture and pairing.",
+        "",
+        markdown(drift_lines(kept.query("stratum == 'kept-correct'"))),
+        "",
         "Means say nothing about uncertainty; no verdict is drawn from them here.",
     ]
     if manifest["weights"] == "none":
@@ -117,7 +123,9 @@ def provenance(paths: StudyPaths) -> dict:
     for file in sorted(paths.root.rglob("*.json")):
         found = json.loads(file.read_text(encoding="utf-8"))
         if isinstance(found, dict) and found.get("status") == "complete":
-            seconds[file.relative_to(paths.root).as_posix().removesuffix(".json")] = found["seconds"]
+            seconds[file.relative_to(paths.root).as_posix().removesuffix(".json")] = found[
+                "seconds"
+            ]
     return {
         **{key: manifest[key] for key in ("parameters", "code", "versions", "device", "finished")},
         "seconds": seconds,

@@ -1,7 +1,7 @@
 """The two stages and the placebo: one loop, resumable after every epoch.
 
-Transfer trains the head on a frozen backbone; without augmentation the pooled features are computed
-once and the head alone is trained on them, which gives the same head. Fine-tuning trains the
+Transfer trains the head on a frozen backbone; without augmentation the head alone is trained on
+pooled features that are computed once, which gives the same head. Fine-tuning trains the
 backbone too. The placebo repeats the fine-tuning step by step with the backbone frozen.
 """
 
@@ -209,16 +209,16 @@ def train_transfer(
     seed: int,
     state: Path,
     key: str = "",
-    cache_features: bool | None = None,
+    features: np.ndarray | None = None,
     report: Callable[[str], None] = print,
 ) -> pd.DataFrame:
     """Stage one: train the head of `model` in place on its frozen backbone.
 
     Parameters
     ----------
-    cache_features : bool, optional
-        Compute the pooled features once and train the head on them. Default: where there is no
-        augmentation, in which case both ways give the same head.
+    features : ndarray of float32, shape (rows of the image cache, channels), optional
+        Pooled features of all films, from `pooled_features`. Given them and without augmentation
+        the head alone is trained, which gives the same head as training through the backbone.
 
     Returns
     -------
@@ -228,7 +228,7 @@ def train_transfer(
     schedule = Schedule(params.epochs, params.learning_rate, patience=params.patience)
     return _train_head(
         model, train, validation, params, schedule, classes=classes, runtime=runtime, seed=seed,
-        state=state, key=key, cache_features=cache_features, report=report,
+        state=state, key=key, features=features, report=report,
     )  # fmt: skip
 
 
@@ -244,6 +244,7 @@ def train_placebo(
     seed: int,
     state: Path,
     key: str = "",
+    features: np.ndarray | None = None,
     report: Callable[[str], None] = print,
 ) -> pd.DataFrame:
     """The matched-operator null: the steps of the fine-tuning with the backbone frozen.
@@ -256,7 +257,7 @@ def train_placebo(
     )
     return _train_head(
         model, train, validation, params, schedule, classes=classes, runtime=runtime, seed=seed,
-        state=state, key=key, report=report,
+        state=state, key=key, features=features, report=report,
     )  # fmt: skip
 
 
@@ -285,15 +286,12 @@ def train_finetune(
 
 
 def _train_head(
-    model, train, validation, params, schedule, *, cache_features=None, **options
-) -> pd.DataFrame:
+    model, train, validation, params, schedule, *, features, **options
+) -> pd.DataFrame:  # fmt: skip
     models.set_trainable(model, from_stage=None)
-    cached = not params.augmentation.active if cache_features is None else cache_features
-    if cached and params.augmentation.active:
-        raise ValueError("cache_features with augmentation: each distorted film has new features")
-    if not cached:
+    if features is None or params.augmentation.active:  # a distorted film has new features
         return _train_films(model, train, validation, params, schedule, **options)
-    return _train_features(model, train, validation, params, schedule, **options)
+    return _train_features(model, train, validation, params, schedule, features, **options)
 
 
 def _train_films(
@@ -316,21 +314,36 @@ def _train_films(
     )  # fmt: skip
 
 
-def pooled_features(model: keras.Model, data: Films, *, batch_size: int) -> np.ndarray:
-    """Input of the head: the global average of the last feature map, shape (films, channels)."""
-    return predict(
-        keras.Model(model.input, model.get_layer("average_pool").output),
-        data,
-        batch_size=batch_size,
-    )
+def pooled_features(model: keras.Model, images: np.ndarray, *, batch_size: int) -> np.ndarray:
+    """Compute the input of the head, the global average of the last feature map.
+
+    Parameters
+    ----------
+    model : keras.Model
+    images : ndarray of uint8, shape (n, size, size)
+    batch_size : int
+
+    Returns
+    -------
+    ndarray of float32, shape (n, channels)
+    """
+    extractor = keras.Model(model.input, model.get_layer("average_pool").output)
+    rows = np.arange(len(images))
+    features = predict(extractor, Films(images, rows, np.zeros_like(rows)), batch_size=batch_size)
+    return features.astype(np.float32)
+
+
+def head_logits(model: keras.Model, features: np.ndarray) -> np.ndarray:
+    """Logits of pooled features, float32, shape (n, classes)."""
+    kernel, bias = model.get_layer("logits").get_weights()
+    return features @ kernel + bias
 
 
 def _train_features(
-    model, train, validation, params, schedule, *, classes, runtime, seed, state, key, report
-) -> pd.DataFrame:
-    extractor = keras.Model(model.input, model.get_layer("average_pool").output)
-    features = predict(extractor, train, batch_size=params.batch_size).astype(np.float32)
-    held_out = predict(extractor, validation, batch_size=params.batch_size).astype(np.float32)
+    model, train, validation, params, schedule, features, *, classes, runtime, seed, state, key,
+    report,
+) -> pd.DataFrame:  # fmt: skip
+    of_train, held_out = features[train.rows], features[validation.rows]
     weights = class_weights(train.labels, classes=len(classes)) if params.class_weights else None
     sample = np.ones(len(train), np.float32) if weights is None else weights[train.labels]
 
@@ -347,8 +360,8 @@ def _train_features(
     compile_model(head, schedule, steps_per_epoch=steps, runtime=runtime)
 
     def epoch_batches(epoch: int) -> tf.data.Dataset:
-        order = np.random.default_rng(derive(seed, "shuffle", epoch)).permutation(len(features))
-        arrays = (features[order], train.labels[order], sample[order])
+        order = np.random.default_rng(derive(seed, "shuffle", epoch)).permutation(len(of_train))
+        arrays = (of_train[order], train.labels[order], sample[order])
         return tf.data.Dataset.from_tensor_slices(arrays).batch(params.batch_size)
 
     def validate(head: keras.Model) -> dict[str, float]:

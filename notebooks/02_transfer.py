@@ -22,9 +22,11 @@
 
 # %% [markdown]
 # **Reads** `data/manifest.csv`, `data/images_<size>.npy` and the source weights.
-# **Writes** `models/<architecture>/transfer-s<seed>.keras` with its learning curve and predictions.
+# **Writes** `models/<architecture>/transfer-s<seed>.keras` with its learning curve, predictions
+# and pooled features.
 
 # %%
+import numpy as np
 import pandas as pd
 
 from lib import artefacts, batches, image_cache, looks, models, performance, plots, training
@@ -108,10 +110,13 @@ if params.weights.recalibrate_batch_norm:
 # %% [markdown]
 # ## Train the head
 #
-# Without augmentation a frozen backbone gives the same features in every epoch: they are computed
-# once, and the head alone is trained on them. The epoch with the lowest validation loss is kept.
+# A frozen backbone gives the same pooled features of a film in every epoch: they are computed once,
+# and (without augmentation) the head alone is trained on them. The epoch with the lowest validation
+# loss is kept.
 
 # %%
+batch_size = params.transfer.batch_size
+features = training.pooled_features(model, cache, batch_size=batch_size)
 history = training.train_transfer(
     model,
     parts["train"],
@@ -122,6 +127,7 @@ history = training.train_transfer(
     seed=derive(params.seed, "transfer", seed),
     state=paths.checkpoint(architecture, name).with_suffix(".state"),
     key=record.key,
+    features=features,
 )
 
 # %%
@@ -140,7 +146,7 @@ display(plots.learning_curves(curve))
 
 # %%
 held_out = batches.films(cache, manifest, splits=("validation", "test"), classes=params.classes)
-logits = training.predict(model, held_out, batch_size=params.transfer.batch_size)
+logits = training.head_logits(model, features[held_out.rows])
 rows = manifest[manifest["split"].isin(("validation", "test"))]
 predictions = performance.prediction_table(rows, logits, classes=params.classes)
 table = performance.by_split(predictions, classes=params.classes)
@@ -156,10 +162,13 @@ table.round(3)
 # %%
 with artefacts.atomic(record.path) as temporary:
     model.save(temporary, include_optimizer=False)
+with artefacts.atomic(paths.features(architecture, name)) as temporary:
+    np.save(temporary, features)
 artefacts.write_table(paths.history(architecture, name), history)
 artefacts.write_table(paths.predictions(architecture, name), predictions)
-record.complete(paths.history(architecture, name), paths.predictions(architecture, name))
-print("wrote", record.path.name, "with learning curve and predictions")
+files = paths.history, paths.predictions, paths.features
+record.complete(*(file(architecture, name) for file in files))
+print("wrote", record.path.name, "with learning curve, predictions and features")
 
 # %% [markdown]
 # ## What we saw

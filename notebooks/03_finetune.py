@@ -23,7 +23,7 @@
 
 # %% [markdown]
 # **Reads** `models/<architecture>/transfer-s<seed>.keras`, the manifest and the films; the placebo
-# also the learning curve of its fine-tuning.
+# also the pooled features of the frozen backbone and the learning curve of its fine-tuning.
 # **Writes** `models/<architecture>/{finetune,placebo}-s<seed>.keras` with learning curve and
 # predictions.
 
@@ -102,7 +102,8 @@ if mode == "finetune":
     history = training.train_finetune(model, *films, **shared)
 else:
     kept = training.kept_epoch(paths.history(architecture, f"finetune-s{seed}"))
-    history = training.train_placebo(model, *films, kept_epoch=kept, **shared)
+    features = artefacts.read_array(paths.features(architecture, params.base_transfer))
+    history = training.train_placebo(model, *films, kept_epoch=kept, features=features, **shared)
 
 # %%
 curve = history.assign(architecture=architecture, checkpoint=name)
@@ -118,7 +119,10 @@ display(plots.learning_curves(curve))
 
 # %%
 held_out = batches.films(cache, manifest, splits=("validation", "test"), classes=params.classes)
-logits = training.predict(model, held_out, batch_size=params.finetune.batch_size)
+if mode == "finetune":
+    logits = training.predict(model, held_out, batch_size=params.finetune.batch_size)
+else:
+    logits = training.head_logits(model, features[held_out.rows])
 rows = manifest[manifest["split"].isin(("validation", "test"))]
 predictions = performance.prediction_table(rows, logits, classes=params.classes)
 after = performance.by_split(predictions, classes=params.classes)

@@ -141,9 +141,23 @@ single, strata, pairs = tables.drift_tables(
 summary = tables.over_seeds(single)
 strata = tables.over_seeds(strata, [*tables.CELL, "stratum"])
 
+# %% [markdown]
+# The primary table, on the common support:
+
 # %%
 primary = summary.query("metric == 'iou_top20'")
 primary.pivot_table(
+    index=["role", "method"], columns=["architecture", "pairing"], values="mean", dropna=False
+).round(2)
+
+# %% [markdown]
+# The common support shrinks with every further checkpoint. The films that one architecture
+# classifies correctly at both compared checkpoints (kept-correct) are more, but not the same films
+# for every architecture:
+
+# %%
+kept = strata.query("metric == 'iou_top20' and stratum == 'kept-correct'")
+kept.pivot_table(
     index=["role", "method"], columns=["architecture", "pairing"], values="mean", dropna=False
 ).round(2)
 
@@ -158,9 +172,12 @@ looks.save(figure, paths.figures / "controls")
 # of one film are no more alike than maps of two different patients.
 
 # %%
-figure = plots.drift_distributions(pairs, metric="iou_top20")
-display(figure)
-looks.save(figure, paths.figures / "drift_distributions")
+if len(pairs):
+    figure = plots.drift_distributions(pairs, metric="iou_top20")
+    display(figure)
+    looks.save(figure, paths.figures / "drift_distributions")
+else:
+    print("The common support is empty: no film is classified correctly by every checkpoint.")
 
 # %% [markdown]
 # The same numbers film by film. Means hide a lot: look at the width of each distribution, and at the
@@ -170,13 +187,15 @@ looks.save(figure, paths.figures / "drift_distributions")
 # ## Does the ranking depend on the method?
 #
 # At `post_activation`, LayerCAM and Grad-CAM++ are the same map up to a factor, so their drift must
-# agree in every digit.
+# agree but for ties that rounding breaks. This uses all films, by stratum of outcome.
 
 # %% tags=["nbval-check-output"]
-two = primary.query("role == 'post_activation' and method in ('layercam', 'gradcam_plus_plus')")
-two = two.pivot_table(index=["architecture", "pairing"], columns="method", values="mean")
-gap = (two["layercam"] - two["gradcam_plus_plus"]).abs().max() if two.shape[1] == 2 else 0.0
-print("equal drift by LayerCAM and Grad-CAM++ at post_activation:", bool(gap < 1e-3))
+pooled = strata.query("metric == 'iou_top20' and role == 'post_activation' and n > 0")
+two = pooled.pivot_table(
+    index=["architecture", "pairing", "stratum"], columns="method", values="mean", dropna=False
+)
+gap = (two["layercam"] - two["gradcam_plus_plus"]).abs().max()
+print("equal drift by LayerCAM and Grad-CAM++ at post_activation:", bool(gap < 0.01))
 
 # %%
 tuned = summary.query("pairing == 'finetune'")

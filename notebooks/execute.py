@@ -6,6 +6,7 @@
 import argparse
 import ast
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -77,6 +78,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="executed notebook to write")
     parser.add_argument("--parameters", type=json.loads, default={}, help="JSON object")
     options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # outputs of cells, as they come
     reason = execute(options.notebook, options.output, options.parameters)
     if reason:
         print(f"error: {options.output.stem}: {reason}", file=sys.stderr)

@@ -10,11 +10,10 @@ import material
 import numpy as np
 import pytest
 
-SIZES = {"densenet201": 160, "resnet50v2": 160, "inceptionv3": 203}
 CLASSES = ("normal", "bacterial_pneumonia", "viral_pneumonia", "covid19", "tuberculosis")
 
 
-@pytest.fixture(scope="session", params=sorted(SIZES))
+@pytest.fixture(scope="session", params=sorted(material.SIZES))
 def backbone(request):
     """Name and classifier of each architecture, with random weights spread like trained ones."""
     import keras
@@ -23,7 +22,7 @@ def backbone(request):
 
     keras.utils.set_random_seed(3)
     name = request.param
-    model = models.build(name, size=SIZES[name], classes=len(CLASSES), dropout=0.3)
+    model = models.build(name, size=material.SIZES[name], classes=len(CLASSES), dropout=0.3)
     return name, model
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from lib.phantom import draw
 
+SIZES = {"densenet201": 160, "resnet50v2": 160, "inceptionv3": 203}  # one grid, 5×5
 CLASSES = ("normal", "covid19")
 FRACTIONS = {"train": 0.6, "validation": 0.15, "test": 0.25}
 

@@ -402,9 +402,7 @@ def test_summary_prints_performance_drift_and_where_to_look(finished):
 
 
 def test_summary_warns_of_a_study_without_a_source_task(finished):
-    assert (
-        overview.text(finished("none")).splitlines()[1].startswith("WARNING: without a source")
-    )
+    assert overview.text(finished("none")).splitlines()[1].startswith("WARNING: without a source")
 
 
 def test_summary_of_an_unfinished_study_fails_in_one_line(finished, monkeypatch, capsys):

@@ -37,8 +37,9 @@ def test_head_on_cached_features_equals_head_through_the_backbone(tiny_model, sp
     heads = []
     for cached in (True, False):
         model = tiny_model(dropout=params.dropout)
+        features = training.pooled_features(model, split[0].images, batch_size=7)
         history = training.train_transfer(
-            model, *split, params, cache_features=cached, **options(tmp_path)
+            model, *split, params, features=features if cached else None, **options(tmp_path)
         )
         heads.append((model.get_layer("logits").get_weights(), history))
     for a, b in zip(heads[0][0], heads[1][0], strict=True):
@@ -166,12 +167,20 @@ def test_a_diverging_loss_is_an_error_that_says_what_to_do(tiny_model, split, tm
         training.train_finetune(model, *split, Finetune(epochs=2), **options(tmp_path))
 
 
-def test_features_cannot_be_cached_under_augmentation(tiny_model, split, tmp_path):
-    params = Transfer(epochs=1, augmentation=Augmentation(zoom=0.1))
-    with pytest.raises(ValueError, match="cache_features with augmentation"):
-        training.train_transfer(
-            tiny_model(), *split, params, cache_features=True, **options(tmp_path)
-        )
+def test_augmented_films_do_not_use_the_features_of_undistorted_ones(tiny_model, split, tmp_path):
+    params = Transfer(epochs=1, augmentation=Augmentation(zoom=0.2))
+    wrong = np.full((45, 8), np.nan, np.float32)
+    model = tiny_model()
+    history = training.train_transfer(model, *split, params, features=wrong, **options(tmp_path))
+    assert np.isfinite(history["train_loss"]).all()
+
+
+def test_head_logits_are_those_of_the_model(tiny_model, split):
+    model = tiny_model()
+    features = training.pooled_features(model, split[0].images, batch_size=7)
+    whole = training.predict(model, split[1], batch_size=7)
+    ours = training.head_logits(model, features[split[1].rows])
+    np.testing.assert_allclose(ours, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_checkpoints_of_another_model_are_refused(tiny_model, tmp_path):
