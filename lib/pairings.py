@@ -170,6 +170,7 @@ def compare_cells(
     sets: dict[str, MapSet],
     wanted: Sequence[Pairing],
     patients: Sequence[str],
+    common: np.ndarray,
     *,
     seed: int,
 ) -> Iterator[pd.DataFrame]:
@@ -183,6 +184,9 @@ def compare_cells(
         Those whose checkpoints are missing from `sets` are passed over; see `missing`.
     patients : sequence of str, shape (n,)
         Patient of each film.
+    common : ndarray of bool, shape (n,)
+        The common support. An unrelated film is chosen from the same side of it, so that a small
+        support does not lose most of its pairs.
     seed : int
         Seed of the choice of unrelated films.
 
@@ -194,7 +198,9 @@ def compare_cells(
     """
     require_same_films(sets)
     some = next(iter(sets.values()))
-    partner = unrelated_pairs(some.explained_class, patients, seed=seed)
+    partner = unrelated_pairs(2 * some.explained_class + common, patients, seed=seed)
+    anyone = unrelated_pairs(some.explained_class, patients, seed=seed)
+    partner = np.where(partner < 0, anyone, partner)  # nobody else on its side
     for pairing in wanted:
         if missing([pairing], sets):
             continue

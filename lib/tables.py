@@ -170,7 +170,7 @@ def drift_tables(
     member = pd.Series(common, index=some.image_id)
     with atomic(pairs_file) as temporary:
         for architecture, of in sets.items():
-            for cell in pairings.compare_cells(of, wanted, patients, seed=seed):
+            for cell in pairings.compare_cells(of, wanted, patients, common, seed=seed):
                 cell.insert(0, "architecture", architecture)
                 both = member[cell["image_id"]].to_numpy() & member[cell["partner_id"]].to_numpy()
                 cell.insert(9, "common", both)

@@ -18,15 +18,14 @@
 # moves without any fine-tuning?*
 #
 # A number alone means nothing. So every comparison stands between two controls: the **placebo**
-# (same training, backbone frozen: no drift to speak of) and the **ceiling** (maps of *different*
-# patients' films of one class: as unlike as maps of this model get while still sharing the class and
-# the centre of the film).
+# (the same training with the backbone frozen: what moves when only the head moved) and the
+# **ceiling** (maps of *different* patients' films of one class: as unlike as maps of this model get
+# while still sharing the class and the centre of the film).
 
 # %% [markdown]
 # **Reads** all maps and predictions of the study. **Writes** `tables/*.csv` and `figures/*`.
 
 # %%
-
 from lib import artefacts, image_cache, looks, pairings, pictures, plots, tables
 from lib.cases import choose_cases, film_rows, lesion_masks
 from lib.paths import StudyPaths
@@ -68,7 +67,7 @@ sets = {a: tables.load_maps(paths, a, params.checkpoints) for a in params.archit
 sets = {architecture: found for architecture, found in sets.items() if found}
 for architecture, found in sets.items():
     absent = [f"{p.name} ({p.before}, {p.after})" for p in pairings.missing(wanted, found)]
-    print(architecture, "has", ", ".join(found) + ";", "cannot compare", absent or "nothing less")
+    print(f"{architecture}: {', '.join(found)}; missing comparisons: {absent or 'none'}")
 
 # %% [markdown]
 # ## How good are the models?
