@@ -9,6 +9,7 @@ import argparse
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import pandas as pd
 
@@ -18,6 +19,7 @@ from lib.paths import ROOT, StudyPaths
 TABLES = (
     *("drift", "strata", "ranking", "performance", "history", "confusion", "support", "blanks"),
 )
+BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -116,9 +118,50 @@ def page(paths: StudyPaths, *, command: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def answer(folder: Path) -> str:
+    """Tables of a published study for the front page: performance, and drift in the paper's cells.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder that `publish` wrote.
+    """
+    drift = read_table(folder / "tables/drift.csv")
+    told = drift["role"].isin(("auto_conv", "post_activation")) & drift["method"].isin(
+        ("layercam", "gradcam_plus_plus")
+    )
+    return "\n".join(
+        [
+            BEGIN,
+            markdown(performance_lines(read_table(folder / "tables/performance.csv"))),
+            "",
+            markdown(drift_lines(drift[told])),
+            END,
+        ]
+    )
+
+
+def with_answer(text: str, folder: Path) -> str:
+    """`text` with the part between the two marks replaced by the `answer` of a study.
+
+    Raises
+    ------
+    ValueError
+        If the marks are missing.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"README.md: expected the marks {BEGIN} and {END}, one of them is missing")
+    return before + answer(folder) + after
+
+
 def provenance(paths: StudyPaths) -> dict:
     """Parameters, versions, device and duration of every artefact of a study."""
     manifest = read_manifest(paths.tables / "drift.csv")
+    parameters = manifest["parameters"]
+    # The name of the source alone: where it lies is a matter of one machine.
+    parameters["data"]["source"] = Path(parameters["data"]["source"]).name
     seconds = {}
     for file in sorted(paths.root.rglob("*.json")):
         found = json.loads(file.read_text(encoding="utf-8"))
@@ -127,7 +170,8 @@ def provenance(paths: StudyPaths) -> dict:
                 "seconds"
             ]
     return {
-        **{key: manifest[key] for key in ("parameters", "code", "versions", "device", "finished")},
+        "parameters": parameters,
+        **{key: manifest[key] for key in ("code", "versions", "device", "finished")},
         "seconds": seconds,
     }
 
@@ -146,6 +190,9 @@ def publish(paths: StudyPaths, *, command: str) -> None:
     shutil.copyfile(paths.data / "audit.json", target / "audit.json")
     write_json(target / "provenance.json", provenance(paths))
     write_text(target / "README.md", text)
+    if paths.study == "phantom":
+        readme = ROOT / "README.md"
+        write_text(readme, with_answer(readme.read_text(encoding="utf-8"), target))
 
 
 def main() -> int:

@@ -214,6 +214,12 @@ def check_data(params: Params) -> None:
     """
     from lib.data import DataError, read_index  # here: most stages do not depend on reading films
 
+    if params.data.source == "DATA":
+        raise ParamsError(
+            f"{params.study}.yml: data.source is not set, and this study needs films of yours. "
+            f"Say where: make reproduce STUDY={params.study} DATA=<folder of class folders | "
+            "manifest.csv>"
+        )
     if params.data.source != "phantom":
         try:
             read_index(resolve(params.data.source), classes=params.classes)

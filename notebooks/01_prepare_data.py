@@ -111,8 +111,9 @@ print(counts.to_string(index=False))
 # %% [markdown]
 # ## What the films look like
 #
-# Films of two patients of each class. Films appear only where the data are marked as shareable (phantoms always
-# are); where masks exist, the thin outline is the lung and the thick one the lesion.
+# Films of two patients of each class. They appear only where the data are marked as shareable
+# (phantoms always are); where masks exist, the thin outline is the lung and the thick one the
+# lesion.
 
 # %%
 shown = manifest.drop_duplicates("patient_id").groupby("label", sort=False).head(2)

@@ -280,7 +280,7 @@ def test_command_line_writes_the_resolved_study(tmp_path, capsys):
         (["nothing"], "error: .*nothing.yml: no such study; params/ has paper, phantom"),
         (["smoke", "--set", "seeds"], "error: 'seeds': expected key=value"),
         (["smoke", "--set", "epochs=1"], "error: smoke.yml: unknown key 'epochs'"),
-        (["real"], "error: .*/DATA: found nothing, expected a folder of class folders"),
+        (["real"], "error: real.yml: data.source is not set, and this study needs films"),
         (["real", "--data", "/no/such"], "error: /no/such: found nothing"),
         (["smoke", "--write", "/dev/null/params.yml"], "error: /dev/null/params.yml: could not be"),
     ],

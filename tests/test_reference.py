@@ -1,0 +1,62 @@
+"""The published results: the front page repeats them, and no film is among them."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lib import reference
+from lib.artefacts import read_table
+from lib.paths import ROOT
+
+PUBLISHED = sorted(path for path in (ROOT / "results/reference").glob("*") if path.is_dir())
+
+
+def test_the_front_page_repeats_the_published_numbers():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert reference.with_answer(text, ROOT / "results/reference/phantom") == text
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
+def test_a_published_study_is_whole(folder):
+    for name in reference.TABLES:
+        assert len(read_table(folder / f"tables/{name}.csv"))
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "make reproduce" in text
+    origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    assert origin["parameters"]["study"] == folder.name
+    shown = origin["parameters"]["data"]
+    assert "/" not in shown["source"]
+    if shown["source"] != "phantom" and not shown["shareable"]:
+        assert not list((folder / "figures").glob("films*"))
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
+def test_methods_drift_alike_at_the_pooled_map(folder):
+    table = read_table(folder / "tables/drift.csv").query("role == 'post_activation'")
+    table = table[table["metric"].isin(("iou_top20", "pearson", "centroid_displacement"))]
+    wide = table.pivot_table(
+        index=["architecture", "pairing", "metric"], columns="method", values="mean"
+    )
+    assert (wide["layercam"] - wide["gradcam_plus_plus"]).abs().max() < 0.005
+
+
+def test_markdown_and_lines_by_hand():
+    drift = pd.DataFrame(
+        [
+            ["a", "r", "m", "finetune", "iou_top20", 0.25, 8, 2],
+            ["a", "r", "m", "placebo", "iou_top20", 1.0, 10, 0],
+            ["a", "r", "m", "finetune", "emd", 9.0, 8, 2],
+            ["b", "r", "m", "finetune", "iou_top20", float("nan"), 0, 10],
+        ],
+        columns=["architecture", "role", "method", "pairing", "metric", "mean", "n", "blank"],
+    )
+    lines = reference.markdown(reference.drift_lines(drift)).splitlines()
+    assert lines[0] == "| architecture | role | method | placebo | finetune | n | blank |"
+    assert lines[2:] == ["| a | r | m | 1.00 | 0.25 | 8 | 2 |", "| b | r | m | – | – | 0 | 10 |"]
+
+
+def test_missing_marks_are_named(tmp_path):
+    with pytest.raises(ValueError, match="expected the marks"):
+        reference.with_answer("no marks here", Path(tmp_path))
