@@ -42,7 +42,8 @@ def write_cohort(
     images = cohort(
         seed=seed, patients_per_class=params.patients_per_class, classes=tuple(classes),
         images_per_patient=params.images_per_patient, shortcut=params.shortcut,
-        shortcut_class=params.shortcut_class,
+        # Without a shortcut its class has no meaning and need not be one of the study's.
+        shortcut_class=params.shortcut_class if params.shortcut else classes[0],
     )  # fmt: skip
     for name in ("films", "lungs", "lesions"):
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -235,7 +235,8 @@ sheets = {
 # %%
 for architecture, cases in sheets.items():
     if cases:
-        title = f"{architecture}, {cell['method']} at {cell['role']}"
+        names = looks.ARCHITECTURE[architecture].title, looks.METHOD[cell["method"]]
+        title = f"{names[0]}, {names[1]} at {cell['role']}"
         figure = pictures.case_sheet(cases, title=title, show_films=params.show_films)
         display(figure)
         looks.save(figure, paths.figures / f"cases-{architecture}")

@@ -114,7 +114,7 @@ def test_files_of_a_cohort_are_the_drawn_phantoms_with_their_masks(written):
     for row, made in zip(table.itertuples(), seeds.itertuples(), strict=True):
         drawing = phantom.draw(
             made.label, patient_seed=made.patient_seed, image_seed=made.image_seed, size=64,
-            marker=made.marker,
+            conspicuity=PhantomData().conspicuity, marker=made.marker,
         )  # fmt: skip
         np.testing.assert_array_equal(grey(index.parent / row.file), drawing.image)
         lungs, lesion = grey(index.parent / row.lung_mask), grey(index.parent / row.lesion_mask)
@@ -145,3 +145,9 @@ def test_a_film_that_cannot_be_written_is_named_and_the_index_is_not_written(tmp
     with pytest.raises(ArtefactError, match=rf"lungs/{second}\.png: could not be written \(Is a"):
         cohort.write_cohort(PHANTOMS, tmp_path, classes=NAMES, seed=3)
     assert not (tmp_path / "phantoms.csv").exists()
+
+
+def test_a_cohort_without_the_default_shortcut_class(tmp_path):
+    params = PhantomData(patients_per_class=1, size=64)
+    index = cohort.write_cohort(params, tmp_path, classes=("normal", "tuberculosis"), seed=1)
+    assert set(pd.read_csv(index)["label"]) == {"normal", "tuberculosis"}

@@ -1,5 +1,6 @@
 """The smoke study through the workflow, with all three real backbones, and what a rerun does."""
 
+import os
 import re
 import subprocess
 import sys
@@ -38,8 +39,11 @@ def planned(results, *words) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """Folder and closing words of a finished smoke study."""
-    results = tmp_path_factory.mktemp("results")
+    """Folder and closing words of a finished smoke study.
+
+    SMOKE_RESULTS names a results folder that may hold one already, to spare a developer minutes.
+    """
+    results = Path(os.environ.get("SMOKE_RESULTS") or tmp_path_factory.mktemp("results")).resolve()
     return results, make("reproduce", results).stdout
 
 
@@ -52,7 +56,7 @@ def test_it_ends_with_a_table_and_where_to_look(smoke):
     assert "Macro AUC on test films" in smoke[1]
     assert "densenet201" in smoke[1] and "inceptionv3" in smoke[1]
     for name in ("tables", "figures", "notebooks"):
-        assert str(smoke[0] / "smoke" / name) in smoke[1]
+        assert re.search(rf"^{name.capitalize()} .*smoke/{name}$", smoke[1], re.M)
 
 
 def test_every_artefact_is_complete_and_unchanged(paths):
@@ -117,7 +121,7 @@ def test_methods_agree_at_the_pooled_map_and_the_placebo_hardly_drifts(paths):
 def test_tables_agree_with_the_expected_ones(paths):
     """Counts are exact; figures of trained models agree within what processors may differ.
 
-    Stated tolerances: accuracies and areas 0.15 (30 test films: one film is 0.03), mean overlap
+    Stated tolerances: accuracies and areas 0.15 (some twenty test films), mean overlap
     0.15. The data table is bit-exact.
     """
     counts = read_table(paths.manifest).groupby(["label", "split"]).size().rename("n").reset_index()
