@@ -66,10 +66,13 @@ def source_weights(wildcards) -> list[str]:
 def arguments(stage: str, **values):
     """Parameters of a notebook: the part of the study that it reads, and its place in the grid."""
 
+    # Pre-trained weights are shared: which study asked for them first must not make them differ.
+    study = "phantom" if stage == "pretrain" else PARAMS.study
+
     def of(wildcards) -> str:
         given = {name: convert(wildcards) for name, convert in values.items()}
-        shared = {"study": PARAMS.study, "settings": settings(PARAMS, stage), "results": RESULTS}
-        return json.dumps(shared | given)
+        read = settings(PARAMS, stage) | {"study": study}
+        return json.dumps({"study": study, "settings": read, "results": RESULTS} | given)
 
     return of
 
