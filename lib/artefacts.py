@@ -90,7 +90,7 @@ def read_table(path: Path) -> pd.DataFrame:
         If the file is missing or not CSV.
     """
     ids = ("image_id", "partner_id", "patient_id")
-    text = dict.fromkeys((*ids, "label", "predicted", "file", "blank", "split"), "")
+    text = dict.fromkeys((*ids, "label", "predicted", "file", "split"), "")
     try:
         # Only an empty cell is a missing number: by default a class named "NA" would be one too.
         return pd.read_csv(
