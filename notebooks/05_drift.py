@@ -101,6 +101,7 @@ looks.save(figure, paths.figures / "learning_curves")
 
 # %%
 main = [params.base_transfer, f"finetune-s{params.seeds[0]}"]
+cell = {"role": params.attribution.roles[-1], "method": params.attribution.methods[0]}
 figure = plots.confusions(confusion[confusion["checkpoint"].isin(main)])
 display(figure)
 looks.save(figure, paths.figures / "confusions")
@@ -129,6 +130,7 @@ support
 # %%
 manifest = artefacts.read_table(paths.manifest)
 patients = manifest.query("split == 'test'")["patient_id"].to_numpy()
+rows = film_rows(manifest)
 single, strata, pairs = tables.drift_tables(
     sets,
     wanted,
@@ -215,8 +217,6 @@ looks.save(figure, paths.figures / "ranking")
 # hand. Where films may not be shown, the maps stand on a neutral ground.
 
 # %%
-rows = film_rows(manifest)
-cell = {"role": params.attribution.roles[-1], "method": params.attribution.methods[0]}
 sheets = {
     architecture: choose_cases(
         sets[architecture],
