@@ -187,8 +187,8 @@ class Record:
             The manifest.
         """
         files = {
-            name.name: {"sha256": sha256(name), "bytes": name.stat().st_size}
-            for name in (self.path, *companions)
+            _relative(file, self.path): {"sha256": sha256(file), "bytes": file.stat().st_size}
+            for file in (self.path, *companions)
         }
         manifest = {
             "status": "complete",
@@ -206,6 +206,10 @@ class Record:
         return manifest
 
 
+def _relative(file: Path, main: Path) -> str:
+    return Path(os.path.relpath(file, main.parent)).as_posix()
+
+
 def begin(path: Path, *, parameters: dict, inputs: Iterable[Path] = ()) -> Record:
     """Start making `path`: an older manifest is withdrawn, the inputs are checked and hashed.
 
@@ -215,7 +219,7 @@ def begin(path: Path, *, parameters: dict, inputs: Iterable[Path] = ()) -> Recor
         If an input is missing, incomplete or changed since its manifest was written.
     """
     # By path, because maps of different architectures bear the same file name.
-    hashes = {Path(os.path.relpath(p, path.parent)).as_posix(): require(p) for p in inputs}
+    hashes = {_relative(file, path): require(file) for file in inputs}
     record = Record(path, parameters, hashes)
     manifest_path(path).unlink(missing_ok=True)
     return record
@@ -244,14 +248,28 @@ def read_manifest(path: Path) -> dict:
 def require(path: Path) -> str:
     """Check that `path` is the main file of a complete artefact; return its SHA-256.
 
+    Of its companions presence and size are checked: hashing a large cache of films for every cell
+    of the grid would cost more than the cell.
+
     Raises
     ------
     ArtefactError
-        If the file or its manifest is missing, or the file is not the one that was recorded.
+        If a file or the manifest is missing, or a file is not the one that was recorded.
     """
-    recorded = read_manifest(path)["files"].get(path.name, {}).get("sha256")
-    if not path.exists():
-        raise ArtefactError(f"{path}: missing although its manifest exists. Rerun its notebook.")
+    files = read_manifest(path)["files"]
+    for name, recorded in files.items():
+        file = path.parent / name
+        if not file.exists():
+            raise ArtefactError(
+                f"{file}: missing although the manifest of {path.name} exists. Rerun the notebook "
+                "that writes it."
+            )
+        if (size := file.stat().st_size) != recorded["bytes"]:
+            raise ArtefactError(
+                f"{file}: changed since it was completed ({size} bytes, the manifest has "
+                f"{recorded['bytes']}). Delete it and rerun the notebook that writes it."
+            )
+    recorded = files.get(path.name, {}).get("sha256")
     if (found := sha256(path)) != recorded:
         raise ArtefactError(
             f"{path}: changed since it was completed (SHA-256 {found[:12]}…, the manifest has "

@@ -72,18 +72,24 @@ def activations_and_gradients(
     return run
 
 
+@tf.custom_gradient
+def _linear(activations, gradients):
+    """Σ g·(A − stop_gradient(A)) for each film, without computing what is known: 0, and g."""
+
+    def backward(upstream):
+        return upstream[:, :, None, None] * gradients, None
+
+    return tf.zeros_like(activations[:, 0, 0, :1]), backward
+
+
 def surrogate(shape: Sequence[int]) -> keras.Model:
     """Model of inputs A and g, each ``(n, *shape)``, with value 0 and gradient g at layer "map"."""
     activations = keras.Input(shape, dtype="float32")
     gradients = keras.Input(shape, dtype="float32")
     mapped = keras.layers.Identity(name="map", dtype="float32")(activations)
-    score = keras.layers.Lambda(
-        lambda pair: tf.reduce_sum(
-            pair[1] * (pair[0] - tf.stop_gradient(pair[0])), axis=(1, 2, 3), keepdims=False
-        )[:, None],
-        output_shape=(1,),
-        dtype="float32",
-    )([mapped, gradients])
+    score = keras.layers.Lambda(lambda pair: _linear(*pair), output_shape=(1,), dtype="float32")(
+        [mapped, gradients]
+    )
     return keras.Model([activations, gradients], score)
 
 

@@ -5,7 +5,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lib.architectures import ARCHITECTURES, ROLES
 from lib.classes import CLASSES
@@ -20,6 +20,16 @@ ArchitectureName = Literal["densenet201", "resnet50v2", "inceptionv3"]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value, info):
+        # Python and pydantic count true as 1; `transfer.epochs=true` is a slip, not one epoch.
+        number = cls.model_fields[info.field_name].annotation in (int, float)
+        values = value if isinstance(value, list | tuple) else [value] if number else []
+        if any(isinstance(each, bool) for each in values):
+            raise ValueError("expected a number, found true or false")
+        return value
 
 
 class PhantomData(_Section):

@@ -22,10 +22,10 @@ from lib.phantom_lesions import LESIONS
 
 # Lowest and highest value of each uniformly drawn quantity; lengths are fractions of the film.
 IMAGE_RANGES = {
-    "shift_x": (-0.04, 0.04),
-    "shift_y": (-0.04, 0.04),
-    "rotation_degrees": (-4.0, 4.0),
-    "magnification": (0.88, 1.08),
+    "shift_x": (-0.06, 0.06),
+    "shift_y": (-0.06, 0.06),
+    "rotation_degrees": (-6.0, 6.0),
+    "magnification": (0.82, 1.12),
     "inspiration": (-0.012, 0.015),
     "exposure": (-0.07, 0.07),
     "latitude": (0.155, 0.215),  # larger is flatter
@@ -33,7 +33,7 @@ IMAGE_RANGES = {
     "scatter": (0.15, 0.40),
     "unsharpness": (0.0010, 0.0026),
     "noise": (0.005, 0.015),
-    "haze": (0.01, 0.045),  # uneven overlying soft tissue
+    "haze": (0.04, 0.11),  # uneven overlying soft tissue
     "collimation": (-0.05, 0.03),  # no border when negative
     "lesion_strength": (0.88, 1.12),
     "marker_side": (-1, 1),

@@ -31,13 +31,13 @@ def _consolidation(film, chest, random):
     field = np.clip(field * (1 + 0.22 * film.texture(random, 12)), 0, 1)
     tubes, _ = branches(random, chest, side, stems=8, width=0.010)
     bronchi = film.fill(tubes, softness=0.0015)
-    grain = 1 + 0.08 * film.texture(random, 40) - 0.35 * bronchi
-    return random.uniform(0.15, 0.34) * field * grain, field
+    grain = 1 + 0.12 * film.texture(random, 40) - 0.5 * bronchi
+    return random.uniform(0.12, 0.26) * field * grain, field
 
 
 def _reticulation(film, chest, random):
     """Viral pneumonia: a bilateral net of thickened interstitium around the hila and beyond."""
-    spread, haze = random.uniform(0.11, 0.20), random.uniform(0.1, 0.35)
+    spread, haze = random.uniform(0.11, 0.20), random.uniform(0.0, 0.15)
     zone, cuffs = np.zeros((film.size, film.size), np.float32), []
     for side in SIDES:
         centre = chest.point(side, random.uniform(0.15, 0.4), random.uniform(0.45, 0.65))
@@ -63,7 +63,7 @@ def _ground_glass(film, chest, random):
             levels.append(random.uniform(0.6, 1.0))
     field = film.fill(patches, levels=levels, softness=0.018)
     field = np.clip(field * (1 + 0.25 * film.texture(random, 24)), 0, 1)
-    return random.uniform(0.08, 0.20) * field * (1 + 0.15 * film.texture(random, 60)), field
+    return random.uniform(0.06, 0.15) * field * (1 + 0.35 * film.texture(random, 60)), field
 
 
 def _upper_zone_disease(film, chest, random):
@@ -91,7 +91,7 @@ def _upper_zone_disease(film, chest, random):
             path = smooth(path[1:], closed=False, rounds=2)[None]
             streaks.extend(bands_along(path, random.uniform(0.002, 0.005, (1, path.shape[1]))))
     solid = film.fill(nodules, levels=random.uniform(0.45, 1, len(nodules)), softness=0.003)
-    cloud = np.clip(2.0 * blur(solid, 0.022 * film.size), 0, 0.6)
+    cloud = np.clip(1.2 * blur(solid, 0.022 * film.size), 0, 0.4)
     cloud = cloud * np.clip(1 + 0.4 * film.texture(random, 30), 0, 2)
     hole, ring = film.fill(lumens, softness=0.004), film.fill(walls, softness=0.006)
     field = np.maximum(0.7 * solid, ring) * (1 - hole) + 0.7 * cloud * (1 - 0.8 * hole)

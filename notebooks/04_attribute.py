@@ -127,8 +127,9 @@ film = cache[films.rows[shown]] if params.show_films else None
 display(pictures.map_grid({k: v[shown] for k, v in maps.maps.items()}, film=film))
 
 # %% [markdown]
-# Rows are layers, columns are methods, each map scaled to its own maximum. Rows differ more than
-# columns: the choice of the layer is not a detail.
+# Rows are layers, columns are methods, each map scaled to its own maximum. Read down a column to see
+# what the choice of the layer changes, along a row what the method changes; in the row
+# `post_activation` the first two maps are one and the same.
 
 # %% [markdown]
 # ## Write

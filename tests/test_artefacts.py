@@ -141,7 +141,7 @@ def test_inputs_that_are_not_what_was_recorded_are_refused(tmp_path):
         artefacts.begin(later, parameters={}, inputs=[path])
     assert artefacts.require(later), "a refused start must not withdraw what was complete"
     path.unlink()
-    with pytest.raises(ArtefactError, match=r"films\.csv: missing although its manifest exists"):
+    with pytest.raises(ArtefactError, match=r"films\.csv: missing although the manifest of films"):
         artefacts.require(path)
     artefacts.manifest_path(path).write_text("{")
     with pytest.raises(ArtefactError, match=r"films\.csv\.json: not valid JSON .* Delete it"):
@@ -270,3 +270,19 @@ def test_a_manifest_is_plain_json(tmp_path):
     path = finished(tmp_path / "table.csv")
     text = artefacts.manifest_path(path).read_text("utf-8")
     assert text.endswith("}\n") and json.loads(text)["parameters"] == {"a": 1}
+
+
+def test_companions_are_checked_wherever_they_stand(tmp_path):
+    main, companion = tmp_path / "tables/drift.csv", tmp_path / "figures/drift.png"
+    for path in (main, companion):
+        path.parent.mkdir()
+        path.write_text("content")
+    artefacts.begin(main, parameters={}).complete(companion)
+    assert set(artefacts.read_manifest(main)["files"]) == {"drift.csv", "../figures/drift.png"}
+    assert artefacts.require(main)
+    companion.write_text("more content")
+    with pytest.raises(ArtefactError, match=r"drift\.png: changed .* \(12 bytes, .* has 7\)"):
+        artefacts.require(main)
+    companion.unlink()
+    with pytest.raises(ArtefactError, match=r"drift\.png: missing although the manifest of drift"):
+        artefacts.require(main)

@@ -75,6 +75,8 @@ def test_sizes_that_the_message_recommends_are_accepted():
         ("architectures=[vgg16]", "architectures.0 = 'vgg16': Input should be 'densenet201'"),
         ("transfer.epochs=0", "transfer.epochs = 0: Input should be greater than or equal to 1"),
         ("transfer.epochs=2.5", "transfer.epochs = 2.5: Input should be a valid integer"),
+        ("transfer.epochs=true", "transfer.epochs = True: expected a number, found true or fal"),
+        ("seeds=[true]", "seeds = [True]: expected a number, found true or false"),
         ("transfer.dropout=1", "transfer.dropout = 1: Input should be less than 1"),
         ("transfer.learning_rate=.nan", "transfer.learning_rate = nan"),
         ("finetune.warmup_epochs=.inf", "finetune.warmup_epochs = inf: Input should be a finite"),
@@ -91,7 +93,7 @@ def test_sizes_that_the_message_recommends_are_accepted():
         ("runtime.precision=int8", "runtime.precision = 'int8': Input should be 'float32'"),
         ("input_size=", "input_size = None: Input should be a valid dictionary"),
         # Values that are possible one by one and contradict each other:
-        ("data.split.train=0.5", "data.split: train + validation + test is 0.9, must be 1"),
+        ("data.split.train=0.5", "data.split: train + validation + test is 0.95, must be 1"),
         ("seeds=[3,3]", "seeds = [3, 3]: at least 1 value(s), none of them twice"),
         ("seeds=[]", "seeds = []: at least 1 value(s)"),
         ("transfer_seeds=[]", "transfer_seeds = []: at least 1 value(s)"),
