@@ -231,7 +231,7 @@ def test_a_stage_shows_its_parameters_flat():
     stage = studies.load_stage("phantom", "prepare")
     assert set(stage.dump()) == {"study", "seed", "classes", "architectures", "input_size", "data"}
     table = stage.table()
-    assert table["data.split.train"] == 0.6 and table["input_size.inceptionv3"] == 203
+    assert table["data.split.train"] == stage.data.split.train and table["input_size.inceptionv3"] == 203
     assert not any(isinstance(value, dict) for value in table.values())
 
 
