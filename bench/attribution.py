@@ -7,7 +7,7 @@ turns, and the best of three passes counts.
 import numpy as np
 
 from bench import in_turns, verdict
-from lib import attribution, models
+from lib import attribution, layers, models
 from lib.batches import Films, batches
 from lib.params import Runtime
 
@@ -25,7 +25,7 @@ def main(count: int = 128, batch_size: int = 32) -> None:
         images = generator.integers(0, 256, (count, size, size), np.uint8)
         data = Films(images, np.arange(count), np.arange(count) % 5)
         ids = [str(number) for number in range(count)]
-        explain = attribution.Explainer(model, models.role_layers(model, name))
+        explain = attribution.Explainer(model, layers.role_layers(model, name))
         predict, maps = in_turns(
             lambda model=model, data=data: model.predict(
                 batches(data, batch_size=batch_size), verbose=0

@@ -9,10 +9,13 @@ the channel count is asserted instead.
 from dataclasses import dataclass
 from math import ceil
 
-ROLES = ("auto_conv", "prev_conv", "post_activation")
-"""``auto_conv``: the last ``Conv2D`` of ``model.layers``, which is what tf-keras-vis picks for
-``penultimate_layer=-1``. ``prev_conv``: the ``Conv2D`` listed before it. ``post_activation``:
-the tensor that global average pooling reads."""
+ROLES = ("stage4", "auto_conv", "prev_conv", "post_activation")
+"""``stage4``: the last map of the next finer resolution, before the final stage, that all of the
+evidence passes through. ``auto_conv``: the last ``Conv2D`` of ``model.layers``, which is what
+tf-keras-vis picks for ``penultimate_layer=-1``. ``prev_conv``: the ``Conv2D`` listed before it.
+``post_activation``: the tensor that global average pooling reads. The grid of ``stage4`` is twice
+as fine, 10 × 10 cells in DenseNet201 and ResNet50V2 and 11 × 11 in InceptionV3 where the others
+have 5 × 5."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +80,18 @@ ARCHITECTURES = {
     for architecture in (
         Architecture(
             "densenet201", "DenseNet201", "densenet", 32, 224,
-            {"auto_conv": 32, "prev_conv": 128, "post_activation": 1920}, _IMAGENET_STATISTICS,
+            {"stage4": 896, "auto_conv": 32, "prev_conv": 128, "post_activation": 1920},
+            _IMAGENET_STATISTICS,
         ),
         Architecture(
             "resnet50v2", "ResNet50V2", "resnet_v2", 32, 224,
-            {"auto_conv": 2048, "prev_conv": 512, "post_activation": 2048}, _TO_UNIT,
+            {"stage4": 1024, "auto_conv": 2048, "prev_conv": 512, "post_activation": 2048},
+            _TO_UNIT,
         ),
         Architecture(
             "inceptionv3", "InceptionV3", "inception_v3", 75, 299,
-            {"auto_conv": 192, "prev_conv": 320, "post_activation": 2048}, _TO_UNIT,
+            {"stage4": 768, "auto_conv": 192, "prev_conv": 320, "post_activation": 2048},
+            _TO_UNIT,
         ),
     )
 }  # fmt: skip

@@ -9,6 +9,7 @@ in any normalised map.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import keras
 import numpy as np
@@ -16,17 +17,24 @@ import tensorflow as tf
 from tf_keras_vis.gradcam import Gradcam
 from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
 from tf_keras_vis.layercam import Layercam
+from tf_keras_vis.scorecam import Scorecam
 
 from lib.batches import Films, batches
+from lib.cam_variants import VARIANTS
 from lib.maps import MapSet
+from lib.methods import GRADIENT_METHODS, METHODS
 
-METHODS = {"layercam": Layercam, "gradcam_plus_plus": GradcamPlusPlus, "gradcam": Gradcam}
+OWN_PREDICTION = -1  # as the class of a film: whatever the checkpoint predicts
+_CAMS = dict(zip(GRADIENT_METHODS, (Layercam, GradcamPlusPlus, Gradcam), strict=True))
 """Grad-CAM: Selvaraju 2017, arXiv:1610.02391. Grad-CAM++: Chattopadhyay 2018, arXiv:1710.11063.
 LayerCAM: Jiang 2021, doi:10.1109/TIP.2021.3089943."""
 
 
 def activations_and_gradients(
-    model: keras.Model, layers: Sequence[keras.Layer]
+    model: keras.Model,
+    layers: Sequence[keras.Layer],
+    *,
+    score: Literal["logit", "probability"] = "logit",
 ) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]]:
     """Compile the shared pass.
 
@@ -36,12 +44,16 @@ def activations_and_gradients(
         Classifier with logits ``(n, classes)``; used in inference mode, not changed.
     layers : sequence of keras.Layer
         Layers with a 4-D output that feeds the logits.
+    score : {"logit", "probability"}
+        What is differentiated. The gradient of the probability vanishes as it nears 1, and with it
+        the map: offered to show that, not to be used.
 
     Returns
     -------
     callable
         ``(films (n, size, size, 3), classes (n,)) → (logits, [A], [g])`` with float32 A and g of
-        shape ``(n, h, w, channels)`` for each layer.
+        shape ``(n, h, w, channels)`` for each layer. A class of `OWN_PREDICTION` stands for the
+        class with the highest logit.
 
     Raises
     ------
@@ -61,8 +73,11 @@ def activations_and_gradients(
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(films)
             *activations, logits = tapped(films, training=False)
-            score = tf.gather(logits, classes, axis=1, batch_dims=1)
-        gradients = tape.gradient(score, activations)
+            own = tf.argmax(logits, axis=1, output_type=classes.dtype)
+            explained = tf.where(classes == OWN_PREDICTION, own, classes)
+            outputs = tf.nn.softmax(logits) if score == "probability" else logits
+            value = tf.gather(outputs, explained, axis=1, batch_dims=1)
+        gradients = tape.gradient(value, activations)
         for layer, gradient in zip(layers, gradients, strict=True):
             if gradient is None:
                 raise ValueError(f"layer {layer.name!r} does not feed the logits")
@@ -94,12 +109,13 @@ def surrogate(shape: Sequence[int]) -> keras.Model:
 
 
 def cam(method: str, explained: keras.Model, activations, gradients) -> np.ndarray:
-    """Raw map of one method from activations and gradients, through tf-keras-vis.
+    """Raw map of one method from activations and gradients.
 
     Parameters
     ----------
     method : str
-        Key of `METHODS`.
+        One of `lib.methods.GRADIENT_METHODS`, through tf-keras-vis, or of
+        `lib.cam_variants.VARIANTS`.
     explained : keras.Model
         The `surrogate` of the layer's shape.
     activations, gradients : tensor of float32, shape (n, h, w, channels)
@@ -109,34 +125,82 @@ def cam(method: str, explained: keras.Model, activations, gradients) -> np.ndarr
     ndarray of float32, shape (n, h, w)
         ≥ 0, neither upsampled nor normalised.
     """
-    return np.asarray(
-        METHODS[method](explained)(
-            lambda output: output[:, 0],
-            [activations, gradients],
-            penultimate_layer="map",
-            seek_penultimate_conv_layer=False,
-            expand_cam=False,
-            normalize_cam=False,
-        ),
-        dtype=np.float32,
-    )
+    if method in VARIANTS:
+        maps = VARIANTS[method](np.asarray(activations), np.asarray(gradients))
+    else:
+        maps = _CAMS[method](explained)(
+            lambda output: output[:, 0], [activations, gradients], penultimate_layer="map", **_RAW
+        )
+    return np.asarray(maps, dtype=np.float32)
+
+
+def score_cam(
+    model: keras.Model, layer: keras.Layer, films, classes, *, channels: int, batch_size: int = 32
+) -> np.ndarray:
+    """Score-CAM, a reference that uses no gradient, through tf-keras-vis.
+
+    Every channel, enlarged, masks the film; its weight is the softmax probability that the model
+    gives the class on the masked film (Wang 2020, arXiv:1910.01279). Only the channels that vary
+    most over places are used. Each film is explained by itself: in a batch tf-keras-vis would pool
+    the channels of all films, and a map would depend on its neighbours.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Classifier with logits.
+    layer : keras.Layer
+        Layer with a map.
+    films : tensor of float32, shape (n, size, size, 3)
+    classes : sequence of int, shape (n,)
+    channels : int
+        Number of channels, at most those of the layer; the cost is one prediction for each.
+    batch_size : int
+        Masked films per prediction.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, h, w)
+        ≥ 0, neither upsampled nor normalised.
+    """
+    explain, talkative = Scorecam(model), keras.config.is_interactive_logging_enabled()
+    most = min(channels, layer.output.shape[-1])
+    keras.config.disable_interactive_logging()  # tf-keras-vis predicts with a progress bar
+    try:
+        maps = [
+            explain(
+                lambda output, label=int(label): output[:, label], film[None],
+                penultimate_layer=layer.name, max_N=most, batch_size=batch_size, **_RAW,
+            )
+            for film, label in zip(np.asarray(films), classes, strict=True)
+        ]  # fmt: skip
+    finally:
+        if talkative:
+            keras.config.enable_interactive_logging()
+    return np.concatenate(maps).astype(np.float32)
+
+
+_RAW = {"seek_penultimate_conv_layer": False, "expand_cam": False, "normalize_cam": False}
 
 
 class Explainer:
-    """Maps of every role and method for the true class of each film.
+    """Maps of every layer and method, for one class of each film.
 
-    The true class is explained at every checkpoint; each checkpoint's own prediction would mix a
-    change of evidence with a change of decision. The graph is traced once: other weights can be
-    loaded into the model between calls.
+    The class is the true one unless another is asked for, at every checkpoint: each checkpoint's
+    own prediction would mix a change of evidence with a change of decision. The graph is traced
+    once: other weights can be loaded into the model between calls.
 
     Parameters
     ----------
     model : keras.Model
         Classifier that returns logits.
     roles : dict of str to keras.Layer
-        As `lib.models.role_layers`, or a selection of it.
+        As `lib.layers.select`.
     methods : sequence of str
-        Keys of `METHODS`.
+        From `lib.methods.METHODS`.
+    score : {"logit", "probability"}
+        As `activations_and_gradients`.
+    score_cam_channels : int
+        As `score_cam`.
 
     Raises
     ------
@@ -149,19 +213,36 @@ class Explainer:
         model: keras.Model,
         roles: dict[str, keras.Layer],
         *,
-        methods: Sequence[str] = tuple(METHODS),
+        methods: Sequence[str] = GRADIENT_METHODS,
+        score: Literal["logit", "probability"] = "logit",
+        score_cam_channels: int = 10,
     ) -> None:
         if unknown := [method for method in methods if method not in METHODS]:
             raise ValueError(f"methods {unknown}: expected some of {', '.join(METHODS)}")
         self.model, self.roles, self.methods = model, roles, tuple(methods)
-        self._run = activations_and_gradients(model, list(roles.values()))
+        self.channels = score_cam_channels
+        self._run = activations_and_gradients(model, list(roles.values()), score=score)
         self._surrogates = [surrogate(layer.output.shape[1:]) for layer in roles.values()]
+
+    def _maps(self, films, explained, activations, gradients) -> dict[tuple[str, str], np.ndarray]:
+        found = {}
+        for (role, layer), of, a, g in zip(
+            self.roles.items(), self._surrogates, activations, gradients, strict=True
+        ):
+            for method in self.methods:
+                found[role, method] = (
+                    score_cam(self.model, layer, films, explained, channels=self.channels)
+                    if method == "scorecam"
+                    else cam(method, of, a, g)
+                )
+        return found
 
     def __call__(
         self,
         data: Films,
         image_ids: Sequence[str],
         *,
+        explained: Literal["true_class", "prediction"] | int = "true_class",
         batch_size: int = 16,
         report: Callable[[int, int], None] | None = None,
     ) -> MapSet:
@@ -173,6 +254,9 @@ class Explainer:
             Films and their true classes.
         image_ids : sequence of str
             One per film.
+        explained : {"true_class", "prediction"} or int
+            The explained class: that of the film, the checkpoint's own prediction, or one class
+            for all films by its index.
         batch_size : int
         report : callable, optional
             Receives (films done, films in all) after every batch.
@@ -180,26 +264,35 @@ class Explainer:
         Raises
         ------
         ValueError
-            If ids and films differ in number.
+            If ids and films differ in number, or there is no such class.
         """
-        if len(image_ids) != len(data):
-            raise ValueError(f"{len(image_ids)} image ids for {len(data)} films")
-        logits = np.empty((len(data), self.model.output_shape[-1]), np.float32)
+        count, classes = len(data), self.model.output_shape[-1]
+        if len(image_ids) != count:
+            raise ValueError(f"{len(image_ids)} image ids for {count} films")
+        choices = {"true_class": data.labels, "prediction": np.full(count, OWN_PREDICTION)}
+        if explained not in choices and explained not in range(classes):
+            raise ValueError(
+                f"explained = {explained!r}: expected 'true_class', 'prediction' or a class index "
+                f"below {classes}"
+            )
+        wanted = np.asarray(choices.get(explained, np.full(count, explained)), data.labels.dtype)
+        logits = np.empty((count, classes), np.float32)
         maps = {
-            (role, method): np.empty((len(data), *layer.output.shape[1:3]), np.float32)
+            (role, method): np.empty((count, *layer.output.shape[1:3]), np.float32)
             for role, layer in self.roles.items()
             for method in self.methods
         }
         start = 0
         for films, labels, _ in batches(data, batch_size=batch_size):
             part = slice(start, start + len(labels))
-            logits[part], activations, gradients = self._run(films, labels)
-            passes = zip(self.roles, self._surrogates, activations, gradients, strict=True)
-            for role, explained, a, g in passes:
-                for method in self.methods:
-                    maps[role, method][part] = cam(method, explained, a, g)
+            logits[part], activations, gradients = self._run(films, tf.constant(wanted[part]))
+            if explained == "prediction":
+                wanted[part] = logits[part].argmax(axis=1)
+            for key, found in self._maps(films, wanted[part], activations, gradients).items():
+                maps[key][part] = found
             start = part.stop
             if report:
-                report(start, len(data))
+                report(start, count)
         names = {role: layer.name for role, layer in self.roles.items()}
-        return MapSet(np.asarray(image_ids, dtype=str), data.labels, logits, maps, names)
+        ids = np.asarray(image_ids, dtype=str)
+        return MapSet(ids, data.labels, wanted, logits, maps, names)

@@ -49,7 +49,7 @@ def choose_cases(
     chosen = order if len(order) <= 2 * most else pd.concat([order[:most], order[-most:]])
     before, after = (sets[name] for name in checkpoints)
     position = {name: index for index, name in enumerate(before.image_id)}
-    p_before, p_after = (true_probability(s.logits, s.explained_class) for s in (before, after))
+    p_before, p_after = (true_probability(s.logits, s.label) for s in (before, after))
     cases = []
     for image_id, value in chosen.items():
         index = position[image_id]

@@ -42,8 +42,14 @@ ARCHITECTURE = {
     "resnet50v2": Look(ARCHITECTURES["resnet50v2"].title, ORANGE, "s", "--"),
     "inceptionv3": Look(ARCHITECTURES["inceptionv3"].title, _GREEN, "D", "-."),
 }
-METHOD = {"layercam": "LayerCAM", "gradcam_plus_plus": "Grad-CAM++", "gradcam": "Grad-CAM"}
-ROLE = {role: role for role in ROLES}
+METHOD = {
+    "layercam": "LayerCAM",
+    "gradcam_plus_plus": "Grad-CAM++",
+    "gradcam": "Grad-CAM",
+    "gradcam_plus_plus_positive": "Grad-CAM++ (g > 0)",
+    "gradcam_plus_plus_plain": "Grad-CAM++ (plain α)",
+    "scorecam": "Score-CAM",
+}
 PAIRING = {
     "finetune": Look("transfer → fine-tuned", _VERMILION, "D"),
     "placebo": Look("transfer → placebo", SKY, "s", hatch="////"),
@@ -111,6 +117,12 @@ def present(values: Iterable[str], known: dict, name: str) -> list[str]:
         expected = f"expected some of {list(known)} (the looks defined in lib/looks.py)"
         raise ValueError(f"{name}: found {sorted(map(str, found))}; {expected}.")
     return [value for value in known if value in found]
+
+
+def roles_present(values: Iterable[str]) -> list[str]:
+    """List the layers that occur: the roles in their order, then other layers by name."""
+    found = set(values)
+    return [*(role for role in ROLES if role in found), *sorted(found - set(ROLES))]
 
 
 def stage_of(checkpoints: pd.Series) -> pd.Series:

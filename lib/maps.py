@@ -16,8 +16,10 @@ class MapSet:
     Attributes
     ----------
     image_id : ndarray of str, shape (n,)
+    label : ndarray of int, shape (n,)
+        Index of the true class.
     explained_class : ndarray of int, shape (n,)
-        Index of the class whose logit was explained.
+        Index of the class whose score was explained, as a rule the true one.
     logits : ndarray of float32, shape (n, classes)
     maps : dict of (role, method) to ndarray of float32, shape (n, h, w)
         Raw maps, ≥ 0, not normalised.
@@ -26,6 +28,7 @@ class MapSet:
     """
 
     image_id: np.ndarray
+    label: np.ndarray
     explained_class: np.ndarray
     logits: np.ndarray
     maps: dict[tuple[str, str], np.ndarray]
@@ -39,6 +42,7 @@ class MapSet:
             np.savez_compressed(
                 temporary,
                 image_id=np.asarray(self.image_id, dtype=str),
+                label=self.label,
                 explained_class=self.explained_class,
                 logits=self.logits,
                 **arrays,
@@ -65,9 +69,8 @@ class MapSet:
                     for key in arrays.files
                     if key.startswith("layers/")
                 }
-                return cls(
-                    arrays["image_id"], arrays["explained_class"], arrays["logits"], named, layers
-                )
+                facts = ("image_id", "label", "explained_class", "logits")
+                return cls(*(arrays[name] for name in facts), named, layers)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ArtefactError(
                 f"{path}: not a readable set of attribution maps ({error}). Delete it and rerun "

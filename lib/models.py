@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lib.architectures import ARCHITECTURES, ROLES, Architecture
+from lib.architectures import ARCHITECTURES, Architecture
 from lib.params import Runtime
 
-_HEAD = ("average_pool", "head_dropout", "logits")
+HEAD = ("average_pool", "head_dropout", "logits")
 
 
 def configure(runtime: Runtime, *, seed: int) -> None:
@@ -98,10 +98,10 @@ def build(
         Rate in [0, 1) on the pooled features.
     """
     backbone = build_backbone(name, size=size, weights=weights)
-    pooled = keras.layers.GlobalAveragePooling2D(name=_HEAD[0])(backbone.output)
-    dropped = keras.layers.Dropout(dropout, name=_HEAD[1])(pooled)
+    pooled = keras.layers.GlobalAveragePooling2D(name=HEAD[0])(backbone.output)
+    dropped = keras.layers.Dropout(dropout, name=HEAD[1])(pooled)
     # Logits in float32 whatever the training precision: the loss and the maps start from them.
-    logits = keras.layers.Dense(classes, dtype="float32", name=_HEAD[2])(dropped)
+    logits = keras.layers.Dense(classes, dtype="float32", name=HEAD[2])(dropped)
     return keras.Model(backbone.input, logits, name=name)
 
 
@@ -124,33 +124,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
 
 def backbone_layers(model: keras.Model) -> list[keras.Layer]:
     """All layers but the head's."""
-    return [layer for layer in model.layers if layer.name not in _HEAD]
-
-
-def role_layers(model: keras.Model, name: str) -> dict[str, keras.Layer]:
-    """The layer of each role, found by position, with its channel count asserted.
-
-    Raises
-    ------
-    ValueError
-        If a layer does not have the channels that its role must have.
-    """
-    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    pool = model.get_layer(_HEAD[0])
-    (pooled,) = pool._inbound_nodes[0].input_tensors
-    found = {
-        "auto_conv": convolutions[-1],
-        "prev_conv": convolutions[-2],
-        "post_activation": pooled._keras_history.operation,
-    }
-    for role in ROLES:
-        channels, expected = found[role].output.shape[-1], ARCHITECTURES[name].channels[role]
-        if channels != expected:
-            raise ValueError(
-                f"{name}: role {role} is layer {found[role].name!r} with {channels} channels, "
-                f"expected {expected}; this Keras orders the layers differently"
-            )
-    return found
+    return [layer for layer in model.layers if layer.name not in HEAD]
 
 
 def stage_of(layer: keras.Layer, size: int) -> int:

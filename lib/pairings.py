@@ -51,7 +51,7 @@ def pairings(transfer_seeds: Sequence[int], seeds: Sequence[int]) -> list[Pairin
 
 def correct(maps: MapSet) -> np.ndarray:
     """Whether the checkpoint predicts the explained (true) class, shape (n,)."""
-    return maps.logits.argmax(axis=1) == maps.explained_class
+    return maps.logits.argmax(axis=1) == maps.label
 
 
 def require_same_films(sets: dict[str, MapSet]) -> None:
@@ -198,8 +198,8 @@ def compare_cells(
     """
     require_same_films(sets)
     some = next(iter(sets.values()))
-    partner = unrelated_pairs(2 * some.explained_class + common, patients, seed=seed)
-    anyone = unrelated_pairs(some.explained_class, patients, seed=seed)
+    partner = unrelated_pairs(2 * some.label + common, patients, seed=seed)
+    anyone = unrelated_pairs(some.label, patients, seed=seed)
     partner = np.where(partner < 0, anyone, partner)  # nobody else on its side
     for pairing in wanted:
         if missing([pairing], sets):
@@ -256,7 +256,7 @@ def blank_table(maps: MapSet, *, classes: Sequence[str]) -> pd.DataFrame:
     for (role, method), stack in maps.maps.items():
         reasons = drift.blank_reason(stack)
         for index, label in enumerate(classes):
-            of_class = maps.explained_class == index
+            of_class = maps.label == index
             found = pd.Series(reasons[of_class & (reasons != "")]).value_counts().sort_index()
             for reason, count in found.items() if len(found) else [("none", 0)]:
                 rows.append([role, method, label, reason, int(count), int(of_class.sum())])

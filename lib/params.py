@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from lib.architectures import ARCHITECTURES, ROLES
 from lib.classes import CLASSES
+from lib.methods import GRADIENT_METHODS, METHODS
 from lib.paths import resolve
 
 Positive = Annotated[int, Field(ge=1)]
@@ -135,14 +136,19 @@ class Finetune(_Section):
 
 
 class Attribution(_Section):
-    """Which maps are computed, and for which class."""
+    """Which maps are computed, and for which class.
+
+    ``roles`` are the layers by role, ``layers`` further ones by name, for each architecture.
+    ``explained`` is "true_class", "prediction" (each checkpoint's own, for comparison only) or a
+    class.
+    """
 
     roles: tuple[Literal[ROLES], ...] = ROLES
-    methods: tuple[Literal["layercam", "gradcam_plus_plus", "gradcam"], ...] = (
-        "layercam",
-        "gradcam_plus_plus",
-        "gradcam",
-    )
+    layers: dict[ArchitectureName, tuple[str, ...]] = {}
+    methods: tuple[Literal[METHODS], ...] = GRADIENT_METHODS
+    explained: str = "true_class"
+    score: Literal["logit", "probability"] = "logit"
+    score_cam_channels: Positive = 10
     batch_size: Positive = 16
     require_equal_grid: bool = True
 
@@ -175,7 +181,13 @@ class Params(_Section):
 
     @model_validator(mode="after")
     def _consistent(self):
-        for check in (_check_lists, _check_sizes, _check_phantoms, _check_weights):
+        for check in (
+            _check_lists,
+            _check_explained,
+            _check_sizes,
+            _check_phantoms,
+            _check_weights,
+        ):
             check(self)
         return self
 
@@ -217,6 +229,15 @@ def _check_lists(params: Params) -> None:
             raise ValueError(
                 f"attribution.{key} = {list(values)}: at least one value, none of them twice"
             )
+
+
+def _check_explained(params: Params) -> None:
+    allowed = ("true_class", "prediction", *params.classes)
+    if params.attribution.explained not in allowed:
+        raise ValueError(
+            f"attribution.explained = {params.attribution.explained!r}: expected one of "
+            f"{', '.join(allowed)}"
+        )
 
 
 def _check_sizes(params: Params) -> None:

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lib import looks
 from lib.drift import blank_reason
-from lib.looks import INK, METHOD, ORANGE, ROLE, SKY, SMALL, WIDTH, Look
+from lib.looks import INK, METHOD, ORANGE, SKY, SMALL, WIDTH, Look
 
 _OVER_FILM, _MID = 0.6, "0.5"  # opacity of a map over its film, grey behind colour bars
 
@@ -255,7 +255,7 @@ def map_grid(
     ValueError
         If there is no map, a map is negative, or a role or method has no look.
     """
-    roles = looks.present((role for role, _ in maps), ROLE, "role")
+    roles = looks.roles_present(role for role, _ in maps)
     methods = looks.present((method for _, method in maps), METHOD, "method")
     heads = [*(() if film is None else ("Film",)), *(METHOD[name] for name in methods)]
     figure, axes = looks.panels(
@@ -272,7 +272,7 @@ def map_grid(
         grids = {np.shape(values) for (of, _), values in maps.items() if of == role}
         cells = " and ".join("{} × {}".format(*grid) for grid in sorted(grids))
         side = {"rotation": 0, "ha": "right", "va": "center", "fontsize": SMALL}
-        row[0].set_ylabel(f"{ROLE[role]}\n{cells} cells", **side)
+        row[0].set_ylabel(f"{role}\n{cells} cells", **side)
         for ax, method in zip(row[-len(methods) :], methods, strict=True):
             if (role, method) in maps:
                 _map(ax, _unit(_seen(maps[role, method])), cmap="magma", norm=norm, alpha=alpha)

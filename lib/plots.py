@@ -13,12 +13,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from lib import looks
-from lib.looks import ARCHITECTURE, INK, METHOD, PAIRING, ROLE, SMALL, STAGE, Look
+from lib.looks import ARCHITECTURE, INK, METHOD, PAIRING, SMALL, STAGE, Look
 
 
 def _facets(table: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
     return (
-        looks.present(table["role"], ROLE, "role"),
+        looks.roles_present(table["role"]),
         looks.present(table["method"], METHOD, "method"),
         looks.present(table["architecture"], ARCHITECTURE, "architecture"),
     )
@@ -72,7 +72,7 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
                 place = {"transform": ax.get_xaxis_transform(), "rotation": 90, "va": "top"}
                 ax.text(x + offset, -0.02, count, ha="center", fontsize=SMALL, **place)
                 longest = max(longest, len(count))
-        ax.set_title(f"{ROLE[roles[i]]} · {METHOD[methods[j]]}")
+        ax.set_title(f"{roles[i]} · {METHOD[methods[j]]}")
         ax.set_xticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
         ax.set_xlim(-0.55, len(architectures) - 0.45)
         ax.grid(False, axis="x")
@@ -165,7 +165,7 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
                 place = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom"}
                 ax.text(k, 0.02, note, fontsize=SMALL, color=INK, **place)
         ax.set_xticks(range(len(methods)), [METHOD[name] for name in methods])
-        ax.set(xlim=(-0.5, len(methods) - 0.5), title=ROLE[role], xlabel="Attribution method")
+        ax.set(xlim=(-0.5, len(methods) - 0.5), title=role, xlabel="Attribution method")
     axes[0, 0].margins(y=0.12)
     low, high = axes[0, 0].get_ylim()
     axes[0, 0].set_ylim(low - (high - low) * 0.07 * lines, high)
@@ -338,7 +338,7 @@ def controls(summary: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
                     continue
                 whisker = {"xerr": np.nan_to_num(row["sd"]), "ecolor": INK, "elinewidth": 1}
                 ax.errorbar(row["mean"], height, **whisker, **looks.dot(PAIRING[pairing], size=6))
-        ax.set_title(f"{ROLE[roles[i]]} · {METHOD[methods[j]]}")
+        ax.set_title(f"{roles[i]} · {METHOD[methods[j]]}")
         ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
         ax.set_ylim(len(architectures) - 0.5, -0.5)
         ax.grid(False, axis="y")

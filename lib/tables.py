@@ -112,7 +112,7 @@ def support_table(sets: dict[str, dict[str, MapSet]], *, classes: Sequence[str])
     everything = {f"{a}/{c}": maps for a, of in sets.items() for c, maps in of.items()}
     pairings.require_same_films(everything)
     common = pairings.common_support(np.stack([pairings.correct(m) for m in everything.values()]))
-    labels = next(iter(everything.values())).explained_class
+    labels = next(iter(everything.values())).label
     table = pd.DataFrame(
         {
             "label": classes,

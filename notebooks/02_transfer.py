@@ -89,7 +89,7 @@ model = models.build(
     dropout=params.transfer.dropout,
     weights=builder_weights(architecture, params.weights, paths, seed=params.seed),
 )
-for role, layer in models.role_layers(model, architecture).items():
+for role, layer in layers.role_layers(model, architecture).items():
     print(f"{role}: {layer.output.shape[1:]}")
 
 # %% [markdown]

@@ -16,12 +16,16 @@
 #
 # *Which places of a film support the true class, according to each checkpoint?*
 #
-# Three methods (LayerCAM, Grad-CAM++, Grad-CAM) at three layers. Each is a different way of summing
+# Three methods (LayerCAM, Grad-CAM++, Grad-CAM) at four layers. Each is a different way of summing
 # activations weighted by gradients, so they can disagree, and the layer matters: at
 # `post_activation`, the map that global average pooling reads, the gradient is the same at every
 # place, and LayerCAM and Grad-CAM++ must then coincide. The published reversal of rankings cannot
 # arise there. `auto_conv` is the layer that tf-keras-vis picks by itself, and most likely (inferred)
-# the one behind "the penultimate convolutional layer".
+# the one behind "the penultimate convolutional layer". `stage4`, the last map before the final
+# stage, sees twice as fine.
+#
+# Score-CAM (no gradient, one prediction per channel and film) and other readings of Grad-CAM++ can
+# be added by name: `attribution.methods`.
 
 # %% [markdown]
 # **Reads** checkpoints, the manifest and the films.
@@ -31,7 +35,7 @@
 import numpy as np
 import pandas as pd
 
-from lib import artefacts, batches, image_cache, looks, models, pairings, pictures, tables
+from lib import artefacts, batches, image_cache, layers, looks, models, pairings, pictures, tables
 from lib.attribution import Explainer
 from lib.paths import StudyPaths
 from lib.studies import load_stage
@@ -69,15 +73,20 @@ pd.Series(params.table(), name="value").to_frame()
 # %% [markdown]
 # ## Model, layers and films
 #
-# All checkpoints share one graph; only the weights change. Test films only. The explained class is the true one at every checkpoint.
+# All checkpoints share one graph; only the weights change. Test films only. The explained class is
+# the true one at every checkpoint unless `attribution.explained` says otherwise: each checkpoint's
+# own prediction would mix a change of evidence with a change of decision.
 
 # %% tags=["nbval-check-output"]
 model = models.build(architecture, size=size, classes=len(params.classes))
-roles = {r: models.role_layers(model, architecture)[r] for r in params.attribution.roles}
+wanted = params.attribution
+explained = layers.select(model, architecture, wanted.roles, wanted.layers.get(architecture, ()))
 manifest, cache = artefacts.read_table(paths.manifest), image_cache.load(paths.images(size))
 test = manifest[manifest["split"] == "test"]
 films = batches.films(cache, manifest, splits=["test"], classes=params.classes)
-print(pd.DataFrame({r: [*x.output.shape[1:]] for r, x in roles.items()}, ["h", "w", "channels"]))
+print(
+    pd.DataFrame({r: [*x.output.shape[1:]] for r, x in explained.items()}, ["h", "w", "channels"])
+)
 
 # %% [markdown]
 # ## Maps
@@ -87,11 +96,19 @@ print(pd.DataFrame({r: [*x.output.shape[1:]] for r, x in roles.items()}, ["h", "
 # gradient vanishes as confidence grows and would fake drift.
 
 # %%
-explain = Explainer(model, roles, methods=params.attribution.methods)
+explain = Explainer(
+    model, explained, methods=wanted.methods, score=wanted.score,
+    score_cam_channels=wanted.score_cam_channels,
+)  # fmt: skip
+of_class = dict(zip(params.classes, range(len(params.classes)), strict=True))
 sets = {}
 for name in checkpoints:
     models.load_weights(model, paths.checkpoint(architecture, name))
-    sets[name] = explain(films, test["image_id"], batch_size=params.attribution.batch_size)
+    sets[name] = explain(
+        films, test["image_id"], batch_size=wanted.batch_size,
+        explained=of_class.get(wanted.explained, wanted.explained),
+        report=lambda done, count: print(f"{done} of {count} films", end="\r"),
+    )  # fmt: skip
     right = pairings.correct(sets[name])
     print(f"{name}: {len(right)} films, {right.mean():.0%} classified correctly")
 

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from lib import looks, pictures
+from lib.architectures import ROLES
+from lib.methods import GRADIENT_METHODS
 
 TWO_CELLS = ([[3.0, 1.0]], [[1.0, 3.0]])  # the masses differ by 0.5 in each cell
 TWO_CELLS_LESS = ([[5.0, 3.0]], [[6.0, 2.0]])  # by 0.125
@@ -21,7 +23,7 @@ def legend_texts(figure):
 
 def pairs_table(**changes):
     """Every cell of the study with the scores 0.2, 0.4, 0.9 and one blank pair."""
-    cells = itertools.product(looks.ARCHITECTURE, looks.METHOD, looks.ROLE, looks.PAIRING)
+    cells = itertools.product(looks.ARCHITECTURE, GRADIENT_METHODS, ROLES, looks.PAIRING)
     scores = [(0.2, ""), (0.4, ""), (0.9, np.nan), (np.nan, "b: all zero")]
     columns = ["architecture", "method", "role", "pairing", "iou_top20", "blank"]
     rows = [(*cell, *score) for cell in cells for score in scores]

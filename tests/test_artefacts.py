@@ -201,7 +201,8 @@ def test_code_outside_git_is_said_to_be_unknown(tmp_path, monkeypatch):
 
 def test_a_map_set_that_cannot_be_saved_leaves_the_older_one(tmp_path, monkeypatch):
     path = tmp_path / "maps/transfer-s0.npz"
-    maps = MapSet(np.array(["0012"]), np.array([1]), np.array([[0.5, 2.5]], np.float32),
+    maps = MapSet(np.array(["0012"]), np.array([1]), np.array([1]),
+                  np.array([[0.5, 2.5]], np.float32),
                   {("prev_conv", "gradcam"): np.arange(6, dtype=np.float32).reshape(1, 2, 3)},
                   {"prev_conv": "conv2d_85"})  # fmt: skip
     maps.save(path)
@@ -224,7 +225,7 @@ def test_a_map_set_that_cannot_be_saved_leaves_the_older_one(tmp_path, monkeypat
 def test_a_map_set_that_lacks_a_part_or_is_cut_is_refused(tmp_path):
     path = tmp_path / "maps.npz"
     np.savez(path, image_id=np.array(["a"]), logits=np.zeros((1, 2)))
-    with pytest.raises(ArtefactError, match=r"maps\.npz: not a readable set .*explained_class"):
+    with pytest.raises(ArtefactError, match=r"maps\.npz: not a readable set .*label"):
         MapSet.load(path)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ArtefactError, match="rerun 04_attribute for this checkpoint"):

@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.ndimage import zoom
 
 from lib import attribution, maps
 from lib.artefacts import ArtefactError
 from lib.batches import Films
 from lib.maps import MapSet
+from lib.methods import METHODS
 
 
 def by_hand(method, a, g):
@@ -26,7 +28,7 @@ def by_hand(method, a, g):
     return relu((a * (alpha * relu(g)).sum(axis=(0, 1))).sum(-1))
 
 
-@pytest.mark.parametrize("method", list(attribution.METHODS))
+@pytest.mark.parametrize("method", attribution.GRADIENT_METHODS)
 def test_maps_follow_the_formulas(method):
     generator = np.random.default_rng(5)
     a = generator.normal(size=(7, 4, 3, 6)).astype(np.float32)
@@ -105,18 +107,99 @@ def test_what_cannot_be_explained_is_refused(tiny_model):
     data = Films(np.zeros((2, 32, 32), np.uint8), np.arange(2), np.zeros(2, int))
     with pytest.raises(ValueError, match="1 image ids for 2 films"):
         explain(data, ["a"])
+    for wrong in (3, -1, "all"):
+        with pytest.raises(ValueError, match=r"explained = .*: expected 'true_class', 'pred"):
+            explain(data, ["a", "b"], explained=wrong)
 
 
 def test_map_sets_round_trip_without_pickle(tmp_path):
     stack = np.random.default_rng(3).random((2, 5, 5), np.float32)
-    made = MapSet(np.array(["ä,1", "b\n2"]), np.array([0, 1]), np.ones((2, 3), np.float32),
+    made = MapSet(np.array(["ä,1", "b\n2"]), np.array([0, 1]), np.array([2, 1]),
+                  np.ones((2, 3), np.float32),
                   {("auto_conv", "layercam"): stack}, {"auto_conv": "conv2d_93"})  # fmt: skip
     made.save(tmp_path / "maps.npz")
     read = maps.MapSet.load(tmp_path / "maps.npz")
     assert read.image_id.tolist() == ["ä,1", "b\n2"] and read.layers == made.layers
+    assert read.label.tolist() == [0, 1] and read.explained_class.tolist() == [2, 1]
     np.testing.assert_array_equal(read.maps["auto_conv", "layercam"], stack)
     np.savez(tmp_path / "bad.npz", image_id=np.array([{"code": 1}], dtype=object))
     for broken in ("bad.npz", "none.npz", "text.npz"):
         (tmp_path / "text.npz").write_text("no archive")
         with pytest.raises(ArtefactError, match=r"not a readable set of attribution maps"):
             MapSet.load(tmp_path / broken)
+
+
+def films_of(count, seed, classes=3):
+    images = np.random.default_rng(seed).integers(0, 255, (count, 32, 32), np.uint8)
+    return Films(images, np.arange(count), np.arange(count) % classes)
+
+
+def test_the_explained_class_is_the_true_one_the_predicted_one_or_a_given_one(tiny_model):
+    model, data, ids = tiny_model(seed=4), films_of(7, 4), list("abcdefg")
+    explain = attribution.Explainer(model, {"top": model.get_layer("top")}, methods=["layercam"])
+    of_class = [explain(data, ids, explained=c, batch_size=3) for c in range(3)]
+    for choice in ("true_class", "prediction"):
+        found = explain(data, ids, explained=choice, batch_size=3)
+        expected = data.labels if choice == "true_class" else found.logits.argmax(axis=1)
+        np.testing.assert_array_equal(found.explained_class, expected)
+        np.testing.assert_array_equal(found.label, data.labels)
+        for film, label in enumerate(expected):
+            np.testing.assert_array_equal(
+                found.maps["top", "layercam"][film], of_class[label].maps["top", "layercam"][film]
+            )
+    assert (explain(data, ids, explained="prediction").explained_class != data.labels).any()
+
+
+def test_the_gradient_of_the_probability_is_the_chain_rule_and_vanishes(tiny_model):
+    model = tiny_model(seed=5)
+    data, layer = films_of(4, 5), model.get_layer("top")
+    films = tf.constant(np.repeat(data.images[..., None], 3, -1), tf.float32)
+    of_logit, of_probability = (
+        attribution.activations_and_gradients(model, [layer], score=score)
+        for score in ("logit", "probability")
+    )
+    by_class = np.stack([of_logit(films, tf.fill(4, c))[2][0] for c in range(3)])
+    logits, _, (found,) = of_probability(films, tf.constant(data.labels))
+    p = np.asarray(tf.nn.softmax(logits))
+    own = p[np.arange(4), data.labels][:, None, None, None]
+    mean = np.einsum("nc,cnhwk->nhwk", p, by_class)
+    expected = own * (by_class[data.labels, np.arange(4)] - mean)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-8)
+    kernel, bias = model.get_layer("logits").get_weights()
+    model.get_layer("logits").set_weights(
+        [kernel, bias + np.array([40.0, 0, 0])]
+    )  # p of class 0 is 1
+    _, _, (saturated,) = of_probability(films, tf.zeros(4, tf.int64))
+    assert np.abs(saturated).max() < 1e-6 * np.abs(expected).max()
+
+
+def test_score_cam_follows_its_formula_film_by_film(tiny_model):
+    model, data = tiny_model(seed=6), films_of(3, 6)
+    layer = model.get_layer("top")
+    films = np.repeat(data.images[..., None], 3, -1).astype(np.float32)
+    activations = keras.Model(model.input, layer.output).predict(films, verbose=0)
+    for channels in (8, 3):
+        found = attribution.score_cam(
+            model, layer, films, data.labels, channels=channels, batch_size=5
+        )
+        for film, a, label, map_ in zip(films, activations, data.labels, found, strict=True):
+            chosen = np.argsort(-a.std(axis=(0, 1)), kind="stable")[:channels]
+            weights = []
+            for k in chosen:
+                mask = zoom(a[..., k], 4, order=1, mode="nearest")
+                mask = (mask - mask.min()) / (mask.max() - mask.min() + 1e-7)
+                weights.append(tf.nn.softmax(model(film[None] * mask[None, ..., None]))[0, label])
+            expected = np.maximum((a[..., chosen] * np.array(weights)).sum(-1), 0)
+            np.testing.assert_allclose(map_, expected, rtol=1e-3, atol=1e-5 * expected.max())
+
+
+def test_the_explainer_offers_every_method(tiny_model):
+    model, data = tiny_model(seed=7), films_of(3, 7)
+    explain = attribution.Explainer(
+        model, {"top": model.get_layer("top")}, methods=METHODS, score_cam_channels=4
+    )
+    found = explain(data, list("abc"), batch_size=2)
+    assert set(found.maps) == {("top", method) for method in METHODS}
+    for stack in found.maps.values():
+        assert stack.dtype == np.float32 and np.isfinite(stack).all() and stack.min() >= 0
+        assert stack.max() > 0

@@ -9,7 +9,7 @@ import tensorflow as tf
 from material import SIZES
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from lib import attribution, models, pairings
+from lib import attribution, layers, models, pairings
 from lib.architectures import ARCHITECTURES
 from lib.batches import batches, pixels
 
@@ -25,7 +25,7 @@ def explained(backbone, film_set):
     # Statistics of these films, as before the transfer stage: with the initial ones the
     # activations of an untrained DenseNet201 decay and leave nothing to explain.
     models.recalibrate_batch_norm(model, [films])
-    roles = models.role_layers(model, name)
+    roles = layers.role_layers(model, name)
     maps = attribution.Explainer(model, roles)(data, list("abcdef"), batch_size=4)
     return name, model, data, films, labels, roles, maps
 
@@ -54,7 +54,7 @@ def test_a_channel_count_that_does_not_fit_is_refused(explained, monkeypatch):
     name, model, *_ = explained
     monkeypatch.setitem(ARCHITECTURES[name].channels, "auto_conv", 7)
     with pytest.raises(ValueError, match="expected 7"):
-        models.role_layers(model, name)
+        layers.role_layers(model, name)
 
 
 def test_preprocessing_equals_that_of_keras(backbone):
@@ -72,10 +72,10 @@ def test_the_graph_is_flat_and_returns_logits(backbone):
 
 
 @pytest.mark.parametrize("role", ["auto_conv", "prev_conv", "post_activation"])
-@pytest.mark.parametrize("method", list(attribution.METHODS))
+@pytest.mark.parametrize("method", attribution.GRADIENT_METHODS)
 def test_maps_equal_tf_keras_vis_on_the_whole_model(explained, role, method):
     _, model, _, films, labels, roles, maps = explained
-    whole = attribution.METHODS[method](model)(
+    whole = attribution._CAMS[method](model)(
         CategoricalScore([int(label) for label in labels]),
         films,
         penultimate_layer=roles[role].name,
@@ -166,8 +166,8 @@ def test_a_second_instance_has_the_same_roles(backbone):
             keras.layers.GlobalAveragePooling2D(name="average_pool")(again.output)
         ),
     )
-    roles = models.role_layers(second, name)
-    assert roles["auto_conv"].name != models.role_layers(model, name)["auto_conv"].name
+    roles = layers.role_layers(second, name)
+    assert roles["auto_conv"].name != layers.role_layers(model, name)["auto_conv"].name
     assert roles["auto_conv"].output.shape[-1] == 192
 
 
@@ -206,7 +206,7 @@ def test_logits_are_float32_in_mixed_precision():
     finally:
         keras.config.set_dtype_policy("float32")
     assert model.output.dtype == "float32"
-    roles = {"post_activation": models.role_layers(model, "resnet50v2")["post_activation"]}
+    roles = {"post_activation": layers.role_layers(model, "resnet50v2")["post_activation"]}
     run = attribution.activations_and_gradients(model, list(roles.values()))
     logits, (activations,), (gradients,) = run(tf.zeros((2, 64, 64, 3)), tf.constant([0, 1]))
     assert {logits.dtype, activations.dtype, gradients.dtype} == {tf.float32}

@@ -88,7 +88,7 @@ def test_sizes_that_the_message_recommends_are_accepted():
         ("data=phantom", "data = 'phantom': Input should be a valid dictionary"),
         ("data.aspect=stretch", "data.aspect = 'stretch': Input should be 'letterbox', 'crop'"),
         ("data.phantom.images_per_patient=[1,2,3]", "images_per_patient = [1, 2, 3]: Tuple shou"),
-        ("attribution.roles=[head]", "attribution.roles.0 = 'head': Input should be 'auto_conv'"),
+        ("attribution.roles=[head]", "attribution.roles.0 = 'head': Input should be 'stage4', '"),
         ("weights.source=places", "weights.source = 'places': Input should be 'imagenet', 'frac"),
         ("runtime.precision=int8", "runtime.precision = 'int8': Input should be 'float32'"),
         ("input_size=", "input_size = None: Input should be a valid dictionary"),
@@ -231,7 +231,10 @@ def test_a_stage_shows_its_parameters_flat():
     stage = studies.load_stage("phantom", "prepare")
     assert set(stage.dump()) == {"study", "seed", "classes", "architectures", "input_size", "data"}
     table = stage.table()
-    assert table["data.split.train"] == stage.data.split.train and table["input_size.inceptionv3"] == 203
+    assert (
+        table["data.split.train"] == stage.data.split.train
+        and table["input_size.inceptionv3"] == 203
+    )
     assert not any(isinstance(value, dict) for value in table.values())
 
 

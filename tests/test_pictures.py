@@ -7,6 +7,7 @@ import pytest
 from figure_material import TWO_CELLS, TWO_CELLS_LESS, assert_legible, case, legend_texts, texts
 
 from lib import looks, pictures
+from lib.architectures import ROLES
 
 pytestmark = pytest.mark.usefixtures("printed_style")
 
@@ -147,8 +148,8 @@ def test_map_grid_lies_over_the_film_and_shows_it_alone():
 def test_map_grid_leaves_out_what_is_not_there():
     some = {key: MAPS[key] for key in list(MAPS)[1:]}
     assert [ax.get_visible() for ax in pictures.map_grid(some).axes[:4]] == [True] * 3 + [False]
-    with pytest.raises(ValueError, match=r"method: found \['scorecam'\].*'layercam'"):
-        pictures.map_grid({("auto_conv", "scorecam"): np.eye(2)})
+    with pytest.raises(ValueError, match=r"method: found \['ablationcam'\].*'layercam'"):
+        pictures.map_grid({("auto_conv", "ablationcam"): np.eye(2)})
     with pytest.raises(ValueError, match="role: found"):
         pictures.map_grid({})
     with pytest.raises(ValueError, match="negative"):
@@ -169,7 +170,7 @@ def test_image_rows_take_the_first_images_of_the_first_categories():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_no_text_is_clipped_or_smaller_than_eight_points(count):
-    keys = [(role, method) for role in looks.ROLE for method in looks.METHOD][: count**2]
+    keys = [(role, method) for role in ROLES for method in looks.METHOD][: count**2]
     film, images = np.zeros((20, 20), np.uint8), np.zeros((30, 4, 4), np.uint8)
     for figure in (
         pictures.case_sheet([case(*TWO_CELLS)] * count, title="Cases"),

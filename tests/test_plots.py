@@ -26,7 +26,7 @@ def ranking_table(means):
 
 def test_drift_distributions_count_and_centre_every_group():
     figure = plots.drift_distributions(pairs_table())
-    assert len(figure.axes) == 9
+    assert len(figure.axes) == 12
     assert len({ax.get_ylim() for ax in figure.axes}) == 1
     assert figure.axes[0].get_title() == "auto_conv · LayerCAM"
     assert figure.axes[0].get_ylabel() == "IoU of the top 20 % of cells\n(0 to 1)"
@@ -127,7 +127,7 @@ def test_controls_draw_the_summary():
     summary.loc[summary["pairing"] == "placebo", "mean"] = 0.8
     summary.loc[summary["pairing"] == "ceiling", "mean"] = 0.3
     figure = plots.controls(summary)
-    assert len(figure.axes) == 9 and len({ax.get_xlim() for ax in figure.axes}) == 1
+    assert len(figure.axes) == 12 and len({ax.get_xlim() for ax in figure.axes}) == 1
     for ax in figure.axes:
         spans = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]
         np.testing.assert_allclose(spans, [(0.3, 0.8)] * 3)

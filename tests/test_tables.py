@@ -31,7 +31,7 @@ def map_set(rows, *, wrong=(), ids=IDS, labels=LABELS):
     labels = np.asarray(labels)
     logits = np.eye(2, dtype=np.float32)[labels] * 2
     logits[list(wrong)] = logits[list(wrong), ::-1]
-    return MapSet(np.array(ids), labels, logits, {KEY: spots(rows)}, {KEY[0]: "relu"})
+    return MapSet(np.array(ids), labels, labels, logits, {KEY: spots(rows)}, {KEY[0]: "relu"})
 
 
 def compared(sets, tmp_path, **options):
