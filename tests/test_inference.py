@@ -48,7 +48,7 @@ def test_two_seeds_and_two_patients_by_hand():
     found = mean_of(one_cell([[0, 2], [4, 10]]))
     assert found.estimate == 4
     assert found.se**2 == pytest.approx((36 + 16 - 4) / 4)
-    assert found.df == pytest.approx(12**2 / (9**2 + 4**2 + 1**2))
+    assert found.df == 1  # whatever the shares: both levels have 1
     assert found.se_patients**2 == pytest.approx(4)
     assert found.se_seeds**2 == pytest.approx(9 - 1)
     # t of 1 degree of freedom is tan: P(T > t) = 1/2 - atan(t) / pi.
@@ -59,7 +59,8 @@ def test_two_seeds_and_two_patients_by_hand():
 
 def test_analysis_of_variance_of_a_balanced_table():
     table = np.random.default_rng(1).normal(size=(5, 30))
-    table += 2 * np.random.default_rng(2).normal(size=(5, 1))
+    table += np.random.default_rng(2).normal(size=30)
+    table += np.linspace(-0.3, 0.3, 5)[:, None]
     s, p = table.shape
     rows, columns, grand = table.mean(axis=1), table.mean(axis=0), table.mean()
     ms_seeds = p * sum((row - grand) ** 2 for row in rows) / (s - 1)
@@ -69,8 +70,9 @@ def test_analysis_of_variance_of_a_balanced_table():
     ) / ((s - 1) * (p - 1))
     assert ms_seeds > ms_both
     variance = (ms_seeds + ms_patients - ms_both) / (s * p)
-    parts = [(ms_seeds, s - 1), (ms_patients, p - 1), (ms_both, (s - 1) * (p - 1))]
-    df = variance**2 / sum((ms / (s * p)) ** 2 / k for ms, k in parts)
+    share = ms_seeds / (ms_seeds + ms_patients - ms_both)
+    df = 1 / (share / (s - 1) + (1 - share) / (p - 1))
+    assert 0.1 < share < 0.9
     found = mean_of(one_cell(table))
     np.testing.assert_allclose([found.se**2, found.df], [variance, df], rtol=1e-12)
     assert found.seed_level == "estimated (5 seeds)"

@@ -83,12 +83,12 @@ def test_coverage_of_retained_evidence():
 @pytest.mark.parametrize(
     ("seeds", "coefficients", "stated"),
     [
-        (2, SINGLE, 0.877),
-        (2, ARCHITECTURES, 0.933),
-        (3, SINGLE, 0.924),
-        (3, ARCHITECTURES, 0.943),
-        (4, SINGLE, 0.937),
-        (4, ARCHITECTURES, 0.946),
+        (2, SINGLE, 0.909),
+        (2, ARCHITECTURES, 0.953),
+        (3, SINGLE, 0.941),
+        (3, ARCHITECTURES, 0.953),
+        (4, SINGLE, 0.950),
+        (4, ARCHITECTURES, 0.953),
     ],
 )
 def test_coverage_with_few_seeds_is_what_the_table_says(seeds, coefficients, stated):
@@ -140,9 +140,8 @@ def test_no_drift_is_found_in_at_most_five_per_cent(spread):
     for reference in ("placebo", "floor"):
         found = inference.contrast(cells, {("A", "tuned"): 1, ("A", reference): -1})
         for alternative in inference.ALTERNATIVES:
-            # 93 % coverage would be 7 %: the promise for tests is kept within half a point more.
             share = (found.p_value(alternative) <= 0.05).mean()
-            assert share <= at_most(0.055), (reference, alternative)
+            assert share <= at_most(0.05), (reference, alternative)
 
 
 def test_no_difference_of_architectures_in_at_most_five_per_cent():
@@ -153,13 +152,10 @@ def test_no_difference_of_architectures_in_at_most_five_per_cent():
 
 
 def test_holm_keeps_the_family_at_five_per_cent():
-    names = [(a, m) for a in "ABC" for m in ("m1", "m2", "tuned", "placebo")]
-    cells = studies(dict.fromkeys(names, 0.5), seed=4)
-    family = [
-        inference.contrast(cells, {(a, first): 1, (a, second): -1}).p_value()
-        for a in "ABC"
-        for first, second in (("m1", "m2"), ("tuned", "placebo"))
-    ]
+    cells = studies({(a, m): 0.5 for a in "ABC" for m in ("m1", "m2")}, seed=4)
+    pairs = [((a, "m1"), (a, "m2")) for a in "ABC"]
+    pairs += [((a, "m1"), (b, "m1")) for a, b in ("AB", "AC", "BC")]
+    family = [inference.contrast(cells, {a: 1, b: -1}).p_value() for a, b in pairs]
     p_values = np.array(family).T
     assert (p_values.min(axis=1) <= 0.05).mean() > 0.15  # uncorrected, the family errs
     adjusted = np.array([decisions.holm(row) for row in p_values])
