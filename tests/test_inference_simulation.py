@@ -193,7 +193,7 @@ def test_planted_drift_is_found():
     assert power >= bound
 
 
-@pytest.mark.parametrize(("effect", "least"), [(0.08, 0.8), (0.12, 0.98)])
+@pytest.mark.parametrize(("effect", "least"), [(0.08, 0.9), (0.12, 0.98)])
 def test_planted_crossover_is_found(effect, least):
     half = effect / 2
     means = {("A", "m1"): 0.5 + half, ("B", "m1"): 0.5 - half}
