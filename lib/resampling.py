@@ -1,0 +1,184 @@
+"""Crossed bootstrap of the means of cells.
+
+Seeds and patients are resampled independently and films within the drawn patients: the pigeonhole
+bootstrap of Owen (2007) and Owen & Eckles (2012), carried out by weights. Cells that share seeds or
+films are resampled together, so any function of the cell means can be bootstrapped.
+
+It is there for what has no closed form, such as ranks. For intervals and tests use
+`lib.inference`: percentile intervals cover too little with few seeds.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib.crossed import Cell, CrossedCells, ratio
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How often each unit was drawn, R resamples.
+
+    Attributes
+    ----------
+    films : ndarray of shape (R, films)
+        Common to all cells.
+    seeds : dict of (group, seed) to ndarray of shape (R,)
+        Independent between groups.
+    """
+
+    films: np.ndarray
+    seeds: dict[tuple[str, int], np.ndarray]
+
+    def rows(self, cell: Cell) -> np.ndarray:
+        """Weights of a cell's rows, shape (R, rows): products of two seeds' where rows are pairs.
+
+        The only pair of two seeds has weight 1: leaving it out leaves nothing.
+        """
+        if cell.pairs and len(cell.seeds) == 1:
+            return np.ones((len(self.films), 1))
+        per_seed = cell.seeds.reshape(len(cell.seeds), -1)
+        factors = [[self.seeds[cell.group, seed] for seed in row] for row in per_seed.tolist()]
+        return np.prod(np.array(factors), axis=1).T
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Bootstrapped cell means.
+
+    Attributes
+    ----------
+    names : tuple of cell names
+    estimates : ndarray of shape (cells,)
+    draws : ndarray of shape (R, cells)
+        NaN where nothing was drawn that has a value, such as one seed R times where rows are pairs.
+    """
+
+    names: tuple[Hashable, ...]
+    estimates: np.ndarray
+    draws: np.ndarray
+
+    def select(self, names: Sequence[Hashable]) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates (n,) and draws (R, n) of these cells.
+
+        Raises
+        ------
+        ValueError
+            If a cell is unknown.
+        """
+        unknown = [name for name in names if name not in self.names]
+        if unknown:
+            raise ValueError(f"cell: found {unknown[0]!r}; expected one of {list(self.names)}.")
+        columns = [self.names.index(name) for name in names]
+        return self.estimates[columns], self.draws[:, columns]
+
+
+def draw_weights(
+    cells: CrossedCells, *, resamples: int = 2000, seed: int, rescale: bool = True
+) -> Weights:
+    """Draw seeds, patients, and films within the drawn patients, all with replacement.
+
+    Parameters
+    ----------
+    cells : CrossedCells
+    resamples : int
+        R.
+    seed : int
+        Of the resampling.
+    rescale : bool
+        Draw S − 1 of S seeds (McCarthy & Snowden 1985; Rao & Wu 1988), which makes the variance of
+        a mean over seeds unbiased; S draws make it too small by the factor (S − 1)/S, which
+        matters with two to five seeds. A single seed is always drawn.
+
+    Returns
+    -------
+    Weights
+
+    Raises
+    ------
+    ValueError
+        If `resamples` is not a positive integer.
+    """
+    if not isinstance(resamples, int | np.integer) or resamples < 1:
+        raise ValueError(f"resamples: found {resamples!r}; expected a positive integer.")
+    of_films, of_seeds = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
+    sizes = cells.films_per_patient()
+    first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    drawn = of_films.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples)
+    blocks = np.empty((resamples, sizes.sum()))
+    for size in np.unique(sizes):
+        of_size = np.flatnonzero(sizes == size)
+        # A patient drawn k times contributes k·size draws among its films.
+        within = of_films.multinomial(size * drawn[:, of_size], np.full(size, 1 / size))
+        for number in range(size):
+            blocks[:, first[of_size] + number] = within[..., number]
+
+    members: dict[str, set[int]] = {}
+    for cell in cells.cells.values():
+        members.setdefault(cell.group, set()).update(cell.seeds.ravel().tolist())
+    seeds = {}
+    for group in sorted(members):
+        number = len(members[group])
+        draws = max(number - 1, 1) if rescale else number
+        counts = of_seeds.multinomial(draws, np.full(number, 1 / number), size=resamples)
+        seeds |= {(group, each): counts[:, i] for i, each in enumerate(sorted(members[group]))}
+    return Weights(cells.spread_to_films(blocks), seeds)
+
+
+def bootstrap(
+    cells: CrossedCells, *, resamples: int = 2000, seed: int, rescale: bool = True
+) -> Bootstrap:
+    """Bootstrap the means of all cells together.
+
+    The spread over resamples is no standard error to rely on. Interaction of seeds and patients,
+    and noise, enter its variance about three times (Owen 2007) and variance within patients twice:
+    too wide where these rule. Means over pairs of seeds are resampled with weights w_i·w_j, i ≠ j:
+    their variance between seeds comes out at 0.50, 0.73, 0.79 and 0.83 of the truth with 3, 4, 5
+    and 8 seeds (enumerated for additive seed effects, with `rescale`).
+
+    Parameters
+    ----------
+    cells : CrossedCells
+        Of a single data set: values of shape (rows, films).
+    resamples, seed, rescale
+        See `draw_weights`.
+
+    Returns
+    -------
+    Bootstrap
+
+    Raises
+    ------
+    ValueError
+        If `resamples` is not a positive integer or a cell has leading axes.
+    """
+    for name, cell in cells.cells.items():
+        if cell.scores.ndim != 2:
+            raise ValueError(
+                f"cell {name}: found scores of shape {cell.scores.shape}; expected (rows, films), "
+                "one data set at a time."
+            )
+    weights = draw_weights(cells, resamples=resamples, seed=seed, rescale=rescale)
+    estimates = np.array([cells.influence(name).mean for name in cells.cells])
+    return Bootstrap(tuple(cells.cells), estimates, weighted_means(cells, weights))
+
+
+def weighted_means(cells: CrossedCells, weights: Weights) -> np.ndarray:
+    """Means of all cells over the values that are not NaN, shape (R, cells).
+
+    Row weights times film weights; NaN where all weights of a cell's values are 0.
+    """
+    values = np.concatenate([cell.scores for cell in cells.cells.values()])
+    observed = ~np.isnan(values)
+    totals = weights.films @ np.where(observed, values, 0).T  # (R, rows of all cells)
+    counts = weights.films @ observed.T.astype(float)
+    draws = np.empty((len(weights.films), len(cells.cells)))
+    start = 0
+    for column, cell in enumerate(cells.cells.values()):
+        rows = slice(start, start := start + len(cell.scores))
+        weight = weights.rows(cell)
+        draws[:, column] = ratio(
+            (weight * totals[:, rows]).sum(axis=1), (weight * counts[:, rows]).sum(axis=1)
+        )
+    return draws
