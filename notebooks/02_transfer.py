@@ -29,7 +29,9 @@
 import numpy as np
 import pandas as pd
 
-from lib import artefacts, batches, image_cache, looks, models, performance, plots, training
+from lib import (
+    artefacts, batches, image_cache, layers, looks, models, performance, plots, training,
+)  # fmt: skip
 from lib.paths import StudyPaths
 from lib.seeds import derive
 from lib.studies import load_stage
