@@ -92,6 +92,7 @@ lab: $(STAMP)  ## open the notebooks in JupyterLab
 bench: $(STAMP)  ## measure the budgets (ratios in one run)
 	$(PY) -m bench.attribution
 	$(PY) -m bench.transfer
+	$(PY) -m bench.memory
 	$(PY) -m bench.inference
 
 clean:  ## delete what runs wrote for STUDY (the shared weights and the reference stay)

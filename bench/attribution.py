@@ -1,42 +1,62 @@
-"""Nine maps per film (three layers × three methods) against plain `predict`, same films, one run.
+"""Attribution maps per film against plain `predict`, same films, one run.
 
-Budget: at least 1.0 × the throughput of `predict`. Tracing is excluded from both sides; they take
-turns, and the best of three passes counts.
+Budget: nine maps (three layers × three methods) at 1.0 × the throughput of `predict`. The row with
+`stage4` says what a layer before the final stage costs; the last row is tf-keras-vis by itself, on
+the whole model, for three maps. Tracing is excluded from all sides; they take turns, and the best
+of three passes counts.
 """
 
 import numpy as np
+from tf_keras_vis.utils.scores import CategoricalScore
 
 from bench import in_turns, verdict
 from lib import attribution, layers, models
 from lib.batches import Films, batches
+from lib.methods import GRADIENT_METHODS
 from lib.params import Runtime
 
 SIZES = {"densenet201": 160, "resnet50v2": 160, "inceptionv3": 203}
 BUDGET = 1.0
 
 
+def stock(model, layer, data, batch_size):
+    """Three maps of one layer by tf-keras-vis on the whole model."""
+    for films, labels, _ in batches(data, batch_size=batch_size):
+        for method in GRADIENT_METHODS:
+            attribution._CAMS[method](model)(
+                CategoricalScore(labels.tolist()),
+                films,
+                penultimate_layer=layer.name,
+                **attribution._RAW,
+            )
+
+
 def main(count: int = 128, batch_size: int = 32) -> None:
-    """Print one line per architecture."""
+    """Print three lines per architecture."""
     models.configure(Runtime(), seed=0)
     generator = np.random.default_rng(0)
-    print(f"attribution: nine maps against predict, {count} films, batches of {batch_size}")
+    print(f"attribution: maps against predict, {count} films, batches of {batch_size}")
     for name, size in SIZES.items():
         model = models.build(name, size=size, classes=5)
         images = generator.integers(0, 256, (count, size, size), np.uint8)
         data = Films(images, np.arange(count), np.arange(count) % 5)
         ids = [str(number) for number in range(count)]
-        explain = attribution.Explainer(model, layers.role_layers(model, name))
-        predict, maps = in_turns(
-            lambda model=model, data=data: model.predict(
-                batches(data, batch_size=batch_size), verbose=0
-            ),
-            lambda explain=explain, data=data, ids=ids: explain(data, ids, batch_size=batch_size),
+        roles = layers.role_layers(model, name)
+        final = {role: layer for role, layer in roles.items() if role != "stage4"}
+        nine, twelve = (attribution.Explainer(model, which) for which in (final, roles))
+        sides = (
+            lambda: model.predict(batches(data, batch_size=batch_size), verbose=0),  # noqa: B023
+            lambda: nine(data, ids, batch_size=batch_size),  # noqa: B023
+            lambda: twelve(data, ids, batch_size=batch_size),  # noqa: B023
+            lambda: stock(model, roles["post_activation"], data, batch_size),  # noqa: B023
         )
-        print(
-            f"  {name:12s} {count / maps:6.1f} films/s with nine maps, {count / predict:6.1f} "
-            f"films/s predict, {verdict(predict / maps, BUDGET)}",
-            flush=True,
-        )
+        predict, *others = in_turns(*sides)
+        print(f"  {name}: predict {count / predict:.1f} films/s")
+        titles = ("nine maps", "twelve maps, with stage4", "three maps, tf-keras-vis by itself")
+        for title, spent in zip(titles, others, strict=True):
+            ratio = predict / spent
+            end = verdict(ratio, BUDGET) if title == "nine maps" else f"ratio {ratio:.2f}"
+            print(f"    {title:35s} {count / spent:6.1f} films/s, {end}", flush=True)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ import pandas as pd
 from lib import artefacts, batches, image_cache, layers, looks, models, pairings, pictures, tables
 from lib.attribution import Explainer
 from lib.paths import StudyPaths
+from lib.progress import counter
 from lib.studies import load_stage
 
 # %% [markdown]
@@ -107,7 +108,7 @@ for name in checkpoints:
     sets[name] = explain(
         films, test["image_id"], batch_size=wanted.batch_size,
         explained=of_class.get(wanted.explained, wanted.explained),
-        report=lambda done, count: print(f"{done} of {count} films", end="\r"),
+        report=counter(f"films, {name}"),
     )  # fmt: skip
     right = pairings.correct(sets[name])
     print(f"{name}: {len(right)} films, {right.mean():.0%} classified correctly")

@@ -10,7 +10,7 @@ from material import SIZES
 from tf_keras_vis.utils.scores import CategoricalScore
 
 from lib import attribution, layers, models, pairings
-from lib.architectures import ARCHITECTURES
+from lib.architectures import ARCHITECTURES, ROLES
 from lib.batches import batches, pixels
 
 pytestmark = pytest.mark.backbone
@@ -33,12 +33,14 @@ def explained(backbone, film_set):
 def test_roles_have_the_documented_channels_and_one_grid(explained):
     name, _, _, _, _, roles, _ = explained
     expected = {
-        "densenet201": {"auto_conv": 32, "prev_conv": 128, "post_activation": 1920},
-        "resnet50v2": {"auto_conv": 2048, "prev_conv": 512, "post_activation": 2048},
-        "inceptionv3": {"auto_conv": 192, "prev_conv": 320, "post_activation": 2048},
+        "densenet201": {"stage4": (10, 896), "auto_conv": 32, "prev_conv": 128, "pooled": 1920},
+        "resnet50v2": {"stage4": (10, 1024), "auto_conv": 2048, "prev_conv": 512, "pooled": 2048},
+        "inceptionv3": {"stage4": (11, 768), "auto_conv": 192, "prev_conv": 320, "pooled": 2048},
     }[name]
-    assert {r: layer.output.shape[-1] for r, layer in roles.items()} == expected
-    assert {tuple(layer.output.shape[1:3]) for layer in roles.values()} == {(5, 5)}
+    grid, channels = expected.pop("stage4")
+    shapes = {role: tuple(layer.output.shape[1:]) for role, layer in roles.items()}
+    assert shapes.pop("stage4") == (grid, grid, channels)
+    assert list(shapes.values()) == [(5, 5, channels) for channels in expected.values()]
     assert ARCHITECTURES[name].grid(SIZES[name]) == 5
 
 
@@ -71,7 +73,7 @@ def test_the_graph_is_flat_and_returns_logits(backbone):
     assert model.layers[-1].activation is keras.activations.linear
 
 
-@pytest.mark.parametrize("role", ["auto_conv", "prev_conv", "post_activation"])
+@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("method", attribution.GRADIENT_METHODS)
 def test_maps_equal_tf_keras_vis_on_the_whole_model(explained, role, method):
     _, model, _, films, labels, roles, maps = explained
@@ -96,6 +98,37 @@ def test_layercam_equals_gradcam_plus_plus_at_the_pooled_map(explained):
     *_, maps = explained
     two = ("layercam", "gradcam_plus_plus")
     assert pairings.largest_difference(maps, "post_activation", two) <= 1e-6
+
+
+def test_all_of_the_evidence_passes_through_stage4(explained):
+    _, model, _, films, _, roles, _ = explained
+    stage4 = roles["stage4"]
+    trunk = [model.get_layer(name) for name in layers.feeding(model)["logits"]]
+    assert stage4 in trunk and model.get_layer("film") in trunk
+    later = [x for x in trunk if model.layers.index(x) > model.layers.index(stage4)]
+    maps = [x for x in later if len(x.output.shape) == 4]
+    assert maps and all(x.output.shape[1] < stage4.output.shape[1] for x in maps)
+    # The rest of the network from this map alone gives the same logits: nothing passes beside it.
+    rest = keras.Model(stage4.output, model.output)
+    found = rest(keras.Model(model.input, stage4.output)(films))
+    np.testing.assert_allclose(found, model(films), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ("average_pool", "is not a map"), ("no_such_layer", "no such layer"),
+    ],
+)  # fmt: skip
+def test_a_layer_that_cannot_be_explained_is_refused_with_candidates(backbone, wrong, why):
+    name, model = backbone
+    with pytest.raises(ValueError, match=rf"layer '{wrong}' of {name}: .*{why}.* e\.g\. \w+"):
+        layers.select(model, name, ["post_activation"], [wrong])
+    other = model.layers[-6].name
+    assert list(layers.select(model, name, ["post_activation"], [other])) == [
+        "post_activation",
+        other,
+    ]
 
 
 def test_the_two_methods_differ_before_the_pooled_map(explained):
