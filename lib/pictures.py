@@ -61,7 +61,7 @@ def _outline(ax, mask: np.ndarray | None, **options) -> None:
     ax.contour(centres[1], centres[0], np.asarray(mask, float), [0.5], **options)
 
 
-def _ground(ax, film: np.ndarray | None) -> None:
+def ground(ax, film: np.ndarray | None) -> None:
     """Prepare what maps lie on: the film, or a neutral grey."""
     _picture(ax)
     ax.set_facecolor("0.88")
@@ -69,18 +69,19 @@ def _ground(ax, film: np.ndarray | None) -> None:
         _image(ax, film, cmap="gray", vmin=0, vmax=255)
 
 
-def _seen(values: np.ndarray) -> np.ndarray | None:
+def seen(values: np.ndarray) -> np.ndarray | None:
     """Return the map in double precision, or None where it is blank."""
     values = np.asarray(values)
     return None if blank_reason(values[None])[0] else values.astype(float)
 
 
-def _unit(values: np.ndarray | None) -> np.ndarray | None:
+def unit(values: np.ndarray | None) -> np.ndarray | None:
     """U = M / max(M) of a map that is not blank."""
     return None if values is None else values / values.max()
 
 
-def _map(ax, values: np.ndarray | None, **options) -> None:
+def map_image(ax, values: np.ndarray | None, **options) -> None:
+    """Draw a map over the unit square; None is a blank map, which says so."""
     if values is None:
         box = {"facecolor": "white", "edgecolor": INK}
         ax.text(0.5, 0.5, "blank", ha="center", va="center", bbox=box)
@@ -198,9 +199,9 @@ def case_sheet(
     alpha = _OVER_FILM if show_films else 1
     for case, row, values in zip(cases, axes, rows, strict=True):
         for ax in row:
-            _ground(ax, case.film if show_films else None)
+            ground(ax, case.film if show_films else None)
         for ax, value, norm, colours in zip(row[-3:], values, norms, maps, strict=True):
-            _map(ax, value, cmap=colours, norm=norm, interpolation=interpolation, alpha=alpha)
+            map_image(ax, value, cmap=colours, norm=norm, interpolation=interpolation, alpha=alpha)
         for ax in row:
             _outline(ax, case.lesion, colors="white", linewidths=1.3)
             for lines in ax.collections:
@@ -226,9 +227,9 @@ def case_sheet(
 
 def _before_after(case: Case) -> list[np.ndarray | None]:
     """U of both maps and the difference of their masses; None where blank."""
-    a, b = _seen(case.map_a), _seen(case.map_b)
+    a, b = seen(case.map_a), seen(case.map_b)
     difference = None if a is None or b is None else b / b.sum() - a / a.sum()
-    return [_unit(a), _unit(b), difference]
+    return [unit(a), unit(b), difference]
 
 
 def map_grid(
@@ -268,14 +269,14 @@ def map_grid(
     norm, alpha = Normalize(0, 1), 1 if film is None else _OVER_FILM
     for role, row in zip(roles, axes, strict=True):
         for ax in row:
-            _ground(ax, film)
+            ground(ax, film)
         grids = {np.shape(values) for (of, _), values in maps.items() if of == role}
         cells = " and ".join("{} × {}".format(*grid) for grid in sorted(grids))
         side = {"rotation": 0, "ha": "right", "va": "center", "fontsize": SMALL}
         row[0].set_ylabel(f"{role}\n{cells} cells", **side)
         for ax, method in zip(row[-len(methods) :], methods, strict=True):
             if (role, method) in maps:
-                _map(ax, _unit(_seen(maps[role, method])), cmap="magma", norm=norm, alpha=alpha)
+                map_image(ax, unit(seen(maps[role, method])), cmap="magma", norm=norm, alpha=alpha)
             else:
                 ax.set_visible(False)
     for ax, head in zip(axes[0], heads, strict=True):

@@ -150,7 +150,7 @@ def test_map_grid_leaves_out_what_is_not_there():
     assert [ax.get_visible() for ax in pictures.map_grid(some).axes[:4]] == [True] * 3 + [False]
     with pytest.raises(ValueError, match=r"method: found \['ablationcam'\].*'layercam'"):
         pictures.map_grid({("auto_conv", "ablationcam"): np.eye(2)})
-    with pytest.raises(ValueError, match="role: found"):
+    with pytest.raises(ValueError, match="method: found"):
         pictures.map_grid({})
     with pytest.raises(ValueError, match="negative"):
         pictures.map_grid({("auto_conv", "layercam"): -np.eye(2)})
