@@ -142,12 +142,19 @@ def test_the_two_methods_differ_before_the_pooled_map(explained):
 
 def test_a_map_does_not_depend_on_its_batch(explained):
     _, model, data, _, _, roles, maps = explained
-    other = attribution.Explainer(model, roles, methods=["layercam"])(
-        type(data)(data.images, data.rows[::-1], data.labels[::-1]), list("fedcba"), batch_size=5
-    )
+    explain = attribution.Explainer(model, roles, methods=["layercam"])
+    reverse = type(data)(data.images, data.rows[::-1], data.labels[::-1])
+    other = explain(reverse, list("fedcba"), batch_size=5)
     for role in roles:
         a, b = maps.maps[role, "layercam"], other.maps[role, "layercam"][::-1]
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * a.max())
+        # Other batch sizes round differently. Behind stage4 that switches a few ReLUs on or off.
+        loose = 5e-3 if role == "stage4" else 1e-5
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=loose * a.max())
+    same_size, whole = (explain(x, list("abcdef"), batch_size=6) for x in (reverse, data))
+    for key, stack in whole.maps.items():  # the same size: order and place do not matter at all
+        np.testing.assert_allclose(
+            stack, same_size.maps[key][::-1], rtol=1e-4, atol=1e-6 * stack.max()
+        )
 
 
 def test_attribution_leaves_the_model_as_it_was(explained):
