@@ -141,20 +141,19 @@ def test_the_two_methods_differ_before_the_pooled_map(explained):
 
 
 def test_a_map_does_not_depend_on_its_batch(explained):
+    """Neither on its size, nor on the order, nor on the place in it, but for rounding."""
     _, model, data, _, _, roles, maps = explained
     explain = attribution.Explainer(model, roles, methods=["layercam"])
     reverse = type(data)(data.images, data.rows[::-1], data.labels[::-1])
-    other = explain(reverse, list("fedcba"), batch_size=5)
-    for role in roles:
-        a, b = maps.maps[role, "layercam"], other.maps[role, "layercam"][::-1]
-        # Other batch sizes round differently. Behind stage4 that switches a few ReLUs on or off.
-        loose = 5e-3 if role == "stage4" else 1e-5
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=loose * a.max())
-    same_size, whole = (explain(x, list("abcdef"), batch_size=6) for x in (reverse, data))
-    for key, stack in whole.maps.items():  # the same size: order and place do not matter at all
-        np.testing.assert_allclose(
-            stack, same_size.maps[key][::-1], rtol=1e-4, atol=1e-6 * stack.max()
-        )
+    for batch_size in (5, 6):
+        other = explain(reverse, list("fedcba"), batch_size=batch_size)
+        for role in roles:
+            a, b = maps.maps[role, "layercam"], other.maps[role, "layercam"][::-1]
+            gap = np.abs(a - b) / a.max()
+            # Another order of summation can switch a ReLU whose input is nearly 0, between a layer
+            # and the logits: rarely, and by what one of hundreds of channels adds to a cell.
+            assert gap.max() < (1e-5 if role == "post_activation" else 1e-2)
+            assert gap.mean() < 1e-4
 
 
 def test_attribution_leaves_the_model_as_it_was(explained):
