@@ -241,6 +241,30 @@ rule attribute:
         RUN
 
 
+# Not part of the study proper: `make sensitivity` asks for it.
+rule sensitivity:
+    input:
+        code("A2_sensitivity"),
+        DATA,
+        [checkpoint(a, c) for a in PARAMS.architectures
+         for c in (PARAMS.base_transfer, f"finetune-s{PARAMS.seeds[0]}")],
+    output:
+        files(P.tables / "sensitivity.csv", P.tables / "sensitivity_pairs.csv"),
+        notebook=str(P.notebook("A2_sensitivity")),
+    params:
+        notebook="A2_sensitivity",
+        arguments=arguments("sensitivity"),
+    log:
+        str(P.root / "logs/A2_sensitivity.log"),
+    threads: workflow.cores
+    resources:
+        gpu=GPU,
+    message:
+        "read the maps of {PARAMS.study} in every way"
+    shell:
+        RUN
+
+
 rule drift:
     input:
         code("05_drift"),

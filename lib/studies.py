@@ -32,6 +32,10 @@ STAGES = {
     "attribute": (
         *("study", "seed", "classes", "input_size", "data", "transfer", "attribution", "runtime"),
     ),
+    "sensitivity": (
+        *("study", "seed", "classes", "architectures", "input_size", "data", "transfer_seeds"),
+        *("seeds", "attribution", "runtime"),
+    ),
     "drift": (
         *("study", "seed", "classes", "architectures", "input_size", "weights", "data"),
         *("transfer_seeds", "seeds", "attribution"),
