@@ -13,10 +13,10 @@ from lib.drift import SIMILARITIES
 from lib.looks import ARCHITECTURE, INK, METHOD, SMALL, STAGE
 
 _MEASURE = {
-    "lesion_mass": ("relevance mass in the lesion", "share of the map"),
-    "lesion_enrichment": ("relevance mass in the lesion", "multiples of its area"),
-    "lesion_hit": ("hits of the lesion by the peak", "share of the films"),
-    "lung_mass": ("relevance mass in the lungs", "share of the map"),
+    "lesion_mass": "relevance mass\nin the lesion (share of the map)",
+    "lesion_enrichment": "relevance mass in the\nlesion (multiples of its area)",
+    "lesion_hit": "peaks that hit\nthe lesion (share of the maps)",
+    "lung_mass": "relevance mass\nin the lungs (share of the map)",
 }
 _UNIFORM = {"marker": "|", "color": "black", "markersize": 11, "markeredgewidth": 1.6}
 _CENTRE = {"marker": "x", "color": INK, "markersize": 5, "markeredgewidth": 1.2}
@@ -116,15 +116,15 @@ def drift_against_evidence(
     for ax in axes[:, 0]:
         ax.set_ylabel("Drift:\n" + name if metric in SIMILARITIES else looks.two_lines(name))
     for ax in axes[-1]:
-        ax.set_xlabel("Change of the {}\n(after − before, {})".format(*_MEASURE[target]))
+        ax.set_xlabel(f"Change of the {_MEASURE[target]}")
     bar = figure.colorbar(
         ScalarMappable(norm, "cividis_r"), ax=axes, label="Pairs in a hexagon", aspect=40
     )
     bar.ax.minorticks_off()
     ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= most]
     bar.set_ticks(ticks, labels=[str(tick) for tick in ticks])
-    note = "Right of the line: mass moved onto the lesion; left: away from it. "
-    note += "ρ: Spearman, of drift with the size of the change and with the change itself."
+    note = "Right of the line: evidence gained, left: lost. "
+    note += "ρ: Spearman, of drift with the size of the change and with the signed change."
     looks.legend(figure, [], [], note)
     return figure
 
@@ -186,8 +186,8 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
                 place = {"transform": ax.get_yaxis_transform(), "va": "center"}
                 ax.text(0.02, y, f"n = {row['n']:g}", fontsize=SMALL, **place)
                 continue
-            ax.plot(row["uniform"], y, linestyle="none", zorder=2, **_UNIFORM)
-            ax.plot(row["centre"], y, linestyle="none", zorder=2, **_CENTRE)
+            ax.plot(row["uniform"], y, linestyle="none", zorder=4, **_UNIFORM)
+            ax.plot(row["centre"], y, linestyle="none", zorder=4, **_CENTRE)
             ends = np.nan_to_num([[row["mean"] - row["low"]], [row["high"] - row["mean"]]])
             whisker = {"xerr": ends, "ecolor": INK, "elinewidth": 1.2, "zorder": 3}
             ax.errorbar(row["mean"], y, **whisker, **looks.dot(STAGE[row["stage"]], size=6))
@@ -196,10 +196,11 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
         ax.set_ylim(len(architectures) - 0.5, -0.5)
         ax.grid(False, axis="y")
     axes[0, 0].set_xlim(left=0)
+    axes[0, 0].xaxis.set_major_locator(MaxNLocator(4))
     for ax in axes[:, 0]:
         ax.set_ylabel("Architecture")
     for ax in axes[-1]:
-        ax.set_xlabel("Mean {}\n({})".format(*_MEASURE[measure]))
+        ax.set_xlabel(f"Mean {_MEASURE[measure]}")
     handles = [Line2D([], [], **looks.dot(STAGE[name])) for name in stages]
     handles += [Line2D([], [], linestyle="none", **mark) for mark in (_UNIFORM, _CENTRE)]
     labels = [*looks.titles(STAGE, stages), "uniform map", "centre prior"]
