@@ -274,3 +274,38 @@ def changes_of_study(evidence: pd.DataFrame, wanted: Sequence[Pairing]) -> pd.Da
         found = sorted(evidence["checkpoint"].unique())
         raise ValueError(f"evidence: found {found}; expected both checkpoints of a pairing.")
     return pd.concat(parts, ignore_index=True)
+
+
+def change_summary(
+    change: pd.DataFrame,
+    *,
+    by: Sequence[str] = ("architecture", "pairing", "role", "method"),
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Mean change of each measure, with its interval over patients.
+
+    The same films are seen before and after, so this interval and not the overlap of two intervals
+    of `evidence_summary` tells whether evidence was gained.
+
+    Parameters
+    ----------
+    change : DataFrame
+        Of `changes_of_study`.
+    by, level
+        As in `evidence_summary`; pairs of one film under several seeds are one patient's.
+
+    Returns
+    -------
+    DataFrame
+        A row per group and measure: `by`, ``measure``, ``n``, ``patients``, ``mean``, ``low``,
+        ``high``.
+    """
+    rows = []
+    for group, part in change.groupby(list(by), sort=False, observed=True):
+        for measure in MEASURES:
+            scored = part.dropna(subset=f"{measure}_change")
+            values, patients = scored[f"{measure}_change"].to_numpy(), scored["patient_id"]
+            found = {"measure": measure, "n": len(scored), "patients": patients.nunique()}
+            found |= zip(("mean", "low", "high"), _clustered(values, patients, level), strict=True)
+            rows.append(dict(zip(by, group, strict=True)) | found)
+    return pd.DataFrame(rows)

@@ -9,6 +9,7 @@ from lib import cases
 from lib.evidence import centre_prior, mask_on_grid, pointing_game, relevance_mass
 from lib.evidence_tables import (
     MEASURES,
+    change_summary,
     changes_of_study,
     evidence_change,
     evidence_of_study,
@@ -259,6 +260,22 @@ def test_changes_of_a_study_leave_out_unrelated_films_and_missing_checkpoints(st
     assert set(change["after"]) == {"finetune-s1"}
     with pytest.raises(ValueError, match=r"found \['finetune-s1', 'transfer-s0'\]"):
         changes_of_study(study, wanted[1:])
+
+
+def test_change_is_tested_on_the_same_films(study):
+    """The interval is that of the differences, film by film."""
+    gains = np.array([0.01, 0.02, 0.02, 0.03])
+    changes = {f"{measure}_change": gains for measure in MEASURES}
+    table = pd.DataFrame(changes | {"patient_id": list("abcd"), "role": "auto_conv"})
+    found = change_summary(table, by=["role"]).iloc[0]
+    expected = ttest_1samp(gains, 0).confidence_interval()
+    np.testing.assert_allclose(found[["low", "high"]].astype(float), expected)
+    assert found["mean"] == pytest.approx(0.02) and found["low"] > 0
+    pair = Pairing("finetune", "transfer-s0", "finetune-s1")
+    summary = change_summary(changes_of_study(study, [pair]))
+    cell = summary.query("method == 'layercam' and measure == 'lung_mass'").iloc[0]
+    assert (cell["n"], cell["patients"]) == (3, 2)
+    assert cell["mean"] == pytest.approx(1 / 2)
 
 
 def test_tables_of_different_films_are_not_subtracted(study):
