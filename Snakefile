@@ -102,7 +102,7 @@ DATA = files(P.manifest, *(P.images(size) for size in PARAMS.sizes))
 TABLES = [
     P.tables / f"{name}.csv"
     for name in ("drift", "strata", "ranking", "performance", "history", "confusion", "support",
-                 "blanks", "pairs")
+                 "blanks", "pairs", "evidence", "evidence_change", "validity")
 ]
 
 

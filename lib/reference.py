@@ -17,6 +17,9 @@ from lib.artefacts import ArtefactError, read_manifest, read_table, write_json, 
 from lib.paths import ROOT, StudyPaths
 
 TABLES = (
+    "evidence",
+    "evidence_change",
+    "validity",
     *("drift", "strata", "ranking", "performance", "history", "confusion", "support", "blanks"),
 )
 BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
