@@ -17,10 +17,8 @@ from lib.artefacts import ArtefactError, read_manifest, read_table, write_json, 
 from lib.paths import ROOT, StudyPaths
 
 TABLES = (
-    "evidence",
-    "evidence_change",
-    "validity",
     *("drift", "strata", "ranking", "performance", "history", "confusion", "support", "blanks"),
+    *("evidence", "evidence_change", "validity"),
 )
 BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
 
