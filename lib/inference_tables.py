@@ -112,7 +112,7 @@ def crossover_table(
     roles = dict.fromkeys(name[2] for name in observed.names)
     kept = tuple(a for a in hypothesis.architectures if a in grids)
     if len(kept) < 2:
-        return pd.DataFrame()
+        return pd.DataFrame(columns=["first", "second", "role", "method_a", "method_b"])
     hypothesis = hypothesis.model_copy(update={"architectures": kept})
     tables = [crossing_table(observed, hypothesis, grids, role=role) for role in roles]
     return pd.concat(tables, ignore_index=True)

@@ -4,17 +4,19 @@ Only the common support counts, which the table of pairs marks. Nothing is dropp
 without enough films or seeds, or with too many blank maps, keeps its place and gives its reason.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from lib.artefacts import read_table
 from lib.crossed import CrossedCells, cells_from_pairs
 from lib.drift import SIMILARITIES
 from lib.hypotheses import Hypothesis, Minimum
 from lib.inference import Estimate, contrast
 from lib.looks import ARCHITECTURE, METHOD
+from lib.paths import StudyPaths
 
 CELL = ("architecture", "method", "role", "pairing")
 EMPTY = "the common support is empty: no film is classified correctly by every checkpoint"
@@ -124,42 +126,42 @@ class Observations:
         return self._cells["sizes", metric]
 
     def problem(self, metric: str, names: Sequence[Name], minimum: Minimum) -> str:
-        """Why these cells cannot be judged; empty if they can."""
+        """Why these cells cannot be judged, every reason, separated by "; "; empty if they can."""
         if not len(self.pairs):
             return EMPTY
-        for name in names:
-            if reason := self._problem_of(metric, name, minimum):
-                return reason
-        return ""
+        found = [reason for name in names for reason in self._problems(metric, name, minimum)]
+        return "; ".join(dict.fromkeys(found))
 
-    def _problem_of(self, metric: str, name: Name, minimum: Minimum) -> str:
-        architecture, method, role, pairing = name
-        where = f"{label(architecture, method)} at {role}, {pairing}"
-        if name not in self.names:
-            if pairing == "finetune_seeds":
-                tuned = self.counts(metric, (architecture, method, role, "finetune"))["seeds"]
-                if tuned < 2:
-                    return _few_seeds(where, tuned, minimum)
-            return f"{where}: the study has no such comparison"
+    def _problems(self, metric: str, name: Name, minimum: Minimum) -> Iterator[str]:
+        where, pairing = f"{label(*name[:2])} at {name[2]}, {name[3]}", name[3]
         found = self.counts(metric, name)
+        if name not in self.names:
+            tuned = self.counts(metric, (*name[:3], "finetune"))["seeds"]
+            if pairing == "finetune_seeds" and tuned < 2:
+                yield _few_seeds(where, tuned, minimum)
+            else:
+                yield f"{where}: the study has no such comparison"
+            return
         if found["blank"] > minimum.blank_share * found["pairs"]:
-            return (
+            yield (
                 f"{where}: {found['blank']} of {found['pairs']} pairs are blank, at most "
                 f"{minimum.blank_share:.0%} may be"
             )
         if found["films"] < minimum.films or found["patients"] < minimum.patients:
-            return (
+            yield (
                 f"{where}: {found['films']} films of {found['patients']} patients can be compared, "
                 f"at least {minimum.films} films of {minimum.patients} patients are needed"
             )
-        if pairing != "transfer_seeds" and found["seeds"] < minimum.seeds:
-            return _few_seeds(where, found["seeds"], minimum)
-        if pairing != "finetune" or minimum.seeds < 2:
-            return ""
-        floor = self.cells(metric).cells.get((architecture, method, role, "finetune_seeds"))
-        none = 1 if metric in SIMILARITIES else 0
+        if found["seeds"] < minimum.seeds and found["films"]:
+            yield _few_seeds(where, found["seeds"], minimum)
+        if pairing == "finetune" and minimum.seeds > 1 and self._seeds_agree(metric, name):
+            yield f"{where}: {SAME_SEEDS}"
+
+    def _seeds_agree(self, metric: str, name: Name) -> bool:
+        """Whether no pair of seeds differs in any film: the control was not varied."""
+        floor = self.cells(metric).cells.get((*name[:3], "finetune_seeds"))
         values = floor.scores[~np.isnan(floor.scores)] if floor else np.array([])
-        return f"{where}: {SAME_SEEDS}" if len(values) and (values == none).all() else ""
+        return len(values) > 0 and bool((values == (1 if metric in SIMILARITIES else 0)).all())
 
     def margin(self, hypothesis: Hypothesis, cells: Sequence[Name]) -> tuple[float, str]:
         """Margin of a hypothesis and where it comes from.
@@ -188,6 +190,27 @@ class Observations:
         return rule.seed_floor_fraction * drift, (
             f"{rule.seed_floor_fraction:g} of the seed floor's drift {drift:.3f}"
         )
+
+
+def read(paths: StudyPaths, table: str = "pairs") -> Observations | None:
+    """Observations of a study, from ``tables/<table>.csv``; None if there is no such table.
+
+    Patients are those of the table, if it names them, else of the data manifest.
+
+    Raises
+    ------
+    ArtefactError
+        If a file cannot be read.
+    ValueError
+        As `Observations.from_tables` says.
+    """
+    file = paths.tables / f"{table}.csv"
+    if not file.exists():
+        return None
+    pairs = read_table(file)
+    known = pairs if "patient_id" in pairs else read_table(paths.manifest)
+    patients = known.drop_duplicates("image_id").set_index("image_id")["patient_id"]
+    return Observations.from_tables(pairs, patients)
 
 
 def label(architecture: str, method: str = "") -> str:

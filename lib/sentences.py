@@ -54,7 +54,7 @@ def effects(row: pd.Series, p_value: float) -> str:
 
 def whole(name: str, verdict: str, text: str, reasons: tuple[str, ...], seed_level: str) -> str:
     """The sentence: verdict, what decides, why not more, and what the interval leaves out."""
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
     because = f"; not judged: {reasons[0]}{more}" if reasons else ""
     seeds = "; seed level not estimated, so nothing is said about other seeds"
     return f"{name} is {verdict}: {text}{because}{seeds if 'not est' in seed_level else ''}."

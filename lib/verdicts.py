@@ -275,7 +275,8 @@ def _clearest(table: pd.DataFrame, side: str) -> pd.Series:
 
 
 def _verdict(name, hypothesis, verdict, text, table, **others) -> Verdict:
-    reasons = tuple(dict.fromkeys(problem for problem in table["problem"] if problem))
+    problems = [reason for found in table["problem"] for reason in found.split("; ") if reason]
+    reasons = tuple(dict.fromkeys(problems))
     if verdict == OPEN and (table["problem"] != "").all():
         text = f"none of {len(table)} comparisons can be judged"
     levels = dict.fromkeys(table["seed_level"])
