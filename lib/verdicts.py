@@ -177,7 +177,7 @@ def blindness_verdict(
         text += comparison(_clearest(table, "above"), "above")
     else:
         text = f"in {sum(below)} of {cells} cells the shift of the centroid does not tell a film's "
-        text += "own maps from unrelated ones, and in none it does"
+        text += "own maps from unrelated ones, and in no cell it is shown to"
     return _verdict(name, hypothesis, verdict, text, table)
 
 
@@ -279,7 +279,8 @@ def _verdict(name, hypothesis, verdict, text, table, **others) -> Verdict:
     reasons = tuple(dict.fromkeys(problems))
     if verdict == OPEN and (table["problem"] != "").all():
         text = f"none of {len(table)} comparisons can be judged"
-    levels = dict.fromkeys(table["seed_level"])
+    usable = table[table["problem"] == ""]
+    levels = (usable if len(usable) else table)["seed_level"].unique()
     seed_level = "; ".join(levels)
     return Verdict(
         name,
