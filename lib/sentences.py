@@ -9,7 +9,7 @@ CONTROL = {
     "finetune_seeds": "the seed floor",
     "ceiling": "maps of unrelated films",
     "prior": "the centre prior",
-    "before": "none at all",
+    "before": "0",
     "shortcut_kept": "the runs that kept the shortcut",
 }
 
@@ -22,7 +22,11 @@ def p_text(value: float) -> str:
 def interval(row: pd.Series, name: str = "estimate") -> str:
     """An estimate with its interval."""
     prefix = "" if name == "estimate" else f"{name}_"
-    return f"{row[name]:.3f} ({row[prefix + 'low']:.3f} to {row[prefix + 'high']:.3f})"
+    value, low, high = (
+        f"{row[key]:.3f}".replace("-0.000", "0.000")
+        for key in (name, prefix + "low", prefix + "high")
+    )
+    return f"{value} ({low} to {high})"
 
 
 def controls(table: pd.DataFrame) -> str:
@@ -52,9 +56,24 @@ def effects(row: pd.Series, p_value: float) -> str:
     )
 
 
-def whole(name: str, verdict: str, text: str, reasons: tuple[str, ...], seed_level: str) -> str:
-    """The sentence: verdict, what decides, why not more, and what the interval leaves out."""
-    more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
-    because = f"; not judged: {reasons[0]}{more}" if reasons else ""
-    seeds = "; seed level not estimated, so nothing is said about other seeds"
-    return f"{name} is {verdict}: {text}{because}{seeds if 'not est' in seed_level else ''}."
+def whole(
+    name: str,
+    verdict: str,
+    text: str,
+    reasons: tuple[str, ...],
+    *,
+    seed_level: str,
+    level: float,
+) -> str:
+    """The sentence: verdict, what decides, why not more, and what the intervals are of.
+
+    Without a `text` nothing could be judged.
+    """
+    more = f" (and {len(reasons) - 1} more in verdicts.json)" if len(reasons) > 1 else ""
+    because = f"not judged: {reasons[0]}{more}" if reasons else ""
+    intervals = f"intervals: {100 * level:g} %" if text else ""
+    seeds = ""
+    if "not estimated" in seed_level:
+        seeds = "seed level not estimated, so nothing is said about other seeds"
+    parts = (text or "no comparison can be judged", because, intervals, seeds)
+    return f"{name} is {verdict}: {'; '.join(part for part in parts if part)}."

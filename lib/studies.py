@@ -110,7 +110,8 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Params:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = ", ".join(sorted(p.stem for p in (ROOT / "params").glob("*.yml")))
+        studies = {p.stem for p in (ROOT / "params").glob("*.yml")} - {"hypotheses"}
+        known = ", ".join(sorted(studies))
         raise ParamsError(f"{path}: no such study; params/ has {known}") from None
     except yaml.YAMLError as error:
         raise ParamsError(f"{path}: not valid YAML: {error}") from None

@@ -128,17 +128,18 @@ def excess_verdict(name: str, hypothesis: Excess | Gain, observed: Observations 
     table = excess_table(observed, hypothesis, _comparisons(hypothesis))
     cells, above, below = _cells(table)
     verdict = settle(above, below)
-    what = "gain of evidence in the lesion" if isinstance(hypothesis, Gain) else "drift"
+    what = f"drift in {hypothesis.metric}"
+    what = "gain of evidence in the lesion" if isinstance(hypothesis, Gain) else what
     if verdict == SUPPORTED:
-        text = f"in all {cells} cells the {what} is larger than that of {controls(table)}; the "
-        text += f"smallest difference is {comparison(_weakest(table, 'above'), 'above')}"
+        text = f"in all {cells} cells the {what} exceeds {controls(table)}; the least "
+        text += f"certain difference is {comparison(_weakest(table, 'above'), 'above')}"
     elif verdict == REFUTED:
         text = f"in {sum(below)} of {cells} cells the {what} exceeds a control by less than the "
         text += "margin, if at all; the clearest difference is "
         text += comparison(_clearest(table, "below"), "below")
     else:
-        text = f"in {sum(above)} of {cells} cells the {what} is larger than that of "
-        text += f"{controls(table)}, and no cell refutes it"
+        text = f"in {sum(above)} of {cells} cells the {what} is shown to exceed {controls(table)}, "
+        text += "and no cell refutes it"
     return _verdict(name, hypothesis, verdict, text, table)
 
 
@@ -163,13 +164,9 @@ def blindness_verdict(
     cells, above, below = _cells(table)
     verdict = settle(below, above)
     if verdict == SUPPORTED:
-        text = (
-            f"in all {cells} cells the centroid shifts no less (but for the margin) than between "
-        )
-        text += (
-            "maps of unrelated films or between maps that share nothing but the centre; nearest "
-        )
-        text += "to telling them apart, it shifts less by "
+        text = f"in all {cells} cells the centroid shifts no less, but for the margin, than in "
+        text += "maps of unrelated films or in maps that share nothing but the centre; nearest to "
+        text += "telling them apart is a reference less the shift of "
         text += comparison(_weakest(table, "below"), "below")
     elif verdict == REFUTED:
         text = f"in {sum(above)} of {cells} cells the centroid shifts less than between maps of "
@@ -192,11 +189,12 @@ def reversal_verdict(
     if crossing:
         verdict, row = SUPPORTED, table.loc[table["p_cross_adjusted"].idxmin()]
         text = f"{crossing} of {len(table)} pairs of architectures change their order with the "
-        text += f"method; clearest {effects(row, row['p_cross_adjusted'])}"
+        text += f"method; in {hypothesis.metric}, clearest {effects(row, row['p_cross_adjusted'])}"
     elif excluded == len(table):
         verdict, row = REFUTED, table.loc[table["p_ruled_out"].idxmax()]
         text = f"a reversal beyond the margin is ruled out in all {len(table)} pairs of "
-        text += f"architectures; nearest to one {effects(row, row['p_ruled_out_adjusted'])}"
+        text += f"architectures; in {hypothesis.metric}, nearest to one "
+        text += effects(row, row["p_ruled_out_adjusted"])
     else:
         verdict = OPEN
         text = f"no pair of {len(table)} is shown to change its order with the method, and only in "
@@ -277,17 +275,11 @@ def _clearest(table: pd.DataFrame, side: str) -> pd.Series:
 def _verdict(name, hypothesis, verdict, text, table, **others) -> Verdict:
     problems = [reason for found in table["problem"] for reason in found.split("; ") if reason]
     reasons = tuple(dict.fromkeys(problems))
-    if verdict == OPEN and (table["problem"] != "").all():
-        text = f"none of {len(table)} comparisons can be judged"
     usable = table[table["problem"] == ""]
-    levels = (usable if len(usable) else table)["seed_level"].unique()
-    seed_level = "; ".join(levels)
-    return Verdict(
-        name,
-        hypothesis.question,
-        verdict,
-        whole(name, verdict, text, reasons, seed_level),
-        reasons,
-        seed_level,
-        {"family": table, **others},
-    )
+    seed_level = "; ".join((usable if len(usable) else table)["seed_level"].unique())
+    if verdict == OPEN and usable.empty:
+        text = ""
+    facts = {"seed_level": seed_level, "level": hypothesis.level}
+    sentence = whole(name, verdict, text, reasons, **facts)
+    tables = {"family": table, **others}
+    return Verdict(name, hypothesis.question, verdict, sentence, reasons, seed_level, tables)

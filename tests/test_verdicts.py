@@ -84,7 +84,8 @@ def test_drift_beyond_placebo_and_seeds_is_supported(plain):
     row = family.loc[family["p_above"].idxmax()]
     assert f"{row['estimate']:.3f} ({row['low']:.3f} to {row['high']:.3f})" in found.sentence
     assert "in all 6 cells" in found.sentence and "the seed floor" in found.sentence
-    assert "p < 0.001" in found.sentence and "not estimated" not in found.sentence
+    assert "p < 0.001" in found.sentence and "intervals: 95 %" in found.sentence
+    assert "not estimated" not in found.sentence
 
 
 def test_a_placebo_that_moves_as_much_refutes_it(plain):
@@ -306,6 +307,7 @@ def test_one_seed_says_that_the_seed_level_is_not_estimated():
         assert "seed level not estimated, so nothing is said about other seeds" in (
             found[name].sentence
         )
+    assert found["H1"].sentence.startswith("H1 is inconclusive: no comparison can be judged; not ")
     assert "finetune_seeds: 1 seed, at least 3 are needed (seed level not estimated)" in " ".join(
         found["H1"].reasons
     )
