@@ -108,13 +108,18 @@ def crossover_table(
     """Architecture × method effects at every role of the study, see `lib.rules.crossing_table`.
 
     The rule of the hypothesis, its minimum included, is applied to each role, adjusted within it.
+    Only the roles of the final stage are judged: elsewhere grids differ between architectures.
     """
     roles = dict.fromkeys(name[2] for name in observed.names)
     kept = tuple(a for a in hypothesis.architectures if a in grids)
     if len(kept) < 2:
         return pd.DataFrame(columns=["first", "second", "role", "method_a", "method_b"])
     hypothesis = hypothesis.model_copy(update={"architectures": kept})
-    tables = [crossing_table(observed, hypothesis, grids, role=role) for role in roles]
+    final = ("auto_conv", "prev_conv", "post_activation")  # other layers have grids of their own
+    tables = [
+        crossing_table(observed, hypothesis, grids if role in final else {}, role=role)
+        for role in roles
+    ]
     return pd.concat(tables, ignore_index=True)
 
 

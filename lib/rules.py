@@ -144,7 +144,8 @@ def _crossing(
     problem = observed.problem(hypothesis.metric, list(everything), hypothesis.minimum)
     sides = [grids.get(first), grids.get(second)]
     if not problem and (None in sides or len(set(sides)) > 1):
-        problem = f"{label(first)} and {label(second)}: unequal grids, {sides[0]} and {sides[1]}"
+        known = "not known to be equal" if None in sides else f"{sides[0]} and {sides[1]} cells"
+        problem = f"{label(first)} and {label(second)} at {role}: grids are {known}"
     margin, origin = observed.margin(hypothesis, list(everything))
     found = crossover(*effects, level=hypothesis.level)
     # Two ways to reverse by more than the margin; each is refuted through either of its effects.

@@ -1,4 +1,4 @@
-"""The file of hypotheses: what may stand in it, and that it says what SCIENCE asks."""
+"""The file of hypotheses: what may stand in it, and what the published one says."""
 
 import copy
 

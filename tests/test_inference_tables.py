@@ -86,6 +86,9 @@ def test_crossover_is_told_for_every_layer(crossover):
     assert pooled["interaction"].abs().max() < 1e-12 and (pooled["problem"] == "").all()
     dead = crossover[crossover["role"] == "auto_conv"]
     assert dead["problem"].str.contains("pairs are blank").sum() == 2
+    finer = observed(pairs_table(seeds=3).replace({"role": {"auto_conv": "stage4"}}))
+    stage4 = inference_tables.crossover_table(finer, RULE, GRIDS).query("role == 'stage4'")
+    assert stage4["problem"].str.endswith("at stage4: grids are not known to be equal").all()
     one = inference_tables.crossover_table(observed(pairs_table(seeds=1)), RULE, {"resnet50v2": 5})
     assert one.empty and list(one)[:2] == ["first", "second"]
 

@@ -198,7 +198,7 @@ def test_a_reversal_elsewhere_counts_although_one_architecture_is_blank():
 def test_unequal_grids_are_not_compared():
     found = h2(crossing(), GRIDS | {"densenet201": 7})
     assert found.verdict != YES
-    assert "DenseNet201 and ResNet50V2: unequal grids, 7 and 5" in found.reasons
+    assert "DenseNet201 and ResNet50V2 at auto_conv: grids are 7 and 5 cells" in found.reasons
 
 
 # H3 -------------------------------------------------------------------------------------------
