@@ -104,6 +104,10 @@ TABLES = [
     for name in ("drift", "strata", "ranking", "performance", "history", "confusion", "support",
                  "blanks", "pairs", "evidence", "evidence_change", "validity")
 ]
+INFERENCE = [
+    P.tables / f"{name}.csv"
+    for name in ("retained", "contrasts", "crossover", "ranks", "agreement", "priors")
+]
 
 
 wildcard_constraints:
@@ -120,6 +124,8 @@ rule all:
         [explained(a) for a in PARAMS.architectures],
         files(*TABLES),
         str(P.notebook("05_drift")),
+        files(P.verdicts, *INFERENCE),
+        str(P.notebook("06_hypotheses")),
     message:
         "the study is complete"
 
@@ -281,5 +287,25 @@ rule drift:
         str(P.root / "logs/05_drift.log"),
     message:
         "compare the maps of {PARAMS.study}"
+    shell:
+        RUN
+
+
+rule hypotheses:
+    input:
+        code("06_hypotheses"),
+        str(BASE / "params/hypotheses.yml"),
+        files(P.manifest),
+        files(*TABLES),
+    output:
+        files(P.verdicts, *INFERENCE),
+        notebook=str(P.notebook("06_hypotheses")),
+    params:
+        notebook="06_hypotheses",
+        arguments=arguments("hypotheses"),
+    log:
+        str(P.root / "logs/06_hypotheses.log"),
+    message:
+        "judge the hypotheses on {PARAMS.study}"
     shell:
         RUN
