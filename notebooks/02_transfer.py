@@ -30,15 +30,7 @@ import numpy as np
 import pandas as pd
 
 from lib import (
-    artefacts,
-    batches,
-    image_cache,
-    layers,
-    looks,
-    models,
-    performance,
-    plots,
-    training,
+    artefacts, batches, image_cache, layers, looks, models, performance, plots, training,
 )  # fmt: skip
 from lib.paths import StudyPaths
 from lib.seeds import derive

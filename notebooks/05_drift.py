@@ -27,22 +27,11 @@
 
 # %%
 from lib import (
-    artefacts,
-    drift,
-    evidence_plots,
-    image_cache,
-    looks,
-    pairings,
-    pictures,
-    plots,
-    tables,
-)
+    artefacts, drift, evidence_plots, image_cache, looks, pairings, pictures, plots, tables,
+)  # fmt: skip
 from lib.cases import choose_cases, film_rows, lesion_masks, lung_masks
 from lib.evidence_tables import (
-    change_summary,
-    changes_of_study,
-    evidence_of_study,
-    evidence_summary,
+    change_summary, changes_of_study, evidence_of_study, evidence_summary,
 )  # fmt: skip
 from lib.paths import StudyPaths
 from lib.seeds import derive
