@@ -14,7 +14,8 @@ import pandas as pd
 
 from lib.artefacts import atomic
 from lib.data import MASKS, DataError, few
-from lib.films import ImageRefused, decode, eight_bit, read_bytes, resize, resize_mask
+from lib.films import decode, read_bytes, resize, resize_mask
+from lib.pixels import ImageRefused, eight_bit
 
 
 def build(index, root, *, sizes, aspect, folder, workers=None, progress=None):
@@ -55,7 +56,7 @@ def build(index, root, *, sizes, aspect, folder, workers=None, progress=None):
     def prepare(file):
         try:
             data = read_bytes(Path(root) / file)
-            film = eight_bit(decode(data))
+            film = eight_bit(decode(data).grey)
         except ImageRefused as refusal:
             return str(refusal), None, None
         squares = [resize(film, size=size, aspect=aspect) for size in sizes]
@@ -74,8 +75,8 @@ def build(index, root, *, sizes, aspect, folder, workers=None, progress=None):
         if not measured:
             found = few(dict.fromkeys(reasons.values()))
             raise DataError(
-                f"{root}: none of {len(index)} files could be read, found {found}; expected PNG or "
-                "JPEG films. Check the data folder."
+                f"{root}: none of {len(index)} files could be read, found {found}; expected PNG, "
+                "JPEG, TIFF or DICOM films. Check the data folder."
             )
     manifest = index.iloc[list(measured)].reset_index(drop=True)
     manifest = manifest.assign(**pd.DataFrame(list(measured.values())), row=range(len(measured)))
@@ -112,7 +113,7 @@ def build_masks(manifest, root, *, sizes, aspect, folder):
         if not file:
             return [np.zeros((size, size), bool) for size in sizes]
         try:
-            mask = decode(read_bytes(Path(root) / file))
+            mask = decode(read_bytes(Path(root) / file)).grey
         except ImageRefused as refusal:
             raise DataError(
                 f"{file}: mask refused: {refusal}; expected a PNG of the film's shape. "
