@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from lib.data import DataError
+from lib.collection import DataError
 
 STRONG_PROBE, ODD_ASPECT, MANY_REJECTED = 0.5, 1.1, 0.05
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from lib import dicom
-from lib.data import DataError
+from lib.collection import DataError
 from lib.pixels import MAX_BYTES, Film, ImageRefused, check_size, deep, eight_bit
 
 ASPECTS = ("letterbox", "crop", "squash")

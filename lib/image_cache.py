@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from lib.artefacts import atomic
-from lib.data import MASKS, DataError, few
+from lib.collection import DataError, few
+from lib.data import MASKS
 from lib.films import decode, read_bytes, resize, resize_mask
 from lib.pixels import ImageRefused, eight_bit
 

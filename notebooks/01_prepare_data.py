@@ -31,7 +31,7 @@
 import numpy as np
 import pandas as pd
 
-from lib import artefacts, audit, data, image_cache, looks, pictures
+from lib import artefacts, audit, data, image_cache, looks, pictures, splits
 from lib.cohort import write_cohort
 from lib.paths import StudyPaths, resolve
 from lib.seeds import derive
@@ -97,7 +97,7 @@ assert len(accepted) + len(rejected) == len(index)
 # one patient on two sides would let a model pass by recognising the patient.
 
 # %%
-manifest = data.assign_splits(
+manifest = splits.assign_splits(
     accepted, fractions=params.data.split.model_dump(), seed=derive(params.seed, "split")
 )
 manifest = image_cache.build_masks(
@@ -105,7 +105,7 @@ manifest = image_cache.build_masks(
 )
 
 # %% tags=["nbval-check-output"]
-counts = data.check_counts(manifest, classes=params.classes)
+counts = splits.check_counts(manifest, classes=params.classes)
 print(counts.to_string(index=False))
 
 # %% [markdown]

@@ -9,7 +9,9 @@ from material import CLASSES, FRACTIONS, cohort
 
 from lib import image_cache
 from lib.audit import possible_folds, summarise, thumbnail_probe
-from lib.data import DataError, assign_splits, read_index
+from lib.collection import DataError
+from lib.data import read_index
+from lib.splits import assign_splits
 
 
 def probe_material(shift, count=240):

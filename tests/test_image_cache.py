@@ -10,7 +10,8 @@ import pytest
 from material import CLASSES, encoded, film
 
 from lib import image_cache
-from lib.data import DataError, read_index
+from lib.collection import DataError
+from lib.data import read_index
 from lib.films import read_image, resize
 
 
@@ -115,9 +116,9 @@ def test_load_cache_refuses_what_is_no_cache(tmp_path):
 def test_masks_are_cached_for_accepted_rows(collection, tmp_path):
     inside = np.zeros((40, 48), np.uint8)
     inside[10:30, 12:36] = 1
+    index = read_index(collection, classes=CLASSES)
     (collection / "lungs.png").write_bytes(encoded(inside))
     (collection / "lungs255.png").write_bytes(encoded(inside * 255))
-    index = read_index(collection, classes=CLASSES)
     (collection / index["file"][0]).unlink()
     index["lung_mask"] = ["lungs.png", "lungs255.png", ""] * 4
     settings = {"sizes": [24], "aspect": "letterbox", "folder": tmp_path / "cache"}
@@ -136,9 +137,9 @@ def test_masks_are_cached_for_accepted_rows(collection, tmp_path):
 
 
 def test_wrong_masks_are_errors(collection, tmp_path):
-    (collection / "square.png").write_bytes(encoded(film(width=40)))
     settings = {"sizes": [24], "aspect": "crop", "folder": tmp_path / "cache"}
     manifest, _ = image_cache.build(read_index(collection, classes=CLASSES), collection, **settings)
+    (collection / "square.png").write_bytes(encoded(film(width=40)))
     with pytest.raises(DataError, match=r"square\.png: found a mask of 40x40 .* film, 48x40"):
         image_cache.build_masks(manifest.assign(lesion_mask="square.png"), collection, **settings)
     with pytest.raises(DataError, match=r"gone\.png: mask refused: missing"):
