@@ -31,7 +31,7 @@
 import numpy as np
 import pandas as pd
 
-from lib import artefacts, audit, data, image_cache, looks, pictures, splits
+from lib import artefacts, audit, data, image_cache, looks, pictures, probes, splits
 from lib.cohort import write_cohort
 from lib.paths import StudyPaths, resolve
 from lib.seeds import derive
@@ -142,11 +142,11 @@ if params.show_films:
 # If it comes near the trained networks, then their accuracy says little about disease.
 
 # %% tags=["nbval-check-output"]
-probe = audit.thumbnail_probe(
+probe = probes.thumbnail_probe(
     image_cache.load(paths.images(min(params.sizes))),
     manifest["label"],
     manifest["patient_id"],
-    folds=audit.possible_folds(manifest),
+    folds=probes.possible_folds(manifest),
     seed=derive(params.seed, "probe"),
 )
 print(f"balanced accuracy of the linear probe {probe['balanced_accuracy']:.2f},", end=" ")
