@@ -4,7 +4,8 @@ A compilation of sources often gives its classes away by framing, exposure or sh
 repeats films across splits (DeGrave et al. 2021; Maguolo & Nanni 2021; Garcia Santa Cruz 2021).
 """
 
-from lib.confounding import SOURCES, by_class, source_association
+from lib.collection import SOURCES
+from lib.confounding import by_class, source_association
 from lib.duplicates import across
 
 STRONG_PROBE, ODD_ASPECT, MANY_REJECTED = 0.5, 1.1, 0.05
@@ -161,7 +162,9 @@ def _source_findings(sources):
 
 def _probe_findings(probes):
     for probe in probes.values():
-        gain = _gain(probe)
+        # Two standard errors below: chance in a small collection is no finding.
+        sure = probe["balanced_accuracy"] - 2 * probe["sd"] / probe["folds"] ** 0.5
+        gain = _gain(probe | {"balanced_accuracy": sure})
         severity = SERIOUS if gain >= STRONG_PROBE else WARNING if gain >= CLEAR_PROBE else NOTE
         text = f"From {probe['description']} alone, a linear model reaches a balanced accuracy of"
         yield severity, f"{text} {_reached(probe)}."

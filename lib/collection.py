@@ -1,6 +1,8 @@
 """What all that reads a collection of films shares: its error, its splits and lists in messages."""
 
 SPLITS = ("train", "validation", "test")
+SOURCES = ("source", "source_dataset", "source_repo", "dataset", "site", "hospital", "scanner")
+"""Columns of a manifest that commonly tell where a film is from."""
 
 
 class DataError(ValueError):

@@ -5,9 +5,9 @@ import pandas as pd
 from scipy.stats import kruskal
 from scipy.stats.contingency import association
 
+from lib.collection import SOURCES
 from lib.measures import NUMBERS
 
-SOURCES = ("source", "source_dataset", "source_repo", "dataset", "site", "hospital", "scanner")
 SHAPE = ("width", "height", "aspect")
 
 

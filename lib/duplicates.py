@@ -173,18 +173,32 @@ def groups(manifest, pairs):
 
 
 def across(manifest, pairs, column):
-    """The pairs that differ in a column, in words.
+    """The pairs that differ in their label or split, in words.
 
     Returns
     -------
     pandas.DataFrame
         ``file``, ``other_file``, `column`, ``other_`` + `column`, ``bits``, ``identical``.
     """
-    one, other = (manifest.iloc[pairs[side]].reset_index(drop=True) for side in ("first", "second"))
-    table = pd.DataFrame({"file": one["file"], "other_file": other["file"]})
-    table[column], table[f"other_{column}"] = one[column], other[column]
-    table[["bits", "identical"]] = pairs[["bits", "identical"]].to_numpy()
+    table = describe(manifest, pairs)
+    table = table[["file", "other_file", column, f"other_{column}", "bits", "identical"]]
     return table[table[column] != table[f"other_{column}"]].reset_index(drop=True)
+
+
+def describe(manifest, pairs):
+    """The pairs in words, to be looked through.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``file``, ``label``, ``split`` of both (``other_``…), ``bits``, ``identical``.
+    """
+    columns = ["file", "label", "split"]
+    one, other = (manifest.iloc[pairs[side]][columns] for side in ("first", "second"))
+    table = pd.concat(
+        [one.reset_index(drop=True), other.reset_index(drop=True).add_prefix("other_")], axis=1
+    )
+    return table.assign(bits=pairs["bits"].to_numpy(), identical=pairs["identical"].to_numpy())
 
 
 def resolve(manifest, *, conflicting="error", copies="keep"):

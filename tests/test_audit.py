@@ -85,7 +85,9 @@ def test_findings_come_worst_first_and_name_numbers(collection, tmp_path):
     crossing = manifest.drop_duplicates("split").index[:2]
     pairs = pd.DataFrame([(*crossing, 4, False)], columns=["first", "second", "bits", "identical"])
     probe = {"balanced_accuracy": 0.55, "sd": 0.1, "chance": 0.5, "folds": 5, "side": 32}
+    probe = probe | {"sd": 0.02}
     probes = {
+        "chance": probe | {"balanced_accuracy": 0.8, "sd": 0.3, "description": "luck"},
         "border": probe | {"balanced_accuracy": 0.9, "description": "the outermost pixels"},
         "metadata": probe | {"balanced_accuracy": 0.65, "description": "the file"},
     }
@@ -99,6 +101,7 @@ def test_findings_come_worst_first_and_name_numbers(collection, tmp_path):
         "from one source each; 1 pairs of classes share no source, e.g. covid19 and n": "serious",
         "From the outermost pixels alone, a linear model reaches a balanced accuracy of 0.90 where "
         "chance is 0.50.": "serious",
+        "From luck alone, a linear model reaches a balanced accuracy of 0.80": "note",
         "From the file alone, a linear model reaches a balanced accuracy of 0.65": "warning",
         "1 pairs of near-duplicates across splits": "serious",
         "The brightness of the border differs by class (median 12.5 in normal, 32.5 in covid19; "
