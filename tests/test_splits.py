@@ -104,3 +104,83 @@ def test_counts_of_images_and_patients():
         check_counts(manifest, classes=["a", "b", "c"])
     with pytest.raises(DataError, match="'a in validation'"):
         check_counts(manifest[manifest["split"] != "validation"], classes=["a", "b"])
+
+
+def test_an_earlier_split_stays_what_it_was():
+    """Splits of published results must stay reproducible: this one is fixed for ever."""
+    index = cohort(12)
+    splits = assign_splits(index, fractions=FRACTIONS, seed=1)["split"]
+    first = "".join(split[1] for split in splits.groupby(index["patient_id"], sort=False).first())
+    assert first == "rreeearrraar"
+    own = assign_splits(index, fractions=FRACTIONS, seed=1, groups=index["patient_id"])["split"]
+    pd.testing.assert_series_equal(own, splits)
+
+
+def test_groups_stay_together():
+    index = cohort()
+    groups = "g" + (index["patient_id"].str[7:].astype(int) // 9).astype(str)
+    result = assign_splits(index, fractions=FRACTIONS, seed=1, groups=groups)
+    assert (result.groupby(groups)["split"].nunique() == 1).all()
+    assert (result.groupby("patient_id")["split"].nunique() == 1).all()
+    shares = result["split"].value_counts(normalize=True)
+    assert all(abs(shares[split] - share) < 0.06 for split, share in FRACTIONS.items())
+
+
+def leaking():
+    """A given split in which the films of group "g" are 2 in test, 1 in train, 1 in validation."""
+    index = assign_splits(cohort(30), fractions=FRACTIONS, seed=1)
+    index = index.drop_duplicates("patient_id").reset_index(drop=True)
+    chosen = [index.index[index["split"] == s] for s in ("test", "test", "train", "validation")]
+    rows = [chosen[0][0], chosen[1][1], chosen[2][0], chosen[3][0]]
+    groups = index["patient_id"].copy()
+    groups[rows] = "g"
+    return index, groups, rows
+
+
+def test_leakage_of_a_given_split():
+    index, groups, rows = leaking()
+    settings = {"fractions": FRACTIONS, "seed": 1, "groups": groups}
+    pd.testing.assert_frame_equal(assign_splits(index, **settings), index)
+    name = index["file"][min(rows)]
+    with pytest.raises(
+        DataError, match=f"groups of near-duplicates in two splits: 'that of {name}"
+    ):
+        assign_splits(index, **settings, leakage="error")
+    repaired = assign_splits(index, **settings, leakage="repair")["split"]
+    assert (repaired[rows] == "test").all()
+    pd.testing.assert_series_equal(repaired.drop(rows), index["split"].drop(rows))
+    redrawn = assign_splits(index, **settings, leakage="redraw")
+    blank = assign_splits(index.assign(split=""), **settings)
+    pd.testing.assert_frame_equal(redrawn, blank)
+    with pytest.raises(DataError, match="leakage: found 'ignore', expected one of"):
+        assign_splits(index, **settings, leakage="ignore")
+
+
+def test_repair_of_a_tie_goes_to_train():
+    index, groups, rows = leaking()
+    settings = {"fractions": FRACTIONS, "seed": 1, "leakage": "repair"}
+    groups[rows[1]] = "alone"  # one film in each split is left
+    repaired = assign_splits(index, groups=groups, **settings)["split"]
+    assert (repaired[[rows[0], *rows[2:]]] == "train").all()
+
+
+def test_straddling_patients_are_repaired_too():
+    index = assign_splits(cohort(), fractions=FRACTIONS, seed=1)
+    first = index.index[index["patient_id"].duplicated(keep=False) & (index["split"] == "test")][0]
+    index.loc[first, "split"] = "train"
+    with pytest.raises(DataError, match=r"patients in two splits.*data\.leakage=repair or redraw"):
+        assign_splits(index, fractions=FRACTIONS, seed=1)
+    repaired = assign_splits(index, fractions=FRACTIONS, seed=1, leakage="repair")
+    assert (repaired.groupby("patient_id")["split"].nunique() == 1).all()
+
+
+def test_class_of_one_patient_and_empty_split():
+    index = cohort(30)
+    index.loc[index["label"] == "c", "patient_id"] = "only"
+    with pytest.raises(
+        DataError, match=r"label 'c': found 1 patients and none in '.*', '.*'; expe"
+    ):
+        assign_splits(index, fractions=FRACTIONS, seed=0)
+    given = cohort(30).assign(split="train")
+    with pytest.raises(DataError, match=r"none in 'validation', 'test'.*redraw"):
+        assign_splits(given, fractions=FRACTIONS, seed=0)
