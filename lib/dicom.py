@@ -10,6 +10,7 @@ import zlib
 import cv2
 import numpy as np
 from pydicom import config, dcmread
+from pydicom.encaps import generate_frames
 from pydicom.pixels import (
     apply_modality_lut,
     apply_voi,
@@ -17,11 +18,17 @@ from pydicom.pixels import (
     get_decoder,
     pixel_array,
 )
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGExtended12Bit
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGExtended12Bit,
+)
 
 from lib.pixels import MAX_BYTES, Film, ImageRefused, check_size, deep
 
-MAGIC = b"DICM"
+MAGIC, JP2 = b"DICM", b"\0\0\0\x0cjP  "
 MODALITIES = ("CR", "DX", "RG")
 # Computed radiography; digital X-ray for presentation: for files without a modality.
 RADIOGRAPHS = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1")
@@ -32,7 +39,7 @@ TAGS = [
     *("PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
     *("PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept"),
     *("ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
-    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData", "FloatPixelData"),
+    *("PixelData", "FloatPixelData"),
 ]
 
 # A value of the wrong length in a tag of no use would otherwise be a warning for each film.
@@ -71,6 +78,7 @@ def decode(data):
         kind = "floating-point" if "FloatPixelData" in header else "no"
         raise ImageRefused(f"cannot be decoded ({kind} pixels; expected whole numbers)")
     _check_decoder(header)
+    _check_boxes(header)
     raw = pixel_array(header)
     facts = {
         "format": "DICOM",
@@ -137,6 +145,22 @@ def _check_decoder(header):
             f"no decoder for {syntax.name} (install one: {'; or '.join(missing)}; "
             "or convert the film to an uncompressed syntax)"
         )
+
+
+def _check_boxes(header):
+    # Some writers wrap JPEG 2000 in the boxes of JP2. pydicom 3.0 walks them for ever where one has
+    # no length (pydicom.pixels.utils.get_j2k_parameters).
+    if header.file_meta.TransferSyntaxUID not in (JPEG2000, JPEG2000Lossless):
+        return
+    for stream in generate_frames(header.PixelData, number_of_frames=1):
+        place = 12
+        while stream.startswith(JP2) and place < len(stream):
+            if stream[place + 4 : place + 8] == b"jp2c":
+                break
+            length = int.from_bytes(stream[place : place + 4], "big")
+            if length < 8:
+                raise ImageRefused("cannot be decoded (a box of JPEG 2000 without its length)")
+            place += length
 
 
 def _has_plugin(decoder, *names):

@@ -134,6 +134,19 @@ def test_deep_jpeg_2000():
     np.testing.assert_array_equal(shown(content), eight_bit(deep))
 
 
+def test_jpeg_2000_in_boxes():
+    """Not as the standard says, but written; a box without length must not be walked for ever."""
+    image = film(4)
+    boxed = encoded(image, "JPEG2000")
+    assert boxed[16:20] == b"ftyp"
+    np.testing.assert_array_equal(
+        shown(dicom(image, syntax=uid.JPEG2000Lossless, frames=[boxed])), image
+    )
+    broken = boxed[:12] + bytes(4) + boxed[16:]
+    with pytest.raises(ImageRefused, match="a box of JPEG 2000 without its length"):
+        decode(dicom(image, syntax=uid.JPEG2000Lossless, frames=[broken]))
+
+
 def test_deflated_films_have_a_limit(monkeypatch):
     content = dicom(film(), syntax=uid.DeflatedExplicitVRLittleEndian)
     np.testing.assert_array_equal(shown(content), film())
