@@ -2,7 +2,6 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from lib.audit import MEASURE_NAMES
@@ -52,15 +51,20 @@ def measure_boxes(manifest, measures, *, most=4) -> Figure:
     facts = by_class(manifest, measures)
     names = sorted(facts, key=lambda name: -facts[name]["effect"])[:most]
     table = measures.assign(
-        label=manifest["label"].str.replace("_", " "),
         width=manifest["width"],
         height=manifest["height"],
         aspect=manifest["width"] / manifest["height"],
     )
+    parts = dict(iter(table.groupby(manifest["label"])))
+    labels = [label.replace("_", " ") for label in parts]
     figure, axes = plt.subplots(1, most, figsize=(WIDTH, 3), sharey=True, layout="constrained")
     for axis, name in zip(np.atleast_1d(axes), names, strict=True):
-        sns.boxplot(table, x=name, y="label", color=SKY, fliersize=1.5, ax=axis)
+        axis.boxplot(
+            [part[name] for part in parts.values()], tick_labels=labels, patch_artist=True,
+            orientation="horizontal", boxprops={"facecolor": SKY}, medianprops={"color": INK},
+            flierprops={"markersize": 1.5}, widths=0.7,
+        )  # fmt: skip
         title = MEASURE_NAMES.get(name, "width / height")
-        axis.set(xlabel=title, ylabel="", title=f"epsilon squared {facts[name]['effect']:.2f}")
+        axis.set(xlabel=title, title=f"epsilon squared {facts[name]['effect']:.2f}")
     plt.close(figure)
     return figure

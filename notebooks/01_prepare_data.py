@@ -141,7 +141,8 @@ manifest = image_cache.build_masks(
 if salt:
     sources = params.data.source_columns
     manifest, rejected = pseudonymise(manifest, rejected, salt=salt, keep=sources)
-    measured = measured.assign(image_id=manifest["image_id"])
+    # The hash of its look would find a film again in any other collection.
+    measured = measured.assign(image_id=manifest["image_id"]).drop(columns="phash")
 
 # %% [markdown]
 # How many films and patients of each class are in each split.
