@@ -60,10 +60,12 @@ def measure_boxes(manifest, measures, *, most=4) -> Figure:
     figure, axes = plt.subplots(1, most, figsize=(WIDTH, 3), sharey=True, layout="constrained")
     for axis, name in zip(np.atleast_1d(axes), names, strict=True):
         axis.boxplot(
-            [part[name] for part in parts.values()], tick_labels=labels, patch_artist=True,
+            [part[name] for part in parts.values()], manage_ticks=False, patch_artist=True,
             orientation="horizontal", boxprops={"facecolor": SKY}, medianprops={"color": INK},
             flierprops={"markersize": 1.5}, widths=0.7,
         )  # fmt: skip
+        axis.set_yticks(range(1, len(labels) + 1), labels)
+        axis.set_ylim(len(labels) + 0.6, 0.4)
         title = MEASURE_NAMES.get(name, "width / height")
         axis.set(xlabel=title, title=f"epsilon squared {facts[name]['effect']:.2f}")
     plt.close(figure)
