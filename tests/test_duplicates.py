@@ -6,11 +6,14 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from material import drawn, encoded
+from material import FRACTIONS, drawn, encoded
 
-from lib import duplicates
+from lib import duplicates, image_cache
 from lib.collection import DataError
+from lib.data import read_index
 from lib.duplicates import find, groups, neighbours, perceptual_hash, resolve
+from lib.measures import measure
+from lib.splits import assign_splits
 
 
 def hexes(bits):
@@ -173,3 +176,35 @@ def test_one_film_of_two_labels_is_an_error_by_default():
     assert dropped.to_numpy().tolist() == [["b", "n", "copy of another film of its class"]]
     with pytest.raises(DataError, match="copies: found 'maybe', expected one of"):
         resolve(COPIES, copies="maybe")
+
+
+def test_a_film_saved_again_is_kept_in_one_split(tmp_path):
+    """From files to splits: a JPEG, half the size, of a film of another patient id."""
+    rows = [("file", "label", "patient_id", "split")]
+    for number in range(18):
+        label = ("normal", "tuberculosis")[number % 2]
+        image = drawn(label, number, size=128).image
+        if number == 17:
+            image = cv2.resize(drawn(label, 1, size=128).image, (64, 64), interpolation=3)
+        kind = "JPEG" if number == 17 else "PNG"
+        (tmp_path / f"{number}").write_bytes(encoded(image, kind))
+        split = ("train", "validation", "test")[number // 2 % 3]
+        rows.append((str(number), label, f"p{number}", split))
+    (tmp_path / "m.csv").write_text("\n".join(",".join(row) for row in rows))
+    index = read_index(tmp_path / "m.csv", classes=["normal", "tuberculosis"])
+    manifest, _ = image_cache.build(
+        index, tmp_path, sizes=[32], aspect="crop", folder=tmp_path / "cache", measure=measure
+    )
+    pairs = find(manifest, manifest["phash"], distance=20)
+    assert pairs[["first", "second", "identical"]].to_numpy().tolist() == [[1, 17, False]]
+    settings = {"fractions": FRACTIONS, "seed": 0, "groups": groups(manifest, pairs)}
+    kept = assign_splits(manifest, **settings)
+    assert kept["split"][[1, 17]].tolist() == ["train", "test"]
+    leaks = duplicates.across(kept, pairs, "split")
+    assert leaks[["file", "other_file"]].to_numpy().tolist() == [["1", "17"]]
+    with pytest.raises(DataError, match=r"groups of near-duplicates in two splits: 'that of 1'"):
+        assign_splits(manifest, **settings, leakage="error")
+    for leakage in ("repair", "redraw"):
+        mended = assign_splits(manifest, **settings, leakage=leakage)
+        assert duplicates.across(mended, pairs, "split").empty
+    assert mended["split"].nunique() == 3
