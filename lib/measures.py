@@ -42,22 +42,31 @@ def measure(film, shown, size):
     edge = round(SIDE * BORDER)
     inside = np.zeros(small.shape, bool)
     inside[edge:-edge, edge:-edge] = True
-    border = small[~inside]
-    percentiles = np.percentile(small, [1, 50, 99])
+    whole, border = (_levels(part) for part in (small, small[~inside]))
     return {
         "format": film.format,
         "bits": 8 * film.grey.dtype.itemsize,
         "colour": bool(film.colour),
         "bytes": int(size),
-        "mean": float(small.mean()),
-        "sd": float(small.std()),
-        **dict(zip(("darkest", "median", "brightest"), map(float, percentiles), strict=True)),
-        "black": float((small <= 5).mean()),
-        "white": float((small >= 250).mean()),
-        "border_mean": float(border.mean()),
-        "border_sd": float(border.std()),
-        "border_black": float((border <= 5).mean()),
-        "border_white": float((border >= 250).mean()),
+        **{name: whole[name] for name in INTENSITY},
+        **{f"border_{name}": border[name] for name in ("mean", "sd", "black", "white")},
         "blur": float(np.log10(1 + cv2.Laplacian(small, cv2.CV_64F).var())),
         "phash": perceptual_hash(shown),
+    }
+
+
+def _levels(pixels):
+    """Intensities from a histogram, an order of magnitude faster than from the pixels."""
+    shares = np.bincount(pixels.ravel(), minlength=256) / pixels.size
+    levels, total = np.arange(256), np.cumsum(shares)
+    mean = float(shares @ levels)
+    darkest, median, brightest = np.searchsorted(total, [0.01, 0.5, 0.99])
+    return {
+        "mean": mean,
+        "sd": float(np.sqrt(shares @ (levels - mean) ** 2)),
+        "darkest": float(darkest),
+        "median": float(median),
+        "brightest": float(brightest),
+        "black": float(shares[:6].sum()),
+        "white": float(shares[250:].sum()),
     }

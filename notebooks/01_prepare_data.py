@@ -187,8 +187,9 @@ if params.show_films:
 # %% tags=["nbval-check-output"]
 films = image_cache.load(paths.images(min(params.sizes)))
 small = probes.thumbnails((films[row] for row in manifest["row"]), 32)
-how = {"folds": probes.possible_folds(manifest), "seed": derive(params.seed, "probe")}
-probe = probes.thumbnail_probe(small, manifest["label"], manifest["patient_id"], **how)
+folds = probes.possible_folds(accepted.assign(patient_id=groups))
+how = {"folds": folds, "seed": derive(params.seed, "probe")}
+probe = probes.thumbnail_probe(small, manifest["label"], groups, **how)
 print(f"balanced accuracy of the linear probe {probe['balanced_accuracy']:.2f},", end=" ")
 print(f"chance {probe['chance']:.2f}")
 
@@ -197,7 +198,7 @@ print(f"chance {probe['chance']:.2f}")
 # file without its picture. Whatever these reach, no network needs to look at lungs for it.
 
 # %%
-all_probes = probes.all_probes(manifest, measured, small, **how)
+all_probes = probes.all_probes(manifest, measured, small, groups=groups, **how)
 display(probe_bars(all_probes | {"thumbnail_32": probe}))
 
 # %% [markdown]

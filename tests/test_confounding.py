@@ -60,6 +60,9 @@ def test_measures_of_a_film_of_known_grey():
         1234,
     )
     assert facts["white"] == 0.25 and facts["black"] == 13 / 256
+    grey = np.repeat([0.0, 100, 255], [13, 256 - 13 - 64, 64])
+    assert facts["mean"] == pytest.approx(grey.mean())
+    assert facts["sd"] == pytest.approx(grey.std())
     assert (facts["median"], facts["darkest"], facts["brightest"]) == (100, 0, 255)
     frame = 256**2 - 230**2
     assert facts["border_black"] == pytest.approx(13 * 256 / frame)
