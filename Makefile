@@ -26,7 +26,7 @@ SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
 
-.PHONY: help setup reproduce plan unlock test lint format lock notebooks reference lab bench clean
+.PHONY: help setup reproduce sensitivity plan unlock test lint format lock notebooks reference lab bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,10 +51,13 @@ reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues whe
 	@$(SNAKEMAKE) --configfile $(PARAMS) --quiet host reason -- $(TARGETS)
 	@$(PY) -m lib.overview $(STUDY) --results $(RESULTS)
 
+sensitivity: $(STAMP)  ## how drift depends on layer, class, score and reading (STUDY, DATA, SET)
+	@$(MAKE) --no-print-directory reproduce TARGETS=sensitivity
+
 plan: $(STAMP)  ## show what reproduce would run, without running it
 	@mkdir -p $(dir $(PARAMS))
 	@$(RESOLVE) --plan --write $(PARAMS:.yml=.plan.yml)
-	@$(SNAKEMAKE) --configfile $(PARAMS:.yml=.plan.yml) --dry-run --quiet rules
+	@$(SNAKEMAKE) --configfile $(PARAMS:.yml=.plan.yml) --dry-run --quiet rules -- $(TARGETS)
 
 unlock: $(STAMP)  ## after a killed run: let Snakemake take the folder again
 	@$(SNAKEMAKE) --configfile $(PARAMS) --unlock

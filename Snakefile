@@ -102,7 +102,11 @@ DATA = files(P.manifest, *(P.images(size) for size in PARAMS.sizes))
 TABLES = [
     P.tables / f"{name}.csv"
     for name in ("drift", "strata", "ranking", "performance", "history", "confusion", "support",
-                 "blanks", "pairs")
+                 "blanks", "pairs", "evidence", "evidence_change", "validity")
+]
+INFERENCE = [
+    P.tables / f"{name}.csv"
+    for name in ("retained", "contrasts", "crossover", "ranks", "agreement", "priors")
 ]
 
 
@@ -120,6 +124,8 @@ rule all:
         [explained(a) for a in PARAMS.architectures],
         files(*TABLES),
         str(P.notebook("05_drift")),
+        files(P.verdicts, *INFERENCE),
+        str(P.notebook("06_hypotheses")),
     message:
         "the study is complete"
 
@@ -241,6 +247,30 @@ rule attribute:
         RUN
 
 
+# Not part of the study proper: `make sensitivity` asks for it.
+rule sensitivity:
+    input:
+        code("A2_sensitivity"),
+        DATA,
+        [checkpoint(a, c) for a in PARAMS.architectures
+         for c in (PARAMS.base_transfer, f"finetune-s{PARAMS.seeds[0]}")],
+    output:
+        files(P.tables / "sensitivity.csv", P.tables / "sensitivity_pairs.csv"),
+        notebook=str(P.notebook("A2_sensitivity")),
+    params:
+        notebook="A2_sensitivity",
+        arguments=arguments("sensitivity"),
+    log:
+        str(P.root / "logs/A2_sensitivity.log"),
+    threads: workflow.cores
+    resources:
+        gpu=GPU,
+    message:
+        "read the maps of {PARAMS.study} in every way"
+    shell:
+        RUN
+
+
 rule drift:
     input:
         code("05_drift"),
@@ -257,5 +287,25 @@ rule drift:
         str(P.root / "logs/05_drift.log"),
     message:
         "compare the maps of {PARAMS.study}"
+    shell:
+        RUN
+
+
+rule hypotheses:
+    input:
+        code("06_hypotheses"),
+        str(BASE / "params/hypotheses.yml"),
+        files(P.manifest),
+        files(*TABLES),
+    output:
+        files(P.verdicts, *INFERENCE),
+        notebook=str(P.notebook("06_hypotheses")),
+    params:
+        notebook="06_hypotheses",
+        arguments=arguments("hypotheses"),
+    log:
+        str(P.root / "logs/06_hypotheses.log"),
+    message:
+        "judge the hypotheses on {PARAMS.study}"
     shell:
         RUN

@@ -75,5 +75,13 @@ def film_rows(manifest: pd.DataFrame) -> Sequence[int]:
 
 def lesion_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
     """Lesion masks of some films, or None where the data have none."""
-    path = folder / f"lesion_{size}.npy"
+    return _masks(folder / f"lesion_{size}.npy", rows)
+
+
+def lung_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
+    """Lung masks of some films, or None where the data have none."""
+    return _masks(folder / f"lungs_{size}.npy", rows)
+
+
+def _masks(path: Path, rows: Sequence[int]) -> np.ndarray | None:
     return np.load(path, mmap_mode="r", allow_pickle=False)[rows] if path.exists() else None

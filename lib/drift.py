@@ -343,6 +343,9 @@ _FUNCTIONS = {
     "emd": emd,
 }
 METRICS: tuple[str, ...] = tuple(_FUNCTIONS)
+COSTLY = ("emd",)
+"""A linear programme per pair: the study computes it on the common support alone."""
+QUICK = tuple(name for name in METRICS if name not in COSTLY)
 
 
 def compare(maps_a, maps_b, *, metrics: Sequence[str] = METRICS, ssim_size: int = 56):

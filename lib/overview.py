@@ -1,14 +1,15 @@
 """The last words of a run: a short table and where to look (``python -m lib.overview STUDY``)."""
 
 import argparse
+import json
 import sys
 
-from lib.artefacts import ArtefactError, read_manifest, read_table
+from lib.artefacts import ArtefactError, manifest_path, read_manifest, read_table, require
 from lib.paths import ROOT, StudyPaths
 
 
 def text(paths: StudyPaths) -> str:
-    """Performance and primary drift of a finished study, with the paths of what to open.
+    """Performance, primary drift and verdicts of a finished study, and the paths of what to open.
 
     Raises
     ------
@@ -28,6 +29,7 @@ def text(paths: StudyPaths) -> str:
         dropna=False,
     )  # fmt: skip
     weights = manifest["weights"]
+    verdicts = _verdicts(paths)
     lines = [
         f"Study {paths.study}, source weights: {weights}",
         "",
@@ -37,6 +39,7 @@ def text(paths: StudyPaths) -> str:
         "Overlap of the top 20 % of cells (1 = same places), mean over the common support",
         overlap.round(2).to_string(),
         "",
+        *verdicts,
         f"Tables     {_short(paths.tables)}",
         f"Figures    {_short(paths.figures)}",
         f"Notebooks  {_short(paths.root / 'notebooks')}",
@@ -44,6 +47,15 @@ def text(paths: StudyPaths) -> str:
     if weights == "none":
         lines.insert(1, "WARNING: without a source task this comparison is empty by construction.")
     return "\n".join(lines)
+
+
+def _verdicts(paths: StudyPaths) -> list[str]:
+    if not manifest_path(paths.verdicts).exists():
+        return []
+    require(paths.verdicts)
+    found = json.loads(paths.verdicts.read_text(encoding="utf-8"))["verdicts"]
+    sentences = [verdict["sentence"] for verdict in found.values()]
+    return ["Verdicts", *sentences, "", f"Verdicts   {_short(paths.verdicts)}"]
 
 
 def _short(path) -> str:

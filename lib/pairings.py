@@ -195,6 +195,7 @@ def compare_cells(
     DataFrame
         A row per film: ``pairing``, ``before``, ``after``, ``role``, ``method``, ``image_id``,
         ``partner_id`` (the film of the second map), ``stratum``, the drift metrics and ``blank``.
+        `lib.drift.COSTLY` metrics are NaN outside the common support.
     """
     require_same_films(sets)
     some = next(iter(sets.values()))
@@ -211,7 +212,8 @@ def compare_cells(
             first, second = first[partner >= 0], partner[partner >= 0]
         strata = outcome_strata(correct(a), correct(b))
         for role, method in a.maps:
-            metrics = drift.compare(a.maps[role, method][first], b.maps[role, method][second])
+            pair = a.maps[role, method][first], b.maps[role, method][second]
+            metrics = _metrics(*pair, common[first] & common[second])
             yield pd.DataFrame(
                 {
                     "pairing": pairing.name,
@@ -224,6 +226,16 @@ def compare_cells(
                     "stratum": strata[first],
                 }
             ).join(metrics)
+
+
+def _metrics(maps_a: np.ndarray, maps_b: np.ndarray, common: np.ndarray) -> pd.DataFrame:
+    """All metrics; the costly ones for the pairs of the common support, elsewhere NaN."""
+    table = drift.compare(maps_a, maps_b, metrics=drift.QUICK)
+    costly = drift.compare(maps_a[common], maps_b[common], metrics=drift.COSTLY)
+    for name in drift.COSTLY:
+        table[name] = np.nan
+        table.loc[common, name] = costly[name].to_numpy()
+    return table[[*drift.METRICS, "blank"]]
 
 
 def missing(wanted: Sequence[Pairing], sets: dict[str, MapSet]) -> list[Pairing]:

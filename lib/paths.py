@@ -82,6 +82,11 @@ class StudyPaths:
         """Folder of the figures."""
         return self.root / "figures"
 
+    @property
+    def verdicts(self) -> Path:
+        """Verdicts on the hypotheses, with their numbers."""
+        return self.root / "verdicts.json"
+
     def notebook(self, name: str) -> Path:
         """Executed notebook, e.g. ``02_transfer-densenet201-s0``."""
         return self.root / "notebooks" / f"{name}.ipynb"

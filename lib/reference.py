@@ -13,12 +13,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.artefacts import ArtefactError, read_manifest, read_table, write_json, write_text
+from lib.artefacts import ArtefactError, read_manifest, read_table, require, write_json, write_text
 from lib.paths import ROOT, StudyPaths
 
 TABLES = (
     *("drift", "strata", "ranking", "performance", "history", "confusion", "support", "blanks"),
+    *("evidence", "evidence_change", "validity"),
+    *("retained", "contrasts", "crossover", "ranks", "agreement", "priors"),
 )
+OPTIONAL_TABLES = ("sensitivity",)
 BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
 
 
@@ -61,7 +64,7 @@ def drift_lines(drift: pd.DataFrame, *, metric: str = "iou_top20") -> pd.DataFra
 
 
 def page(paths: StudyPaths, *, command: str) -> str:
-    """Text of a published study in Markdown, without verdicts.
+    """Text of a published study in Markdown.
 
     Parameters
     ----------
@@ -77,6 +80,8 @@ def page(paths: StudyPaths, *, command: str) -> str:
     manifest = read_manifest(paths.tables / "drift.csv")
     support, kept = (read_table(paths.tables / f"{name}.csv") for name in ("support", "strata"))
     audit = json.loads((paths.data / "audit.json").read_text(encoding="utf-8"))
+    require(paths.verdicts)
+    verdicts = json.loads(paths.verdicts.read_text(encoding="utf-8"))["verdicts"]
     probe = audit["probe"]
     lines = [
         f"# The {paths.study} study",
@@ -111,7 +116,12 @@ def page(paths: StudyPaths, *, command: str) -> str:
         "",
         markdown(drift_lines(kept.query("stratum == 'kept-correct'"))),
         "",
-        "Means say nothing about uncertainty; no verdict is drawn from them here.",
+        "Means say nothing about uncertainty. What may be said is decided by the rules of "
+        "`params/hypotheses.yml`:",
+        "",
+        "## Verdicts",
+        "",
+        *(f"- {verdict['sentence']}" for verdict in verdicts.values()),
     ]
     if manifest["weights"] == "none":
         lines.insert(3, "\n**Without a source task this comparison is empty by construction.**")
@@ -183,11 +193,15 @@ def publish(paths: StudyPaths, *, command: str) -> None:
     shutil.rmtree(target, ignore_errors=True)
     for folder in ("tables", "figures"):
         (target / folder).mkdir(parents=True)
-    for name in TABLES:
+    done = [name for name in OPTIONAL_TABLES if (paths.tables / f"{name}.csv.json").exists()]
+    for name in (*TABLES, *done):
         shutil.copyfile(paths.tables / f"{name}.csv", target / "tables" / f"{name}.csv")
-    for figure in sorted(paths.figures.glob("*.png")):
+    for figure in sorted(paths.figures.rglob("*.png")):
         shutil.copyfile(figure, target / "figures" / figure.name)
-    shutil.copyfile(paths.data / "audit.json", target / "audit.json")
+    shutil.copyfile(paths.verdicts, target / "verdicts.json")
+    audit = json.loads((paths.data / "audit.json").read_text(encoding="utf-8"))
+    audit.get("duplicates", {}).pop("pairs", None)  # numbers travel, names of films do not
+    write_json(target / "audit.json", audit)
     write_json(target / "provenance.json", provenance(paths))
     write_text(target / "README.md", text)
     if paths.study == "phantom":

@@ -32,10 +32,15 @@ STAGES = {
     "attribute": (
         *("study", "seed", "classes", "input_size", "data", "transfer", "attribution", "runtime"),
     ),
+    "sensitivity": (
+        *("study", "seed", "classes", "architectures", "input_size", "data", "transfer_seeds"),
+        *("seeds", "attribution", "runtime"),
+    ),
     "drift": (
         *("study", "seed", "classes", "architectures", "input_size", "weights", "data"),
         *("transfer_seeds", "seeds", "attribution"),
     ),
+    "hypotheses": ("study", "seed", "architectures", "input_size", "attribution"),
 }
 """The parameters that each stage reads: a change of any other one does not rerun it."""
 
@@ -109,7 +114,8 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Params:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = ", ".join(sorted(p.stem for p in (ROOT / "params").glob("*.yml")))
+        studies = {p.stem for p in (ROOT / "params").glob("*.yml")} - {"hypotheses"}
+        known = ", ".join(sorted(studies))
         raise ParamsError(f"{path}: no such study; params/ has {known}") from None
     except yaml.YAMLError as error:
         raise ParamsError(f"{path}: not valid YAML: {error}") from None
@@ -169,16 +175,17 @@ def validate(values: Mapping[str, Any], *, origin: str) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(fault) for fault in error.errors()]
+        lines = [explain(fault, Params) for fault in error.errors()]
     raise ParamsError("\n".join(f"{origin}: {line}" for line in lines))
 
 
-def _explain(fault: dict) -> str:
+def explain(fault: dict, model: type[BaseModel]) -> str:
+    """One fault that pydantic found in values of `model`, as a line with key and value."""
     # pydantic names the members of a union or a mapping's key in the location: not keys of ours.
     location = [str(part) for part in fault["loc"] if part != "[key]"]
     key = ".".join(location)
     if fault["type"] == "extra_forbidden":
-        allowed = _allowed_keys(location[:-1])
+        allowed = _allowed_keys(model, location[:-1])
         close = difflib.get_close_matches(location[-1], allowed, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         return f"unknown key {key!r}: {hint}allowed here: {', '.join(allowed)}"
@@ -189,8 +196,7 @@ def _explain(fault: dict) -> str:
     return f"{key}{found}: {message}" if key else message
 
 
-def _allowed_keys(location: list[str]) -> list[str]:
-    model: Any = Params
+def _allowed_keys(model: Any, location: list[str]) -> list[str]:
     for part in location:
         model = model.model_fields[part].annotation
     return list(model.model_fields)
@@ -212,8 +218,7 @@ def check_data(params: Params) -> None:
     ParamsError
         As `lib.data.read_index` says.
     """
-    from lib.collection import DataError  # here: most stages do not depend on reading films
-    from lib.data import read_index
+    from lib.data import DataError, read_index  # here: most stages do not depend on reading films
     from lib.privacy import read_salt
 
     if params.data.source == "DATA":

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lib import pairings, performance
 from lib.artefacts import ArtefactError, atomic, manifest_path, read_table, require
+from lib.drift import QUICK
 from lib.maps import MapSet
 from lib.paths import StudyPaths
 from lib.summaries import summarise
@@ -153,7 +154,8 @@ def drift_tables(
     -------
     drift, strata, pairs : DataFrame
         Summaries on the common support by architecture, method, role and pairing; the same over all
-        films by outcome stratum; and the kept metrics of every pair of the common support.
+        films by outcome stratum, without the costly metrics; and the kept metrics of every pair of
+        the common support.
 
     Raises
     ------
@@ -178,7 +180,7 @@ def drift_tables(
                 cell.to_csv(temporary, mode="a", header=header, index=False, float_format="%.6g")
                 names = [*CELL, "before", "after"]
                 whole.append(_summary(cell[both], cell, names))
-                by_stratum.append(summarise(cell, [*names, "stratum"]))
+                by_stratum.append(summarise(cell, [*names, "stratum"], metrics=QUICK))
                 kept.append(cell.loc[both, [*CELL, "after", "image_id", *keep, "blank"]])
     return tuple(pd.concat(parts, ignore_index=True) for parts in (whole, by_stratum, kept))
 
@@ -187,7 +189,7 @@ def _summary(selected: pd.DataFrame, cell: pd.DataFrame, names: list[str]) -> pd
     if len(selected):
         return summarise(selected, names)
     # An empty common support is a result: the cell stays in the table with n = 0.
-    table = summarise(cell.iloc[:1], names)
+    table = summarise(cell.iloc[:1].assign(blank="no film"), names)
     return table.assign(n=0, mean=np.nan, sd=np.nan, median=np.nan, blank=0)
 
 

@@ -26,12 +26,29 @@
 # **Reads** all maps and predictions of the study. **Writes** `tables/*.csv` and `figures/*`.
 
 # %%
-from lib import artefacts, image_cache, looks, pairings, pictures, plots, tables
-from lib.cases import choose_cases, film_rows, lesion_masks
+from lib import (
+    artefacts,
+    drift,
+    evidence_plots,
+    image_cache,
+    looks,
+    pairings,
+    pictures,
+    plots,
+    tables,
+)
+from lib.cases import choose_cases, film_rows, lesion_masks, lung_masks
+from lib.evidence_tables import (
+    change_summary,
+    changes_of_study,
+    evidence_of_study,
+    evidence_summary,
+)  # fmt: skip
 from lib.paths import StudyPaths
 from lib.seeds import derive
 from lib.studies import load_stage
 from lib.summaries import rank_architectures
+from lib.validity import metric_validity, with_change
 
 # %% [markdown]
 # ## Parameters
@@ -247,13 +264,67 @@ for architecture, cases in sheets.items():
 # which no reference-free metric can tell from a change for the worse.
 
 # %% [markdown]
+# ## Did it move to the right place?
+#
+# On phantoms the lesion is known. *Relevance mass* is the share of a map that lies in it. A map
+# that is the same everywhere scores the lesion's area, and one that only knows the middle of the
+# film scores more. On films without masks the tables of this section are empty.
+
+# %%
+masks = {
+    a: (lesion_masks(paths.data, rows, size=size), lung_masks(paths.data, rows, size=size))
+    for a, size in params.input_size.items()
+    if a in sets
+}
+lesions, lungs = ({a: found[side] for a, found in masks.items()} for side in (0, 1))
+known = all(found is not None for found in lesions.values())
+evidence = evidence_of_study(sets, lesions, lungs, classes=params.classes, patients=patients)
+by_stage = evidence_summary(evidence, by=["architecture", "stage", "role", "method"])
+change = changes_of_study(evidence, wanted)
+gained = change_summary(change)
+print("lesions are known:", known)
+
+# %%
+if known:
+    display(figure := evidence_plots.evidence_levels(by_stage, measure="lesion_mass"))
+    looks.save(figure, paths.figures / "evidence_levels")
+
+# %% [markdown]
+# Dots: mean over the films with a lesion; whiskers: 95 % over patients. Read against the two marks
+# without colour: at the bar, a map finds the lesion no better than one that is the same
+# everywhere; at the cross, no better than one that looks at the middle of the film. Before and
+# after are the same films, so judge the difference by the table of changes and not by whether
+# whiskers overlap. Compare stages of one architecture rather than levels of two: the cells of the
+# three lie at slightly different places of the film.
+
+# %%
+compared = artefacts.read_table(paths.tables / "pairs.csv").query("pairing == 'finetune'")
+validity = metric_validity(
+    compared, change, seed=derive(params.seed, "validity"), metrics=drift.QUICK
+)
+if known:
+    joined = with_change(compared, change)
+    figure = evidence_plots.drift_against_evidence(
+        joined, validity, role=cell["role"], metric="iou_top20"
+    )
+    display(figure)
+    looks.save(figure, paths.figures / "drift_against_evidence")
+
+# %% [markdown]
+# Each hexagon counts pairs of maps. Up: the map moved more; right: more of it lies on the lesion
+# than before; left: less. A metric that only knows *that* evidence moved draws a V, ρ high with the
+# size and near 0 with the sign. Only a metric that leans to one side could tell correction from
+# loss. A flat cloud means that the map moved between places outside the lesion.
+
+# %% [markdown]
 # ## Write
 
 # %%
 blanks = tables.blank_tables(sets, classes=params.classes)
 written = {
     "performance": performance, "history": history, "confusion": confusion, "support": support,
-    "strata": strata, "ranking": ranking, "blanks": blanks,
+    "strata": strata, "ranking": ranking, "blanks": blanks, "evidence": by_stage,
+    "evidence_change": gained, "validity": validity,
 }  # fmt: skip
 artefacts.write_table(record.path, summary)
 for name, table in written.items():

@@ -141,13 +141,19 @@ def test_the_two_methods_differ_before_the_pooled_map(explained):
 
 
 def test_a_map_does_not_depend_on_its_batch(explained):
+    """Neither on its size, nor on the order, nor on the place in it, but for rounding."""
     _, model, data, _, _, roles, maps = explained
-    other = attribution.Explainer(model, roles, methods=["layercam"])(
-        type(data)(data.images, data.rows[::-1], data.labels[::-1]), list("fedcba"), batch_size=5
-    )
-    for role in roles:
-        a, b = maps.maps[role, "layercam"], other.maps[role, "layercam"][::-1]
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5 * a.max())
+    explain = attribution.Explainer(model, roles, methods=["layercam"])
+    reverse = type(data)(data.images, data.rows[::-1], data.labels[::-1])
+    for batch_size in (5, 6):
+        other = explain(reverse, list("fedcba"), batch_size=batch_size)
+        for role in roles:
+            a, b = maps.maps[role, "layercam"], other.maps[role, "layercam"][::-1]
+            gap = np.abs(a - b) / a.max()
+            # Another order of summation can switch a ReLU whose input is nearly 0, between a layer
+            # and the logits: rarely, and by what one of hundreds of channels adds to a cell.
+            assert gap.max() < (1e-5 if role == "post_activation" else 1e-2)
+            assert gap.mean() < 1e-4
 
 
 def test_attribution_leaves_the_model_as_it_was(explained):

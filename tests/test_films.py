@@ -11,7 +11,7 @@ from material import encoded, film
 from PIL import Image
 
 from lib import films
-from lib.data import DataError
+from lib.collection import DataError
 from lib.films import ImageRefused, read_image, resize, resize_mask
 
 PNG, JPEG = encoded(film()), encoded(film(), "JPEG")

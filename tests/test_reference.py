@@ -23,7 +23,10 @@ def test_a_published_study_is_whole(folder):
     for name in reference.TABLES:
         assert len(read_table(folder / f"tables/{name}.csv"))
     text = (folder / "README.md").read_text(encoding="utf-8")
-    assert "make reproduce" in text
+    assert "make reproduce" in text and "## Verdicts" in text
+    verdicts = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
+    assert all(verdict["sentence"] in text for verdict in verdicts.values())
+    assert "pairs" not in json.loads((folder / "audit.json").read_text())["duplicates"]
     origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     assert origin["parameters"]["study"] == folder.name
     shown = origin["parameters"]["data"]

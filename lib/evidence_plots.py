@@ -1,0 +1,209 @@
+"""Figures of known evidence: from data frames to matplotlib figures, without computing."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from lib import looks
+from lib.drift import SIMILARITIES
+from lib.looks import ARCHITECTURE, INK, METHOD, SMALL, STAGE
+
+_MEASURE = {
+    "lesion_mass": "relevance mass\nin the lesion (share of the map)",
+    "lesion_enrichment": "relevance mass in the\nlesion (multiples of its area)",
+    "lesion_hit": "peaks that hit\nthe lesion (share of the maps)",
+    "lung_mass": "relevance mass\nin the lungs (share of the map)",
+}
+_UNIFORM = {"marker": "|", "color": "black", "markersize": 11, "markeredgewidth": 1.6}
+_CENTRE = {"marker": "x", "color": INK, "markersize": 5, "markeredgewidth": 1.2}
+
+
+def _one_per_cell(table: pd.DataFrame, keys: list[str], name: str, choice: str) -> None:
+    if table.duplicated(keys).any():
+        found = table.loc[table.duplicated(keys), keys].iloc[0].to_dict()
+        raise ValueError(f"{name}: found {found} twice; expected once: select one {choice}.")
+
+
+def drift_against_evidence(
+    joined: pd.DataFrame,
+    validity: pd.DataFrame,
+    *,
+    role: str,
+    metric: str = "iou_top20",
+    target: str = "lesion_mass",
+) -> Figure:
+    """Drift against the change of the true evidence, a panel per method × architecture.
+
+    Parameters
+    ----------
+    joined : DataFrame
+        Of `lib.validity.with_change`, one pairing, films whose mask is empty included or not.
+    validity : DataFrame
+        Of `lib.validity.metric_validity`, of the same pairing.
+    role : str
+        Layer to show.
+    metric : str
+        Drift metric; a similarity S is drawn as 1 − S.
+    target : str
+        Measure of evidence whose change is drawn.
+
+    Raises
+    ------
+    ValueError
+        If a column or the role is missing, a cell occurs twice or a value has no look.
+    """
+    measure = f"{target}_change"
+    keys = ["architecture", "method", "role"]
+    looks.require_columns(joined, [*keys, "pairing", metric, measure], "joined")
+    columns = [*keys, "pairing", "metric", "relation", "rho", "n", "blank"]
+    looks.require_columns(validity, columns, "validity")
+    rows = joined[joined["role"] == role]
+    if rows.empty:
+        raise ValueError(f"role: found {role!r}; expected one of {sorted(set(joined['role']))}.")
+    if len(found := sorted(set(rows["pairing"]))) > 1:
+        raise ValueError(f"joined: found the pairings {found}; expected one: select it.")
+    told = validity[
+        (validity["role"] == role)
+        & (validity["metric"] == metric)
+        & validity["pairing"].isin(found)
+    ]
+    _one_per_cell(told, [*keys, "relation"], "validity", "pairing")
+    told = told.set_index(["architecture", "method", "relation"])
+    methods = looks.present(rows["method"], METHOD, "method")
+    architectures = looks.present(rows["architecture"], ARCHITECTURE, "architecture")
+    figure, axes = looks.panels(
+        len(methods),
+        len(architectures),
+        width=max(5, 1.6 + 2.8 * len(architectures)),
+        height=2.5,
+        title=f"Does drift show whether true evidence was won or lost? ({role})",
+        sharex=True,
+        sharey=True,
+    )
+    drift = 1 - rows[metric] if metric in SIMILARITIES else rows[metric]
+    rows = rows.assign(drift=drift).dropna(subset=["drift", measure])
+    reach = max(0.05, rows[measure].abs().max()) if len(rows) else 1
+    low, high = (
+        (min(0, rows["drift"].min()), max(1e-6, rows["drift"].max())) if len(rows) else (0, 1)
+    )
+    drawn = []
+    for (i, j), ax in np.ndenumerate(axes):
+        own = (rows["method"] == methods[i]) & (rows["architecture"] == architectures[j])
+        points = rows[own]
+        ax.axvline(0, color=INK, linewidth=1, zorder=1)
+        ax.axhline(0, color=INK, linewidth=1, zorder=1)
+        if len(points):
+            bins = {"gridsize": (24, 12), "mincnt": 1, "extent": (-reach, reach, low, high)}
+            look = {"cmap": "cividis_r", "edgecolors": INK, "linewidths": 0.3, "zorder": 2}
+            drawn.append(ax.hexbin(points[measure], points["drift"], **bins, **look))
+        ax.set(xlim=(-1.08 * reach, 1.08 * reach))
+        span = high - low
+        ax.set_ylim(low - 0.08 * span, high + 0.08 * span)
+        head = f"{ARCHITECTURE[architectures[j]].title} · {METHOD[methods[i]]}"
+        ax.set_title(f"{head}\n{_told(told, architectures[j], methods[i])}", fontsize=9)
+        ax.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
+    most = max([2, *(cells.get_array().max() for cells in drawn)])
+    norm = LogNorm(1, most)
+    for cells in drawn:
+        cells.set_norm(norm)
+    name = looks.metric_label(metric)
+    if metric in SIMILARITIES:
+        name = "1 − " + name.split(" (")[0]
+    for ax in axes[:, 0]:
+        ax.set_ylabel("Drift:\n" + name if metric in SIMILARITIES else looks.two_lines(name))
+    for ax in axes[-1]:
+        ax.set_xlabel(f"Change of the {_MEASURE[target]}")
+    bar = figure.colorbar(
+        ScalarMappable(norm, "cividis_r"), ax=axes, label="Pairs in a hexagon", aspect=40
+    )
+    bar.ax.minorticks_off()
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= most]
+    bar.set_ticks(ticks, labels=[str(tick) for tick in ticks])
+    note = "Right of the line: evidence gained, left: lost. "
+    note += "ρ: Spearman, of drift with the size of the change and with the signed change."
+    looks.legend(figure, [], [], note)
+    return figure
+
+
+def _told(told: pd.DataFrame, architecture: str, method: str) -> str:
+    """Counts and correlations of a panel in two lines."""
+    rows = [(architecture, method, relation) for relation in ("size", "signed")]
+    if not all(row in told.index for row in rows):
+        return "no pair with a known change\n"
+    size, signed = (told.loc[row] for row in rows)
+    count = f"n = {size['n']:.0f}" + (f" + {size['blank']:.0f} blank" if size["blank"] else "")
+    rho = [f"{row['rho']:.2f}".replace("-", "−").replace("nan", "–") for row in (size, signed)]
+    return f"{count}\nρ = {rho[0]} with size, {rho[1]} with sign"
+
+
+def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> Figure:
+    """Mean evidence of every stage beside chance, a panel per layer × method.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        Of `lib.evidence_tables.evidence_summary` by "architecture", "stage", "role" and "method".
+    measure : str
+        One of those in "measure".
+
+    Raises
+    ------
+    ValueError
+        If a column or the measure is missing, a cell occurs twice or a value has no look.
+    """
+    keys = ["architecture", "stage", "role", "method"]
+    columns = ["measure", "n", "mean", "low", "high", "uniform", "centre"]
+    looks.require_columns(summary, [*keys, *columns], "summary")
+    rows = summary[summary["measure"] == measure]
+    if rows.empty:
+        available = sorted(set(summary["measure"]))
+        raise ValueError(f"measure: found {measure!r}; expected one of {available}.")
+    _one_per_cell(rows, keys, "summary", "class")
+    roles = looks.roles_present(rows["role"])
+    methods = looks.present(rows["method"], METHOD, "method")
+    architectures = looks.present(rows["architecture"], ARCHITECTURE, "architecture")
+    stages = looks.present(rows["stage"], STAGE, "stage")
+    figure, axes = looks.panels(
+        len(roles),
+        len(methods),
+        width=max(5.5, 1.2 + 2.9 * len(methods)),
+        height=0.6 + 0.5 * len(architectures),
+        title="How much of the evidence lies where it should, before and after?",
+        sharex=True,
+        sharey=True,
+    )
+    slots = (np.arange(len(stages)) - (len(stages) - 1) / 2) * 0.8 / len(stages)
+    offsets = dict(zip(stages, slots, strict=True))
+    for (i, j), ax in np.ndenumerate(axes):
+        panel = rows[(rows["role"] == roles[i]) & (rows["method"] == methods[j])]
+        for _, row in panel.iterrows():
+            y = architectures.index(row["architecture"]) + offsets[row["stage"]]
+            if np.isnan(row["mean"]):
+                place = {"transform": ax.get_yaxis_transform(), "va": "center"}
+                ax.text(0.02, y, f"n = {row['n']:g}", fontsize=SMALL, **place)
+                continue
+            ax.plot(row["uniform"], y, linestyle="none", zorder=4, **_UNIFORM)
+            ax.plot(row["centre"], y, linestyle="none", zorder=4, **_CENTRE)
+            ends = np.nan_to_num([[row["mean"] - row["low"]], [row["high"] - row["mean"]]])
+            whisker = {"xerr": ends, "ecolor": INK, "elinewidth": 1.2, "zorder": 3}
+            ax.errorbar(row["mean"], y, **whisker, **looks.dot(STAGE[row["stage"]], size=6))
+        ax.set_title(f"{roles[i]} · {METHOD[methods[j]]}")
+        ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
+        ax.set_ylim(len(architectures) - 0.5, -0.5)
+        ax.grid(False, axis="y")
+    axes[0, 0].set_xlim(left=0)
+    axes[0, 0].xaxis.set_major_locator(MaxNLocator(4))
+    for ax in axes[:, 0]:
+        ax.set_ylabel("Architecture")
+    for ax in axes[-1]:
+        ax.set_xlabel(f"Mean {_MEASURE[measure]}")
+    handles = [Line2D([], [], **looks.dot(STAGE[name])) for name in stages]
+    handles += [Line2D([], [], linestyle="none", **mark) for mark in (_UNIFORM, _CENTRE)]
+    labels = [*looks.titles(STAGE, stages), "uniform map", "centre prior"]
+    note = "Whiskers: 95 % interval over patients. Marks without colour: chance on the same films."
+    looks.legend(figure, handles, labels, note)
+    return figure

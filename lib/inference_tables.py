@@ -1,0 +1,220 @@
+"""Estimates with intervals for all cells of a study, beyond those that decide a hypothesis.
+
+They describe: none is corrected for the number of tests, and a cell stands with its counts even
+where it has no value. Decisions are those of `lib.verdicts` alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from lib.crossed import CrossedCells
+from lib.drift import SIMILARITIES
+from lib.hypotheses import Reversal
+from lib.inference import contrast, retained_evidence
+from lib.observations import Name, Observations
+from lib.ranks import rank_agreement, rank_probabilities
+from lib.resampling import bootstrap
+from lib.rules import crossing_table
+
+KEYS = ["architecture", "method", "role"]
+_ESTIMATE = ["estimate", "se", "se_patients", "se_seeds", "df", "low", "high", "seed_level"]
+_COUNTS = ["films", "patients", "seeds", "pairs", "blank"]
+CONTRASTS = {
+    "placebo − finetune": ("placebo", "finetune"),
+    "seed floor − finetune": ("finetune_seeds", "finetune"),
+    "finetune − ceiling": ("finetune", "ceiling"),
+    "placebo − ceiling": ("placebo", "ceiling"),
+}
+"""Differences of the metric's means, first less second."""
+
+
+def retained_table(
+    observed: Observations, *, metrics: Sequence[str] = SIMILARITIES, level: float = 0.95
+) -> pd.DataFrame:
+    """Retained evidence R by architecture, method, role and similarity.
+
+    Parameters
+    ----------
+    observed : Observations
+    metrics : sequence of str
+        Similarities; those that the pairs do not have are left out.
+    level : float in (0, 1)
+
+    Returns
+    -------
+    DataFrame
+        `KEYS`, ``metric``, ``estimate`` (1 = no more drift than the placebo, 0 = as different as
+        unrelated films; NaN where a cell has no value), ``se`` (infinite, and the interval with it,
+        where the placebo is not above the ceiling), ``se_patients``, ``se_seeds``, ``df``,
+        ``low``, ``high``, ``seed_level``, and films, patients, seeds, pairs and blank pairs of the
+        fine-tuned cell.
+    """
+    rows = []
+    for metric in (name for name in metrics if name in observed.pairs):
+        cells = observed.cells(metric)
+        for cell in _cells(observed):
+            names = {
+                part: (*cell, pairing)
+                for part, pairing in (
+                    ("tuned", "finetune"), ("placebo", "placebo"), ("ceiling", "ceiling"),
+                )
+            }  # fmt: skip
+            found = _absent()
+            if _known(cells, names.values()):
+                found = _described(retained_evidence(cells, **names), level)
+            counts = observed.counts(metric, names["tuned"])
+            rows.append([*cell, metric, *found, *(counts[each] for each in _COUNTS)])
+    return pd.DataFrame(rows, columns=[*KEYS, "metric", *_ESTIMATE, *_COUNTS])
+
+
+def difference_table(
+    observed: Observations, *, metrics: Sequence[str], level: float = 0.95
+) -> pd.DataFrame:
+    """The `CONTRASTS` of every architecture, method and role.
+
+    Returns
+    -------
+    DataFrame
+        `KEYS`, ``metric``, ``contrast``, the columns of an estimate as in `retained_table`,
+        ``p_value`` (two-sided, against 0, not corrected), films, patients, seeds, pairs and blank
+        pairs: of the smaller side, pairs and blank summed.
+    """
+    rows = []
+    for metric in metrics:
+        cells = observed.cells(metric)
+        for cell in _cells(observed):
+            for title, pairings in CONTRASTS.items():
+                names = [(*cell, pairing) for pairing in pairings]
+                if not set(names) <= set(observed.names):
+                    continue
+                found, p_value = _absent(), np.nan
+                if _known(cells, names):
+                    estimate = contrast(cells, dict(zip(names, (1, -1), strict=True)))
+                    found, p_value = _described(estimate, level), float(estimate.p_value())
+                sides = [observed.counts(metric, name) for name in names]
+                counts = [min(side[each] for side in sides) for each in _COUNTS[:3]]
+                counts += [sum(side[each] for side in sides) for each in _COUNTS[3:]]
+                rows.append([*cell, metric, title, *found, p_value, *counts])
+    columns = [*KEYS, "metric", "contrast", *_ESTIMATE, "p_value", *_COUNTS]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def crossover_table(
+    observed: Observations, hypothesis: Reversal, grids: Mapping[str, int]
+) -> pd.DataFrame:
+    """Architecture × method effects at every role of the study, see `lib.rules.crossing_table`.
+
+    The rule of the hypothesis, its minimum included, is applied to each role, adjusted within it.
+    Only the roles of the final stage are judged: elsewhere grids differ between architectures.
+    """
+    roles = dict.fromkeys(name[2] for name in observed.names)
+    kept = tuple(a for a in hypothesis.architectures if a in grids)
+    if len(kept) < 2:
+        return pd.DataFrame(columns=["first", "second", "role", "method_a", "method_b"])
+    hypothesis = hypothesis.model_copy(update={"architectures": kept})
+    final = ("auto_conv", "prev_conv", "post_activation")  # other layers have grids of their own
+    tables = [
+        crossing_table(observed, hypothesis, grids if role in final else {}, role=role)
+        for role in roles
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def rank_tables(
+    observed: Observations, *, metric: str, resamples: int = 2000, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rank probabilities of the architectures after fine-tuning, and agreement between methods.
+
+    Parameters
+    ----------
+    observed : Observations
+    metric : str
+        A similarity, or a distance (ranked from the smallest).
+    resamples, seed : int
+        Of the crossed bootstrap.
+
+    Returns
+    -------
+    ranks : DataFrame
+        ``method``, ``role``, ``architecture``, ``rank``, ``probability``, ``resamples``,
+        ``seeds``: with one seed the probabilities are over patients alone. An architecture without
+        any value has NaN; the others are ranked among themselves.
+    agreement : DataFrame
+        ``method_a``, ``method_b``, ``role``, ``tau``, ``probability``, ``resamples``,
+        ``observed``, ``architectures``: Kendall's τ over those that have a value under both
+        methods.
+    """
+    rank_columns = [
+        *("method", "role", "architecture", "rank", "probability", "resamples", "seeds"),
+    ]
+    tau_columns = ["method_a", "method_b", "role", "tau", "probability", "resamples", "observed"]
+    ranks, agreement = [], []
+    cells = observed.cells(metric)
+    if cells is not None:
+        similar = metric in SIMILARITIES
+        tuned = {name: cell for name, cell in cells.cells.items() if name[-1] == "finetune"}
+        boot = bootstrap(CrossedCells(tuned, cells.patients), resamples=resamples, seed=seed)
+        mean = dict(zip(boot.names, boot.estimates, strict=True))
+        groups = _groups(boot.names)
+        for (method, role), names in groups.items():
+            valued = [name for name in names if not np.isnan(mean[name])]
+            draws = boot.select(valued)[1] if valued else np.empty((0, 0))
+            draws = draws if similar else -np.abs(draws)
+            found = rank_probabilities(draws, [name[0] for name in valued])
+            blank = [name[0] for name in names if name not in valued]
+            found = pd.concat([found, pd.DataFrame({"architecture": blank})]) if blank else found
+            seeds = min(len(np.unique(tuned[name].seeds)) for name in names)
+            ranks.append(found.assign(method=method, role=role, seeds=seeds))
+        for (method_a, role), (method_b, other) in combinations(groups, 2):
+            of_a, of_b = groups[method_a, role], groups[method_b, other]
+            both = [
+                (a, b)
+                for a in of_a
+                for b in of_b
+                if a[0] == b[0] and not np.isnan(mean[a] + mean[b])
+            ]
+            if role != other or len(both) < 2:
+                continue
+            first, second = map(list, zip(*both, strict=True))
+            found = rank_agreement(boot, first, second, distance=not similar)
+            agreement.append(
+                found.assign(
+                    method_a=method_a, method_b=method_b, role=role, architectures=len(both)
+                )
+            )
+    columns = [*tau_columns, "architectures"]
+    return _joined(ranks, rank_columns), _joined(agreement, columns)
+
+
+def _joined(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    return pd.concat(tables, ignore_index=True)[columns]
+
+
+def _cells(observed: Observations) -> list[tuple[str, str, str]]:
+    return list(dict.fromkeys(name[:3] for name in observed.names if name[3] == "finetune"))
+
+
+def _groups(names: Sequence[Name]) -> dict[tuple[str, str], list[Name]]:
+    groups: dict[tuple[str, str], list[Name]] = {}
+    for name in names:
+        groups.setdefault(name[1:3], []).append(name)
+    return groups
+
+
+def _known(cells: CrossedCells | None, names) -> bool:
+    return cells is not None and all(name in cells.cells for name in names)
+
+
+def _described(found, level: float) -> list:
+    low, high = found.interval(level)
+    parts = (found.estimate, found.se, found.se_patients, found.se_seeds, found.df, low, high)
+    return [*map(float, parts), found.seed_level]
+
+
+def _absent() -> list:
+    return [np.nan] * 7 + ["not estimated (no pairs)"]

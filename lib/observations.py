@@ -1,0 +1,225 @@
+"""The compared maps of a study as the hypotheses see them: cells, counts, and what is amiss.
+
+Only the common support counts, which the table of pairs marks. Nothing is dropped silently: a cell
+without enough films or seeds, or with too many blank maps, keeps its place and gives its reason.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from lib.artefacts import read_table
+from lib.crossed import CrossedCells, cells_from_pairs
+from lib.drift import SIMILARITIES
+from lib.hypotheses import Hypothesis, Minimum
+from lib.inference import Estimate, contrast
+from lib.looks import ARCHITECTURE, METHOD
+from lib.paths import StudyPaths
+
+CELL = ("architecture", "method", "role", "pairing")
+EMPTY = "the common support is empty: no film is classified correctly by every checkpoint"
+SAME_SEEDS = "fine-tunings of different seeds do not differ at all, so the seed was not varied"
+Name = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Pairs of maps on the common support.
+
+    Attributes
+    ----------
+    pairs : DataFrame
+        A row per pair of the common support, as in ``tables/pairs.csv``.
+    patients : Series
+        Patient by image id.
+    names : tuple of (architecture, method, role, pairing)
+        All comparisons of the study, with or without pairs in the common support.
+    """
+
+    pairs: pd.DataFrame
+    patients: pd.Series
+    names: tuple[Name, ...]
+    _cells: dict = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_tables(cls, pairs: pd.DataFrame, patients: pd.Series) -> "Observations":
+        """Take the common support of a table of pairs.
+
+        Parameters
+        ----------
+        pairs : DataFrame
+            ``tables/pairs.csv``: the columns of `CELL`, ``before``, ``after``, ``image_id``,
+            ``partner_id``, ``common`` (bool; for a pair of two films, whether both belong) and
+            metrics, NaN where a map is blank.
+        patients : Series
+            Patient by image id, as in ``data/manifest.csv``.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, ``common`` is not boolean, or a film is paired with another one
+            in any pairing but the ceiling, or with itself there.
+        """
+        needed = [*CELL, "before", "after", "image_id", "partner_id", "common"]
+        if missing := [column for column in needed if column not in pairs]:
+            raise ValueError(f"pairs: found columns {list(pairs)}; expected also {missing}.")
+        if pairs["common"].dtype != bool:
+            raise ValueError(f"pairs: found common of type {pairs['common'].dtype}; expected bool.")
+        same = pairs["image_id"] == pairs["partner_id"]
+        wrong = pairs[same == (pairs["pairing"] == "ceiling")]
+        if len(wrong):
+            row = wrong.iloc[0]
+            raise ValueError(
+                f"pairs: found {row['image_id']!r} paired with {row['partner_id']!r} in "
+                f"{row['pairing']!r} ({len(wrong)} such rows); expected the same film, and another "
+                "one in the ceiling alone."
+            )
+        names = pairs[list(CELL)].drop_duplicates().itertuples(index=False, name=None)
+        return cls(pairs[pairs["common"]].reset_index(drop=True), patients, tuple(names))
+
+    def cells(self, metric: str) -> CrossedCells | None:
+        """Cells of a metric; None where the common support is empty."""
+        if metric not in self._cells:
+            self._cells[metric] = (
+                cells_from_pairs(self.pairs, self.patients, metric=metric)
+                if len(self.pairs)
+                else None
+            )
+        return self._cells[metric]
+
+    def estimate(self, metric: str, coefficients: Mapping[Hashable, float]) -> Estimate:
+        """Estimate a contrast; all NaN where one of its cells has no pair at all."""
+        cells = self.cells(metric)
+        if cells is None or any(name not in cells.cells for name in coefficients):
+            nan = float("nan")
+            return Estimate(nan, nan, nan, "not estimated (no pairs)", nan, nan)
+        return contrast(cells, coefficients)
+
+    def mean(self, metric: str, name: Name) -> float:
+        """Mean of a cell, NaN where it has no value."""
+        return float(self.estimate(metric, {name: 1}).estimate)
+
+    def counts(self, metric: str, name: Name) -> dict[str, int]:
+        """Films, patients and seeds with a value, pairs, and blank ones among the pairs."""
+        cells = self.cells(metric)
+        if cells is None or name not in cells.cells:
+            return dict.fromkeys(("films", "patients", "seeds", "pairs", "blank"), 0)
+        cell = cells[name]
+        scored = ~np.isnan(cell.scores)
+        films = scored.any(axis=0)
+        pairs, valued = self._sizes(metric)[name]
+        return {
+            "films": int(films.sum()),
+            "patients": len(set(cells.patients[films])),
+            "seeds": len(np.unique(cell.seeds[scored.any(axis=1)])),
+            "pairs": int(pairs),
+            "blank": int(pairs - valued),
+        }
+
+    def _sizes(self, metric: str) -> dict[Name, tuple[int, int]]:
+        """Pairs, and those with a value, by cell."""
+        if ("sizes", metric) not in self._cells:
+            table = self.pairs.groupby(list(CELL), observed=True)[metric].agg(["size", "count"])
+            self._cells["sizes", metric] = dict(zip(table.index, table.to_numpy(), strict=True))
+        return self._cells["sizes", metric]
+
+    def problem(self, metric: str, names: Sequence[Name], minimum: Minimum) -> str:
+        """Why these cells cannot be judged, every reason, separated by "; "; empty if they can."""
+        if not len(self.pairs):
+            return EMPTY
+        found = [reason for name in names for reason in self._problems(metric, name, minimum)]
+        return "; ".join(dict.fromkeys(found))
+
+    def _problems(self, metric: str, name: Name, minimum: Minimum) -> Iterator[str]:
+        where, pairing = f"{label(*name[:2])} at {name[2]}, {name[3]}", name[3]
+        found = self.counts(metric, name)
+        if name not in self.names:
+            tuned = self.counts(metric, (*name[:3], "finetune"))["seeds"]
+            if pairing == "finetune_seeds" and tuned < 2:
+                yield _few_seeds(where, tuned, minimum)
+            else:
+                yield f"{where}: the study has no such comparison"
+            return
+        if found["blank"] > minimum.blank_share * found["pairs"]:
+            yield (
+                f"{where}: {found['blank']} of {found['pairs']} pairs are blank, at most "
+                f"{minimum.blank_share:.0%} may be"
+            )
+        if found["films"] < minimum.films or found["patients"] < minimum.patients:
+            yield (
+                f"{where}: {found['films']} films of {found['patients']} patients can be compared, "
+                f"at least {minimum.films} films of {minimum.patients} patients are needed"
+            )
+        if found["seeds"] < minimum.seeds and found["films"]:
+            yield _few_seeds(where, found["seeds"], minimum)
+        if pairing == "finetune" and minimum.seeds > 1 and self._seeds_agree(metric, name):
+            yield f"{where}: {SAME_SEEDS}"
+
+    def _seeds_agree(self, metric: str, name: Name) -> bool:
+        """Whether no pair of seeds differs in any film: the control was not varied."""
+        floor = self.cells(metric).cells.get((*name[:3], "finetune_seeds"))
+        values = floor.scores[~np.isnan(floor.scores)] if floor else np.array([])
+        return len(values) > 0 and bool((values == (1 if metric in SIMILARITIES else 0)).all())
+
+    def margin(self, hypothesis: Hypothesis, cells: Sequence[Name]) -> tuple[float, str]:
+        """Margin of a hypothesis and where it comes from.
+
+        Parameters
+        ----------
+        hypothesis : Hypothesis
+        cells : sequence of names
+            The cells that are compared; their seed floors are averaged.
+
+        Returns
+        -------
+        margin : float
+        origin : str
+        """
+        rule = hypothesis.margin
+        if rule.fixed is not None:
+            return rule.fixed, "fixed"
+        floors = list(dict.fromkeys((*name[:3], "finetune_seeds") for name in cells))
+        seeds = min(self.counts(hypothesis.metric, name)["seeds"] for name in floors)
+        means = np.array([self.mean(hypothesis.metric, name) for name in floors])
+        drift = float(np.mean(1 - means if hypothesis.similarity else means))
+        if seeds < 3 or not drift > 0:
+            why = f"{seeds} seeds" if seeds < 3 else "no drift between seeds"
+            return rule.fallback, f"fallback (seed floor not estimable: {why})"
+        return rule.seed_floor_fraction * drift, (
+            f"{rule.seed_floor_fraction:g} of the seed floor's drift {drift:.3f}"
+        )
+
+
+def read(paths: StudyPaths, table: str = "pairs") -> Observations | None:
+    """Observations of a study, from ``tables/<table>.csv``; None if there is no such table.
+
+    Patients are those of the table, if it names them, else of the data manifest.
+
+    Raises
+    ------
+    ArtefactError
+        If a file cannot be read.
+    ValueError
+        As `Observations.from_tables` says.
+    """
+    file = paths.tables / f"{table}.csv"
+    if not file.exists():
+        return None
+    pairs = read_table(file)
+    known = pairs if "patient_id" in pairs else read_table(paths.manifest)
+    patients = known.drop_duplicates("image_id").set_index("image_id")["patient_id"]
+    return Observations.from_tables(pairs, patients)
+
+
+def label(architecture: str, method: str = "") -> str:
+    """Names of an architecture and method for a sentence; either may be empty."""
+    title = ARCHITECTURE[architecture].title if architecture in ARCHITECTURE else architecture
+    return " with ".join(part for part in (title, METHOD.get(method, method)) if part)
+
+
+def _few_seeds(where: str, found: int, minimum: Minimum) -> str:
+    level = "" if found > 1 else " (seed level not estimated)"
+    plural = "s" * (found != 1)
+    return f"{where}: {found} seed{plural}, at least {minimum.seeds} are needed{level}"

@@ -1,0 +1,131 @@
+"""What drift metrics say of maps that share nothing, or nothing but a preference for the centre.
+
+Films are centred and networks see little at the border, so maps of any two films overlap. How much
+of a similarity is owed to that alone is known here by simulation, for a given grid and no film.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from lib import drift
+from lib.seeds import derive
+
+METRICS = ("iou_top20", "iou_half", "soft_iou", "pearson", "spearman", "centroid_displacement")
+PRIORS = ("uniform", "centre")
+
+
+def expected_overlap(cells: int, marked: int) -> float:
+    """Exact mean Jaccard index of two independent random masks of equal size.
+
+    The number k of common cells is hypergeometric, the index k / (2·marked − k). For large grids it
+    tends to a / (2 − a) for masks of area share a = marked / cells.
+
+    Parameters
+    ----------
+    cells : int
+        Cells of the grid.
+    marked : int
+        Cells of each mask, 1 … cells.
+
+    Returns
+    -------
+    float in (0, 1]
+
+    Raises
+    ------
+    ValueError
+        If `marked` is not in 1 … cells.
+    """
+    if not 1 <= marked <= cells:
+        raise ValueError(f"marked: found {marked!r}; expected 1 to {cells}, the cells of the grid.")
+    common = np.arange(marked + 1)
+    chance = stats.hypergeom.pmf(common, cells, marked, marked)
+    return float(chance @ (common / (2 * marked - common)))
+
+
+def draw_maps(count: int, grid: int, *, width: float | None, shape: float, seed: int) -> np.ndarray:
+    """Draw independent maps: gamma noise of mean 1 per cell, times a Gaussian about the centre.
+
+    Parameters
+    ----------
+    count : int
+    grid : int, ≥ 2
+        Side in cells.
+    width : float, positive, or None
+        Standard deviation of the Gaussian in widths of the map; None is no preference at all.
+    shape : float, positive
+        Of the gamma distribution: the larger, the more alike the maps.
+    seed : int
+
+    Returns
+    -------
+    ndarray of shape (count, grid, grid), > 0
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+    if count < 1 or grid < 2 or shape <= 0 or (width is not None and width <= 0):
+        raise ValueError(
+            f"found count = {count}, grid = {grid}, width = {width}, shape = {shape}; expected at "
+            "least one map of 2 × 2 cells, and positive numbers."
+        )
+    noise = np.random.default_rng(seed).gamma(shape, 1 / shape, (count, grid, grid))
+    if width is None:
+        return noise
+    place = (np.arange(grid) + 0.5) / grid - 0.5
+    return noise * np.exp(-(place[:, None] ** 2 + place**2) / (2 * width**2))
+
+
+def prior_table(
+    grids: Sequence[int], *, width: float, shape: float, pairs: int, seed: int
+) -> pd.DataFrame:
+    """Drift metrics of independent maps, by grid.
+
+    Parameters
+    ----------
+    grids : sequence of int
+        Sides in cells.
+    width, shape
+        See `draw_maps`; the prior "uniform" has no width.
+    pairs : int
+        Pairs of maps drawn for each prior and grid.
+    seed : int
+        Each grid and prior has a seed derived from it, so that none depends on the others.
+
+    Returns
+    -------
+    DataFrame
+        A row per grid, prior ("uniform", "centre") and metric: ``mean``, ``sd``, ``se``
+        (Monte-Carlo standard error of the mean), ``pairs``, and ``exact``, the closed form of the
+        overlap of uniform masks (NaN elsewhere).
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+    rows = []
+    for grid in dict.fromkeys(grids):
+        for prior in PRIORS:
+            maps = draw_maps(
+                2 * pairs,
+                grid,
+                width=width if prior == "centre" else None,
+                shape=shape,
+                seed=derive(seed, "prior", prior, grid),
+            )
+            found = drift.compare(maps[:pairs], maps[pairs:], metrics=METRICS)
+            for metric in METRICS:
+                mean, sd = found[metric].mean(), found[metric].std()
+                exact = np.nan
+                if (prior, metric) == ("uniform", "iou_top20"):
+                    exact = expected_overlap(grid**2, math.ceil(0.2 * grid**2 - 1e-9))
+                rows.append([grid, prior, metric, mean, sd, sd / math.sqrt(pairs), pairs, exact])
+    columns = ["grid", "prior", "metric", "mean", "sd", "se", "pairs", "exact"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,189 @@
+"""How much a finding depends on choices that papers leave open: readings of one formula, compared.
+
+A reading is a method with a score to differentiate, a class to explain and a way to scale the map.
+All readings of a checkpoint make one set of maps, so that drift, tables and ranks are those of the
+study.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib import layers, models
+from lib.attribution import Explainer
+from lib.batches import Films
+from lib.cam_variants import minmax
+from lib.maps import MapSet
+from lib.ranks import kendall_tau
+from lib.summaries import rank_architectures
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read "the map of a film".
+
+    Attributes
+    ----------
+    method : str
+        From `lib.methods.METHODS`.
+    score : {"logit", "probability"}
+        What is differentiated.
+    explained : {"true_class", "prediction"}
+        Whose evidence.
+    minmax : bool
+        Whether the map is scaled by min-max with ε, as for display, or kept raw.
+    """
+
+    method: str
+    score: str = "logit"
+    explained: str = "true_class"
+    minmax: bool = False
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Which set of maps it comes from: score and explained class."""
+        return self.score, self.explained
+
+
+READINGS = {
+    "LayerCAM": Reading("layercam"),
+    "LayerCAM, min-max": Reading("layercam", minmax=True),
+    "LayerCAM, probability": Reading("layercam", "probability"),
+    "LayerCAM, probability, min-max": Reading("layercam", "probability", minmax=True),
+    "LayerCAM, own prediction": Reading("layercam", explained="prediction"),
+    "Grad-CAM++": Reading("gradcam_plus_plus"),
+    "Grad-CAM++, authors' α": Reading("gradcam_plus_plus_positive"),
+    "Grad-CAM++, plain α": Reading("gradcam_plus_plus_plain"),
+    "Grad-CAM++, min-max": Reading("gradcam_plus_plus", minmax=True),
+    "Grad-CAM++, probability": Reading("gradcam_plus_plus", "probability"),
+    "Grad-CAM++, probability, min-max": Reading("gradcam_plus_plus", "probability", minmax=True),
+    "Grad-CAM++, own prediction": Reading("gradcam_plus_plus", explained="prediction"),
+}
+"""The first of each method is the study's; a name says what it changes."""
+
+METHODS = tuple(dict.fromkeys(reading.method for reading in READINGS.values()))
+SOURCES = tuple(dict.fromkeys(reading.source for reading in READINGS.values()))
+
+
+def combine(sets: Mapping[tuple[str, str], MapSet]) -> MapSet:
+    """All readings of one checkpoint as one set of maps, with the readings as its methods.
+
+    Parameters
+    ----------
+    sets : mapping of (score, explained class) to MapSet
+        Maps of the same films by the methods of `METHODS`; see `SOURCES`.
+
+    Raises
+    ------
+    ValueError
+        If a source is missing.
+    """
+    if missing := [source for source in SOURCES if source not in sets]:
+        raise ValueError(f"sets: found {list(sets)}; expected also {missing}.")
+    base = sets[SOURCES[0]]
+    maps = {}
+    for name, reading in READINGS.items():
+        for role in base.layers:
+            found = sets[reading.source].maps[role, reading.method]
+            maps[role, name] = minmax(found).astype(np.float32) if reading.minmax else found
+    return replace(base, maps=maps)
+
+
+def explain(
+    architecture: str,
+    films: Films,
+    image_ids: Sequence[str],
+    *,
+    size: int,
+    classes: int,
+    roles: Sequence[str],
+    checkpoints: Mapping[str, Path],
+    batch_size: int,
+    report: Callable[[int, int], None] | None = None,
+) -> dict[str, MapSet]:
+    """All readings of several checkpoints of one architecture.
+
+    Parameters
+    ----------
+    architecture : str
+        Key of `lib.architectures.ARCHITECTURES`.
+    films, image_ids, batch_size, report
+        As `lib.attribution.Explainer`.
+    size, classes : int
+        Input side in pixels; number of classes.
+    roles : sequence of str
+        From `lib.architectures.ROLES`.
+    checkpoints : mapping of name to Path
+
+    Returns
+    -------
+    dict of checkpoint name to MapSet
+        As `combine`.
+    """
+    model = models.build(architecture, size=size, classes=classes)
+    explained = layers.select(model, architecture, roles)
+    explainers = {
+        score: Explainer(model, explained, methods=METHODS, score=score)
+        for score in dict.fromkeys(score for score, _ in SOURCES)
+    }
+    found = {}
+    for name, path in checkpoints.items():
+        models.load_weights(model, path)
+        options = {"batch_size": batch_size, "report": report}
+        found[name] = combine(
+            {
+                (score, choice): explainers[score](films, image_ids, explained=choice, **options)
+                for score, choice in SOURCES
+            }
+        )
+    return found
+
+
+def baseline(reading: str) -> str:
+    """The study's own reading of the same method: the name up to the first comma."""
+    return reading.split(",")[0]
+
+
+def sensitivity(summary: pd.DataFrame, *, metric: str = "iou_top20") -> pd.DataFrame:
+    """By how much drift and the ranking of architectures change with each reading.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        As `lib.tables.over_seeds`, with readings in ``method``; one pairing.
+    metric : str
+        A similarity of `lib.drift.METRICS`.
+
+    Returns
+    -------
+    DataFrame
+        A row per role and reading: mean by architecture, ``n`` (least over architectures),
+        ``blank`` (sum), ``order`` (architectures from most to least stable), ``largest_change`` of
+        a mean against the study's own reading, ``tau`` (Kendall's, between both rankings).
+    """
+    ranked = rank_architectures(summary, metric=metric)
+    by = ["role", "method"]
+    counts = ranked.groupby(by).agg(n=("n", "min"), blank=("blank", "sum"))
+    means = ranked.pivot_table(index=by, columns="architecture", values="mean", dropna=False)
+    means = means.reindex(counts.index)
+    own = pd.MultiIndex.from_tuples([(role, baseline(method)) for role, method in means.index])
+    reference = means.reindex(own).to_numpy()
+    # Blank cells have no mean, and a cell of them alone has no change either.
+    change = pd.DataFrame(np.abs(means.to_numpy() - reference), index=means.index).max(axis=1)
+    table = means.join(counts).assign(
+        order=[_order(row) for _, row in means.iterrows()],
+        largest_change=change,
+        tau=kendall_tau(means.to_numpy(), reference) if means.shape[1] > 1 else np.nan,
+    )
+    roles = dict.fromkeys(ranked["role"])
+    order = [(role, name) for role in roles for name in READINGS if (role, name) in table.index]
+    return table.loc[order].reset_index()
+
+
+def _order(means: pd.Series) -> str:
+    found: Sequence[str] = means.dropna().sort_values(ascending=False, kind="stable").index
+    blank = f" ({len(means) - len(found)} blank)" if len(found) < len(means) else ""
+    return " > ".join(found) + blank

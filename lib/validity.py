@@ -1,0 +1,200 @@
+"""Whether the drift metrics, which know no reference, follow the change of the true evidence.
+
+On films whose lesion is known, the change of the mass in the lesion can be set beside each drift
+metric. A metric may follow the *size* of the change and not its *sign*: it then sees that evidence
+moved, and cannot tell whether it moved onto the lesion or away from it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from lib.drift import METRICS, SIMILARITIES
+
+RELATIONS = ("size", "signed")
+_CELL = ["architecture", "pairing", "role", "method"]
+_KEYS = [*_CELL, "before", "after", "image_id"]
+_SIGNED_METRICS = ("gini_change", "entropy_change")
+_RESAMPLES_PER_CHUNK = 250  # bounds the memory, whatever the number of films
+
+
+def with_change(pairs: pd.DataFrame, change: pd.DataFrame) -> pd.DataFrame:
+    """Drift of each pair of maps beside the change of the evidence in them.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        A row per pair of maps, with the drift metrics, as `lib.tables.drift_tables` writes it.
+    change : DataFrame
+        Of `lib.evidence_tables.changes_of_study`.
+
+    Returns
+    -------
+    DataFrame
+        The pairs of which the change is known, with the columns of both.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a pair occurs twice, or no pair has a change.
+    """
+    for name, table in (("pairs", pairs), ("change", change)):
+        if missing := [column for column in _KEYS if column not in table]:
+            raise ValueError(f"{name}: found columns {list(table)}; expected also {missing}.")
+        # Pairs of unrelated films may repeat a film; they are never in the changes.
+        own = table[table["pairing"] != "ceiling"]
+        if own.duplicated(_KEYS).any():
+            twice = own.loc[own.duplicated(_KEYS), _KEYS].iloc[0].to_dict()
+            raise ValueError(f"{name}: found {twice} twice; expected once.")
+    extra = [column for column in change if column not in pairs]
+    joined = pairs.merge(change[change["pairing"] != "ceiling"][[*_KEYS, *extra]], on=_KEYS)
+    if joined.empty:
+        raise ValueError(
+            f"pairs: found {len(pairs)} pairs and none of the {len(change)} changes; expected the "
+            "same architectures, pairings, checkpoints, layers, methods and films."
+        )
+    return joined
+
+
+def metric_validity(
+    pairs: pd.DataFrame,
+    change: pd.DataFrame,
+    *,
+    seed: int,
+    target: str = "lesion_mass",
+    metrics: Sequence[str] = METRICS,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Spearman correlation of each drift metric with the change of the true evidence, over films.
+
+    Similarities enter negated, so that a positive ρ means: more drift where the evidence changed
+    more ("size", |B − A|), or where it was gained ("signed", B − A). Changes of concentration enter
+    by their size or with their sign accordingly. A pair counts if the change and all metrics are
+    defined, so that all metrics are judged on the same pairs. ρ is computed within each pair of
+    checkpoints and averaged over them, as training seeds are no more films.
+
+    The size can follow only as far as evidence moves across the border of the lesion: a map that
+    moves from one place outside it to another drifts without a change of this evidence.
+
+    Parameters
+    ----------
+    pairs, change : DataFrame
+        As in `with_change`.
+    seed : int
+        Of the bootstrap.
+    target : str
+        Measure of evidence, of `lib.evidence_tables.MEASURES`.
+    metrics : sequence of str
+        Columns of `pairs`, of `lib.drift.METRICS`.
+    resamples : int
+        Number of resamples of patients with all of their films.
+    level : float in (0, 1)
+        Of the percentile interval. It holds over patients for the checkpoints at hand; it does not
+        contain the spread of training seeds.
+
+    Returns
+    -------
+    DataFrame
+        A row per architecture, pairing, role, method, metric and relation: these, ``rho``, ``low``,
+        ``high`` in [−1, 1], ``n`` (pairs scored), ``blank`` (pairs of films with a lesion that have
+        no value), ``films``, ``patients``, ``runs`` (pairs of checkpoints). ρ is NaN below three
+        films or if a side is constant, the interval also below three patients.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a metric is unknown, or as in `with_change`.
+    """
+    if unknown := [name for name in metrics if name not in METRICS]:
+        raise ValueError(f"metrics: found {unknown}; expected some of {METRICS}.")
+    measure = f"{target}_change"
+    area = f"{target.split('_')[0]}_area"
+    joined = with_change(pairs, change)
+    if missing := [name for name in (measure, area, "patient_id", *metrics) if name not in joined]:
+        raise ValueError(f"pairs, change: found columns {list(joined)}; expected also {missing}.")
+    joined = joined[joined[area].notna()]
+    scored = joined[[measure, *metrics]].notna().all(axis=1)
+    # The same draw of patients for all cells: their correlations can be compared.
+    patients = np.sort(joined.loc[scored, "patient_id"].unique())
+    weights = _draw(len(patients), resamples, seed)
+    rows = []
+    for cell, part in joined.assign(scored=scored).groupby(_CELL, sort=False, observed=True):
+        used = part[part["scored"]]
+        of_runs = [
+            _correlations(run, metrics, measure, weights[patients.searchsorted(run["patient_id"])])
+            for _, run in used.groupby(["before", "after"], sort=False)
+        ]
+        counts = {"n": len(used), "blank": len(part) - len(used)}
+        counts |= {"films": used["image_id"].nunique(), "patients": used["patient_id"].nunique()}
+        for i, metric in enumerate(metrics):
+            for j, relation in enumerate(RELATIONS):
+                rho = [each[i, j] for each in of_runs if not np.isnan(each[i, j, 0])]
+                estimate, low, high = _interval(rho, level, enough=counts["patients"] >= 3)
+                found = {"metric": metric, "relation": relation, "rho": estimate}
+                found |= {"low": low, "high": high, **counts, "runs": len(rho)}
+                rows.append(dict(zip(_CELL, cell, strict=True)) | found)
+    return pd.DataFrame(rows)
+
+
+def _draw(patients: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each patient counts, (patients, 1 + R): once in the first column, then as drawn."""
+    if not patients:
+        return np.empty((0, 1 + resamples))
+    chances = np.full(patients, 1 / patients)
+    draws = np.random.default_rng(seed).multinomial(patients, chances, size=resamples)
+    return np.vstack([np.ones(patients), draws]).T
+
+
+def _interval(rho: list[np.ndarray], level: float, *, enough: bool) -> tuple[float, float, float]:
+    """Mean over runs of (1 + R,): the estimate, and quantiles of the resamples that have one."""
+    if not rho:
+        return (np.nan,) * 3
+    mean = np.mean(rho, axis=0)
+    drawn = mean[1:][~np.isnan(mean[1:])]
+    if not (enough and len(drawn)):
+        return mean[0], np.nan, np.nan
+    return mean[0], *np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+
+
+def _correlations(run: pd.DataFrame, metrics, measure: str, weights: np.ndarray):
+    """ρ of one pair of checkpoints, shape (metrics, relations, 1 + R); NaN below three films.
+
+    weights : (films, 1 + R), how often each film was drawn.
+    """
+    change = run[measure].to_numpy()
+    values = np.full((len(metrics), len(RELATIONS), weights.shape[1]), np.nan)
+    if len(run) < 3:
+        return values
+    for start in range(0, weights.shape[1], _RESAMPLES_PER_CHUNK):
+        chunk = slice(start, start + _RESAMPLES_PER_CHUNK)
+        w = weights[:, chunk]
+        targets = _scores(np.abs(change), w), _scores(change, w)
+        for i, metric in enumerate(metrics):
+            drift = run[metric].to_numpy()
+            drift = -drift if metric in SIMILARITIES else drift
+            score = _scores(drift, w)
+            sized = _scores(np.abs(drift), w) if metric in _SIGNED_METRICS else score
+            for j, (x, y) in enumerate(zip((sized, score), targets, strict=True)):
+                values[i, j, chunk] = np.clip((x * y).sum(axis=0), -1, 1)
+    return values
+
+
+def _scores(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Standardised average ranks of weighted values, whose products sum to Spearman's ρ.
+
+    values : (films,); weights : (films, R), how often each was drawn. A column is NaN where all
+    values drawn are equal.
+    """
+    _, first, group = np.unique(values, return_index=True, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    starts = np.searchsorted(group[order], np.arange(len(first)))
+    drawn = np.add.reduceat(weights[order], starts, axis=0)  # of each distinct value
+    ranks = (np.cumsum(drawn, axis=0) - drawn / 2)[group]
+    total = weights.sum(axis=0)
+    # Average ranks always have the mean total / 2, in these units.
+    centred = np.sqrt(weights) * (ranks - total / 2)
+    square = (centred**2).sum(axis=0)
+    centred /= np.sqrt(np.where(square > 1e-9 * np.maximum(total, 1) ** 3, square, np.nan))
+    return centred

@@ -1,0 +1,221 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 6 · Hypotheses: what may be said?
+#
+# *Is the drift more than chance, does the ranking of architectures really reverse with the method,
+# and is a small shift of the centroid a sign of stability?*
+#
+# Five questions were put down beforehand in `params/hypotheses.yml`, each with the cells that count,
+# the rule that decides, and what is needed for an answer. This notebook only applies them. A verdict
+# is **supported**, **not supported** or **inconclusive**; the last one is no failure, it says that
+# these films and seeds cannot tell.
+
+# %% [markdown]
+# **Reads** `tables/pairs.csv`, `data/manifest.csv`, `params/hypotheses.yml`. **Writes**
+# `verdicts.json`, `tables/{retained,contrasts,crossover,ranks,agreement,priors}.csv` and
+# `figures/hypotheses/*`.
+
+# %%
+import pandas as pd
+from IPython.display import Markdown
+
+from lib import artefacts, hypotheses, inference_plots, inference_tables, looks, observations
+from lib import verdicts as judge
+from lib.architectures import ARCHITECTURES
+from lib.paths import StudyPaths
+from lib.priors import prior_table
+from lib.seeds import derive
+from lib.studies import load_stage
+
+# %% [markdown]
+# ## Parameters
+#
+# The default judges what notebook 5 made with its own defaults: one architecture, one seed, a handful
+# of films. That must not suffice for a verdict, and it does not. `make reproduce` passes a study's
+# full grid.
+
+# %% tags=["parameters"]
+study = "smoke"
+settings = {"architectures": ["resnet50v2"]}
+results = "results/notebooks"
+
+# %%
+params = load_stage(study, "hypotheses", settings)
+paths = StudyPaths(results, params.study)
+rules = hypotheses.load()
+record = artefacts.begin(
+    paths.verdicts,
+    parameters=params.dump() | {"hypotheses": rules.model_dump(mode="json")},
+    inputs=[paths.manifest, paths.tables / "drift.csv"],
+)
+looks.style()
+
+# %% [markdown]
+# ## What was asked, and decided in advance
+
+# %% tags=["nbval-check-output"]
+for name, rule in rules:
+    needs = rule.minimum
+    print(f"{name}: {rule.question}")
+    print(
+        f"    {rule.metric} at {rule.role}, {', '.join(rule.methods)}; alpha {rule.alpha};", end=" "
+    )
+    print(f"at least {needs.films} films, {needs.patients} patients, {needs.seeds} seed(s)")
+
+# %% [markdown]
+# ## What there is to judge
+#
+# Only the common support counts: films that every checkpoint of every architecture classifies
+# correctly. A cell is one architecture, method, layer and pairing. Blank maps cannot be scored; they
+# are counted, and a cell with too many of them is not judged, because the films that are left are a
+# selection.
+
+# %%
+observed = observations.read(paths)
+grids = {a: ARCHITECTURES[a].grid(params.input_size[a]) for a in params.architectures}
+tuned = [name for name in observed.names if name[-1] == "finetune"]
+counts = pd.DataFrame([observed.counts("iou_top20", name) for name in tuned])
+cells = pd.DataFrame(tuned, columns=observations.CELL)
+print(f"{observed.pairs['image_id'].nunique()} films in the common support; grids {grids}")
+cells.join(counts).drop(columns="pairing")
+
+# %% [markdown]
+# Look at the columns `films`, `seeds` and `blank` before any estimate. With one seed, an interval is
+# one for new patients with these very checkpoints: another training might give another answer, and
+# nothing here says how different.
+
+# %% [markdown]
+# ## How alike are maps that share nothing?
+#
+# Two maps without any relation still overlap, more so if both prefer the centre of the film. `uniform`
+# has no such preference: its overlap of the top cells is known exactly (`exact`). `centre` prefers the
+# centre as trained networks do.
+
+# %%
+prior = rules.H4.prior.model_dump()
+seed = derive(params.seed, "prior")
+priors = prior_table(sorted(set(grids.values())), **prior, seed=seed)
+priors.pivot_table(index=["grid", "metric"], columns="prior", values=["mean", "exact"]).round(3)
+
+# %% [markdown]
+# Read any similarity of real maps against the column `centre`: below it, two maps of one film have
+# less in common than maps drawn blindly around the centre.
+
+# %% [markdown]
+# ## How much of the evidence is retained?
+#
+# $R = (S - S_\text{ceiling}) / (S_\text{placebo} - S_\text{ceiling})$ puts every similarity $S$ on one
+# scale: 1 is no more drift than the placebo, 0 is as different as maps of unrelated films.
+
+# %%
+retained = inference_tables.retained_table(observed)
+primary = retained.query("metric == 'iou_top20'")
+display(figure := inference_plots.retained(primary))
+looks.save(figure, paths.figures / "hypotheses/retained")
+
+# %% [markdown]
+# A bar that crosses 0 cannot be told from unrelated films, one that crosses 1 not from the placebo.
+# An arrow means that the interval leaves the picture: there the placebo itself is hardly more alike
+# than unrelated films, and R means little.
+
+# %%
+contrasts = inference_tables.difference_table(
+    observed, metrics=["iou_top20", "centroid_displacement"]
+)
+chosen = contrasts.query("metric == 'iou_top20' and role == 'post_activation'")
+shown = ["architecture", "method", "contrast", "estimate", "low", "high", "films", "seed_level"]
+chosen[shown].round(3)
+
+# %% [markdown]
+# The same in units of the metric. These intervals describe; they are not corrected for their number.
+
+# %% [markdown]
+# ## Does the ranking reverse with the method?
+#
+# A reversal needs the difference of two architectures to have one sign with LayerCAM and the other
+# with Grad-CAM++, both beyond doubt. Lines that merely cross are not enough.
+
+# %%
+crossover = inference_tables.crossover_table(observed, rules.H2, grids)
+if len(crossover):
+    display(figure := inference_plots.interaction(crossover))
+    looks.save(figure, paths.figures / "hypotheses/interaction")
+else:
+    print("One architecture: there is no pair to compare.")
+
+# %% [markdown]
+# Compare the filled with the open mark of each row. At `post_activation` they lie on each other and
+# the interaction is 0, because both methods are there the same map up to a factor. *Not judged*: too
+# few films or seeds, or too many blank maps, for the rule to be applied.
+
+# %%
+ranks, agreement = inference_tables.rank_tables(
+    observed, metric="iou_top20", seed=derive(params.seed, "bootstrap")
+)
+if len(ranks):
+    display(figure := inference_plots.rank_probabilities(ranks))
+    looks.save(figure, paths.figures / "hypotheses/ranks")
+
+# %% [markdown]
+# A rank near 1.00 would come out again with other films (and, if there are several, other seeds); two
+# ranks near 0.50 are a tie. `tables/agreement.csv` has Kendall's τ between the methods.
+
+# %% [markdown]
+# ## Verdicts
+
+# %%
+found = judge.evaluate(
+    rules,
+    observed,
+    grids=grids,
+    priors=priors,
+    shortcut=observations.read(paths, "shortcut"),
+)
+Markdown("\n\n".join(f"**{v.question}** {v.sentence}" for v in found))
+
+# %% [markdown]
+# Each sentence is made from the numbers of its family of tests, which `verdicts.json` holds in full,
+# with every reason for which a comparison was not judged. In a word each:
+
+# %% tags=["nbval-check-output"]
+for verdict in found:
+    print(f"{verdict.name}: {verdict.verdict}")
+
+# %% [markdown]
+# ## Write
+
+# %%
+written = {
+    "retained": retained, "contrasts": contrasts, "crossover": crossover, "ranks": ranks,
+    "agreement": agreement, "priors": priors,
+}  # fmt: skip
+for name, table in written.items():
+    artefacts.write_table(paths.tables / f"{name}.csv", table)
+answers = {verdict.name: verdict.as_json() for verdict in found}
+artefacts.write_json(
+    paths.verdicts, {"study": study, "verdicts": answers, "rules": rules.model_dump(mode="json")}
+)
+figures = sorted((paths.figures / "hypotheses").glob("*.[ps][nv]g"))
+record.complete(*(paths.tables / f"{name}.csv" for name in written), *figures)
+print(
+    "wrote", record.path.name, *(f"{name}.csv" for name in written), "and", len(figures), "figures"
+)
+
+# %% [markdown]
+# ## What we saw
+#
+# Which claims about drift these films and seeds carry, and which they do not. *Not supported* is a
+# finding: the opposite was shown, within a margin that was stated beforehand. *Inconclusive* is none:
+# absence of evidence is not stability.

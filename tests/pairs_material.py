@@ -1,0 +1,106 @@
+"""Tables of compared maps with planted means, laid out as tables/pairs.csv."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+
+from lib.observations import Observations
+from lib.pairings import pairings
+
+ARCHITECTURES = ("densenet201", "resnet50v2", "inceptionv3")
+METHODS = ("layercam", "gradcam_plus_plus", "gradcam")
+ROLES = ("auto_conv", "post_activation")
+GRIDS = dict.fromkeys(ARCHITECTURES, 5)
+MEANS = {
+    "iou_top20": {"placebo": 0.95, "finetune": 0.4, "finetune_seeds": 0.7, "ceiling": 0.2},
+    "centroid_displacement": {
+        "placebo": 0.005, "finetune": 0.06, "finetune_seeds": 0.04, "ceiling": 0.1,
+    },
+}  # fmt: skip
+
+
+def pairs_table(*, seeds=5, films=40, noise=0.02, architectures=ARCHITECTURES, **planted):
+    """Pairs of all cells.
+
+    `planted` names a mean: iou={(architecture, method, role, pairing): mean} with None for "any",
+    likewise shift= for the centroid. The noise of the centroid is a tenth. At post_activation
+    Grad-CAM++ is LayerCAM. soft_iou is 0.8 of the overlap.
+    """
+    generator = np.random.default_rng(4)
+    ids = np.array([f"film{n:03d}" for n in range(films)])
+    still = {name: generator.normal(size=films // 2).repeat(2) for name in architectures}
+    cells = [
+        (name, method, role, pair.name, pair.before, pair.after)
+        for name, method, role in itertools.product(architectures, METHODS, ROLES)
+        for pair in pairings([0], range(seeds))
+    ]
+    columns = ["architecture", "method", "role", "pairing", "before", "after"]
+    table = pd.DataFrame(np.repeat(cells, films, axis=0), columns=columns)
+    table["image_id"] = np.tile(ids, len(cells))
+    unrelated = np.tile(np.roll(ids, 2), len(cells))
+    table["partner_id"] = table["image_id"].where(table["pairing"] != "ceiling", unrelated)
+    table["common"], table["blank"] = True, ""
+    steady = np.concatenate([still[cell[0]] for cell in cells])
+    for metric, key, scale in (("iou_top20", "iou", 1), ("centroid_displacement", "shift", 0.1)):
+        means = [_mean(metric, cell[:4], planted.get(key, {})) for cell in cells]
+        seed = 0.2 * generator.normal(size=len(cells))
+        own = steady + generator.normal(size=len(table)) + np.repeat(seed, films)
+        table[metric] = np.repeat(means, films) + scale * noise * own
+    table["soft_iou"] = 0.8 * table["iou_top20"]
+    return same_map(table)
+
+
+def _mean(metric, cell, planted):
+    mean = MEANS[metric][cell[-1]]
+    for pattern, value in planted.items():
+        if all(p in (None, c) for p, c in zip(pattern, cell, strict=True)):
+            mean = value
+    return mean
+
+
+def same_map(table):
+    """Copy LayerCAM's values to Grad-CAM++ at post_activation."""
+    metrics = ["iou_top20", "centroid_displacement", "soft_iou"]
+    keys = ["architecture", "before", "after", "pairing", "image_id"]
+    pooled = table["role"] == "post_activation"
+    source = table[pooled & (table["method"] == "layercam")].set_index(keys)[metrics]
+    goal = pooled & (table["method"] == "gradcam_plus_plus")
+    rows = pd.MultiIndex.from_frame(table.loc[goal, keys])
+    table.loc[goal, metrics] = source.loc[rows].to_numpy()
+    return table
+
+
+def patients_of(table):
+    """Two films for each patient."""
+    ids = sorted(table["image_id"].unique())
+    return pd.Series({name: f"p{n // 2}" for n, name in enumerate(ids)})
+
+
+def blank(table, **where):
+    """Blank all pairs of the cells that `where` names."""
+    chosen = np.logical_and.reduce([table[key] == value for key, value in where.items()])
+    table.loc[chosen, ["iou_top20", "centroid_displacement", "soft_iou"]] = np.nan
+    table.loc[chosen, "blank"] = "b: all zero"
+    return table
+
+
+def observed(table):
+    """Observations of a table."""
+    return Observations.from_tables(table, patients_of(table))
+
+
+def shortcut_table(*, removed=0.3, kept=0.0, seeds=5, films=40):
+    """Gain of lesion evidence where the shortcut was removed and where it was kept."""
+    generator = np.random.default_rng(9)
+    ids = [f"film{n:03d}" for n in range(films)]
+    rows = []
+    for name, method in itertools.product(ARCHITECTURES, METHODS):
+        for pairing, mean in (("shortcut_removed", removed), ("shortcut_kept", kept)):
+            for seed in range(seeds):
+                frame = pd.DataFrame({"image_id": ids, "partner_id": ids, "common": True})
+                frame["lesion_gain"] = mean + 0.02 * generator.normal(size=films)
+                frame[["architecture", "method", "pairing"]] = name, method, pairing
+                frame[["role", "before"]] = "post_activation", "transfer-s0"
+                rows.append(frame.assign(after=f"{pairing}-s{seed}"))
+    return pd.concat(rows, ignore_index=True)

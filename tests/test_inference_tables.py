@@ -1,0 +1,240 @@
+"""Tables and figures of inference: planted means come back, and what has no value says so."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from figure_material import assert_legible, legend_texts, texts
+from pairs_material import ARCHITECTURES, GRIDS, METHODS, blank, observed, pairs_table
+
+from lib import artefacts, inference_plots, inference_tables, observations, overview
+from lib.hypotheses import load
+from lib.paths import StudyPaths
+
+RULE = load().H2
+DEAD = {"architecture": "resnet50v2", "method": "gradcam_plus_plus", "role": "auto_conv"}
+
+
+@pytest.fixture(scope="module")
+def study():
+    return observed(blank(pairs_table(seeds=3), **DEAD))
+
+
+@pytest.fixture(scope="module")
+def retained(study):
+    return inference_tables.retained_table(study)
+
+
+@pytest.fixture(scope="module")
+def crossover(study):
+    return inference_tables.crossover_table(study, RULE, GRIDS)
+
+
+@pytest.fixture(scope="module")
+def ranks(study):
+    return inference_tables.rank_tables(study, metric="iou_top20", seed=1, resamples=200)
+
+
+@pytest.fixture(scope="module")
+def nothing():
+    return observed(pairs_table(seeds=1, films=4).assign(common=False))
+
+
+def cell(table, **where):
+    for key, value in where.items():
+        table = table[table[key] == value]
+    (row,) = (row for _, row in table.iterrows())
+    return row
+
+
+def test_retained_evidence_is_that_of_the_planted_means(retained):
+    assert set(retained["metric"]) == {"iou_top20", "soft_iou"}
+    values = retained.dropna(subset="estimate")
+    expected = (0.4 - 0.2) / (0.95 - 0.2)
+    assert values["estimate"].to_numpy() == pytest.approx(expected, abs=0.03)
+    assert ((values["low"] < values["estimate"]) & (values["estimate"] < values["high"])).all()
+    assert set(values["seed_level"]) == {"estimated (3 seeds)"}
+    dead = cell(retained, metric="iou_top20", **DEAD)
+    assert np.isnan(dead["estimate"]) and (dead["pairs"], dead["blank"]) == (120, 120)
+    assert cell(retained, metric="iou_top20", **DEAD | {"role": "post_activation"})["blank"] == 0
+
+
+def test_retained_evidence_without_a_placebo_above_the_ceiling_has_no_bounds():
+    same = {(None, None, None, "ceiling"): 0.97}
+    table = inference_tables.retained_table(observed(pairs_table(seeds=3, iou=same)))
+    assert np.isinf(table["low"]).all() and np.isinf(table["high"]).all()
+
+
+def test_differences_have_the_planted_sizes(study):
+    table = inference_tables.difference_table(study, metrics=["iou_top20"])
+    means = table.groupby("contrast")["estimate"].mean().to_dict()
+    assert means == pytest.approx(
+        {
+            "placebo − finetune": 0.55, "seed floor − finetune": 0.3,
+            "finetune − ceiling": 0.2, "placebo − ceiling": 0.75,
+        },
+        abs=0.01,
+    )  # fmt: skip
+    dead = cell(table, contrast="placebo − finetune", **DEAD)
+    assert np.isnan(dead["p_value"]) and dead["blank"] == dead["pairs"] == 240
+
+
+def test_crossover_is_told_for_every_layer(crossover):
+    assert len(crossover) == 3 * 2
+    pooled = crossover[crossover["role"] == "post_activation"]
+    assert pooled["interaction"].abs().max() < 1e-12 and (pooled["problem"] == "").all()
+    dead = crossover[crossover["role"] == "auto_conv"]
+    assert dead["problem"].str.contains("pairs are blank").sum() == 2
+    finer = observed(pairs_table(seeds=3).replace({"role": {"auto_conv": "stage4"}}))
+    stage4 = inference_tables.crossover_table(finer, RULE, GRIDS).query("role == 'stage4'")
+    assert stage4["problem"].str.endswith("at stage4: grids are not known to be equal").all()
+    one = inference_tables.crossover_table(observed(pairs_table(seeds=1)), RULE, {"resnet50v2": 5})
+    assert one.empty and list(one)[:2] == ["first", "second"]
+
+
+def test_ranks_are_among_those_that_have_a_value(ranks):
+    table, agreement = ranks
+    of_dead = table[(table["method"] == DEAD["method"]) & (table["role"] == DEAD["role"])]
+    dead = of_dead["architecture"] == DEAD["architecture"]
+    assert of_dead.loc[dead, "probability"].isna().all() and dead.sum() == 1
+    assert of_dead[~dead].groupby("architecture")["probability"].sum().to_list() == [1, 1]
+    pair = agreement[(agreement["method_a"] == "layercam") & agreement["observed"]]
+    pair = pair[pair["method_b"] == "gradcam_plus_plus"].set_index("role")
+    assert pair["architectures"].to_dict() == {"auto_conv": 2, "post_activation": 3}
+    assert pair.loc["post_activation", ["tau", "probability"]].to_list() == [1, 1]
+    assert set(table["seeds"]) == {3}
+
+
+def test_a_planted_order_of_ranks_is_certain():
+    means = {(a, None, None, "finetune"): 0.5 - 0.1 * n for n, a in enumerate(ARCHITECTURES)}
+    shift = {(a, None, None, "finetune"): 0.05 + 0.02 * n for n, a in enumerate(ARCHITECTURES)}
+    found = observed(pairs_table(seeds=3, iou=means, shift=shift))
+    for metric in ("iou_top20", "centroid_displacement"):
+        table, _ = inference_tables.rank_tables(found, metric=metric, seed=1, resamples=100)
+        for place, name in enumerate(ARCHITECTURES, start=1):
+            certain = table[(table["architecture"] == name) & (table["rank"] == place)]
+            assert (certain["probability"] == 1).all() and len(certain) == 6
+
+
+def test_without_common_support_every_cell_stands_with_zero_films(nothing):
+    table = inference_tables.retained_table(nothing)
+    assert len(table) == 3 * len(METHODS) * 2 * 2
+    assert (table["films"] == 0).all() and table["estimate"].isna().all()
+    assert inference_tables.difference_table(nothing, metrics=["emd"])["estimate"].isna().all()
+    crossed = inference_tables.crossover_table(nothing, RULE, GRIDS)
+    assert crossed["interaction"].isna().all() and not crossed["crosses"].any()
+    ranks, agreement = inference_tables.rank_tables(nothing, metric="iou_top20", seed=1)
+    assert ranks.empty and agreement.empty
+
+
+@pytest.mark.usefixtures("printed_style")
+def test_the_forest_shows_every_interval_and_names_the_blank_cell(retained):
+    figure = inference_plots.retained(retained)
+    assert [ax.get_title() for ax in figure.axes] == ["LayerCAM", "Grad-CAM++", "Grad-CAM"]
+    first, second, _ = figure.axes
+    assert texts(second) == ["no value: 120 of 120 blank"] and not texts(first)
+    rows = retained[(retained["metric"] == "iou_top20") & (retained["method"] == "layercam")]
+    bars = [line.get_xdata() for line in first.lines if line.get_linewidth() == 2]
+    drawn = sorted(tuple(np.round(ends, 6)) for ends in bars if len(ends) == 2)
+    assert drawn == sorted(map(tuple, rows[["low", "high"]].to_numpy().round(6)))
+    assert legend_texts(figure)[-2:] == ["1 = placebo", "0 = unrelated films"]
+    assert "over seeds and patients" in figure.legends[0].get_title().get_text()
+    assert_legible(figure)
+
+
+@pytest.mark.usefixtures("printed_style")
+def test_the_forest_of_nothing_and_of_endless_intervals(retained, nothing):
+    figure = inference_plots.retained(inference_tables.retained_table(nothing))
+    assert set(texts(figure.axes[0])) == {"no film"}
+    assert "patients only" in figure.legends[0].get_title().get_text()
+    assert_legible(figure)
+    endless = retained.assign(low=-np.inf, high=np.inf)
+    arrows = [line.get_marker() for line in inference_plots.retained(endless).axes[0].lines]
+    assert arrows.count("<") == arrows.count(">") == 6
+    with pytest.raises(ValueError, match=r"'emd'; expected one of \['iou_top20', 'soft_iou'\]"):
+        inference_plots.retained(retained, metric="emd")
+
+
+@pytest.mark.usefixtures("printed_style")
+def test_the_interaction_marks_reversals_and_what_was_not_judged(crossover):
+    table = crossover.assign(crosses=[False, False, False, True, False, False])
+    left, right = inference_plots.interaction(table).axes
+    assert (left.get_title(), right.get_title()) == ("auto_conv", "post_activation")
+    assert texts(left) == ["no value", "no value", "not judged"] * 2
+    assert texts(right) == ["reverses"]
+    points = [line.get_xdata()[0] for line in right.lines if line.get_marker() == "D"]
+    assert points == pytest.approx([0, 0, 0], abs=1e-9)
+    figure = inference_plots.interaction(crossover)
+    assert legend_texts(figure) == [
+        "LayerCAM", "Grad-CAM++", "interaction (LayerCAM less Grad-CAM++)",
+    ]  # fmt: skip
+    assert_legible(figure)
+    with pytest.raises(ValueError, match="found 2 pairs of methods; expected one"):
+        inference_plots.interaction(pd.concat([table, table.assign(method_b="gradcam")]))
+
+
+@pytest.mark.usefixtures("printed_style")
+def test_rank_probabilities_are_printed_and_gaps_marked(ranks):
+    figure = inference_plots.rank_probabilities(ranks[0])
+    panels = {ax.get_title(): ax for ax in figure.axes[:-1]}
+    dead = texts(panels["auto_conv · Grad-CAM++"])
+    assert dead.count("–") == 5 and len(dead) == 9
+    assert "–" not in texts(panels["auto_conv · LayerCAM"])
+    assert "Seeds and patients resampled" in figure.legends[0].get_title().get_text()
+    assert_legible(figure)
+    figure = inference_plots.rank_probabilities(ranks[0].assign(seeds=1))
+    assert "Patients resampled only: one seed" in figure.legends[0].get_title().get_text()
+
+
+@pytest.mark.usefixtures("printed_style")
+@pytest.mark.parametrize(
+    ("draw", "name", "column"),
+    [
+        (inference_plots.retained, "retained", "blank"),
+        (inference_plots.interaction, "crossover", "effect_b_low"),
+        (inference_plots.rank_probabilities, "ranks", "seeds"),
+    ],
+)
+def test_a_missing_column_is_named(draw, name, column, request):
+    table = request.getfixturevalue(name)
+    table = table[0] if isinstance(table, tuple) else table
+    with pytest.raises(ValueError, match=rf"expected also \['{column}'\]"):
+        draw(table.drop(columns=column))
+
+
+def test_observations_are_read_with_the_patients_of_the_study(tmp_path):
+    paths = StudyPaths(tmp_path, "mine")
+    assert observations.read(paths) is None
+    table = pairs_table(seeds=1, films=4)
+    artefacts.write_table(paths.tables / "pairs.csv", table)
+    films = pd.DataFrame({"image_id": sorted(table["image_id"].unique())})
+    artefacts.write_table(paths.manifest, films.assign(patient_id=["0", "0", "1", "2"]))
+    found = observations.read(paths)
+    counts = found.counts("iou_top20", ("resnet50v2", "gradcam", "auto_conv", "placebo"))
+    assert counts == {"films": 4, "patients": 3, "seeds": 1, "pairs": 4, "blank": 0}
+    named = table.assign(patient_id=table["image_id"])
+    artefacts.write_table(paths.tables / "shortcut.csv", named)
+    assert observations.read(paths, "shortcut").patients.nunique() == 4
+
+
+def test_the_last_words_of_a_run_have_a_line_for_each_verdict(tmp_path):
+    paths = StudyPaths(tmp_path, "mine")
+    columns = ["architecture", "checkpoint", "split", "macro_auc"]
+    row = ["resnet50v2", "transfer-s0", "test", 0.8]
+    artefacts.write_table(paths.tables / "performance.csv", pd.DataFrame([row], columns=columns))
+    record = artefacts.begin(paths.tables / "drift.csv", parameters={})
+    columns = ["architecture", "role", "method", "pairing", "metric", "mean"]
+    row = ["resnet50v2", "auto_conv", "layercam", "placebo", "iou_top20", 0.5]
+    artefacts.write_table(record.path, pd.DataFrame([row], columns=columns))
+    record.complete(weights="fractal")
+    assert "Verdicts" not in overview.text(paths)
+    record = artefacts.begin(paths.verdicts, parameters={})
+    sentences = [f"H{n} is inconclusive: too few." for n in (1, 2)]
+    verdicts = {f"H{n}": {"sentence": text} for n, text in enumerate(sentences, start=1)}
+    paths.verdicts.write_text(json.dumps({"verdicts": verdicts}), encoding="utf-8")
+    record.complete()
+    lines = overview.text(paths).splitlines()
+    start = lines.index("Verdicts")
+    assert lines[start + 1 : start + 3] == sentences
+    assert f"Verdicts   {paths.verdicts}" in lines
