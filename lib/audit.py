@@ -1,83 +1,29 @@
-"""Look for what a classifier could learn from a collection other than disease.
+"""Say in plain words what a classifier could learn from a collection other than disease.
 
 A compilation of sources often gives its classes away by framing, exposure or shape of the film, and
 repeats films across splits (DeGrave et al. 2021; Maguolo & Nanni 2021; Garcia Santa Cruz 2021).
 """
 
-import cv2
-import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
-
-from lib.data import DataError
+from lib.collection import SOURCES
+from lib.confounding import by_class, source_association
+from lib.duplicates import across
 
 STRONG_PROBE, ODD_ASPECT, MANY_REJECTED = 0.5, 1.1, 0.05
+CLEAR_PROBE, STRONG_SOURCE, CLEAR_SOURCE, LARGE_EFFECT, MOST_EFFECTS = 0.2, 0.5, 0.2, 0.14, 5
+NOTE, WARNING, SERIOUS = SEVERITIES = ("note", "warning", "serious")
+MEASURE_NAMES = {
+    "width": "width in pixels", "height": "height in pixels", "mean": "mean grey level",
+    "sd": "contrast (spread of grey levels)", "darkest": "first percentile of grey levels",
+    "median": "median grey level", "brightest": "99th percentile of grey levels",
+    "black": "share of black", "white": "share of white", "border_mean": "brightness of the border",
+    "border_sd": "contrast of the border", "border_black": "share of black in the border",
+    "border_white": "share of white in the border", "blur": "sharpness",
+}  # fmt: skip
 
 
-def thumbnail_probe(images, labels, patients, *, side=32, folds=5, seed):
-    """Ask how well a linear model tells the classes apart on thumbnails alone.
-
-    A thumbnail shows framing, exposure and anatomy but hardly a lesion. A multinomial logistic
-    regression on its standardised pixels (C = 0.01: there are about as many pixels as films) is
-    tested on patients that it has not seen.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        (n, h, w) uint8, e.g. of `lib.image_cache.load`.
-    labels, patients : sequence of str
-        (n,) class and patient of each image.
-    side, folds, seed : int
-        Side of the thumbnail in pixels; number and seed of the folds, which are stratified by
-        class and grouped by patient.
-
-    Returns
-    -------
-    dict
-        ``balanced_accuracy`` (mean over the folds), ``sd`` over the folds, ``chance`` (1 / number
-        of classes), ``folds``, ``side``, ``features`` (pixels of a thumbnail).
-
-    Raises
-    ------
-    DataError
-        On lengths that differ, fewer than two classes, or fewer patients in a class than folds.
-    """
-    labels, patients = np.asarray(labels, dtype=str), np.asarray(patients, dtype=str)
-    counts = [len(images), len(labels), len(patients)]
-    if len(set(counts)) > 1:
-        found = f"images, labels, patients: found {counts}"
-        raise DataError(f"{found}, expected equal numbers. Pass the rows of one manifest.")
-    classes = {str(name): len(set(patients[labels == name])) for name in np.unique(labels)}
-    if len(classes) < 2 or folds < 2 or min(classes.values()) < folds:
-        raise DataError(
-            f"folds: found {folds} for patients by class {classes}, expected at least two folds, "
-            "two classes and a patient of each class per fold. Lower folds or add patients."
-        )
-    shrunk = [cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in images]
-    pixels = np.asarray(shrunk, dtype=np.float32).reshape(len(shrunk), -1)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    scores = []
-    # Products this small gain nothing from threads, and on a busy machine lose a factor of 20.
-    with threadpool_limits(1):
-        for train, test in splitter.split(pixels, labels, patients):
-            model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
-            model.fit(pixels[train], labels[train])
-            scores.append(balanced_accuracy_score(labels[test], model.predict(pixels[test])))
-    result = {"balanced_accuracy": float(np.mean(scores)), "sd": float(np.std(scores, ddof=1))}
-    settings = {"folds": folds, "side": side, "features": pixels.shape[1]}
-    return result | {"chance": 1 / len(classes)} | settings
-
-
-def possible_folds(manifest, *, most=5):
-    """Folds that `thumbnail_probe` can make: at most one per patient of the smallest class."""
-    return int(min(most, manifest.groupby("label")["patient_id"].nunique().min()))
-
-
-def summarise(manifest, rejected, probe):
+def summarise(
+    manifest, rejected, probe, *, measures=None, probes=None, pairs=None, sources=SOURCES
+):
     """Gather counts, duplicates and findings of a collection, ready for JSON.
 
     Parameters
@@ -85,14 +31,24 @@ def summarise(manifest, rejected, probe):
     manifest, rejected : pandas.DataFrame
         Of `lib.image_cache.build`, the manifest with its splits assigned.
     probe : dict
-        Of `thumbnail_probe`.
+        Of `lib.probes.thumbnail_probe`.
+    measures : pandas.DataFrame, optional
+        Of `lib.measures.measure`, row by row: adds ``measures``.
+    probes : dict, optional
+        Of `lib.probes.all_probes`: adds ``probes``.
+    pairs : pandas.DataFrame, optional
+        Of `lib.duplicates.find`: adds ``near_duplicates``.
+    sources : sequence of str
+        Columns that tell where a film is from, see `lib.confounding.source_association`.
 
     Returns
     -------
     dict
         ``images`` (by class and split), ``patients``, ``patients_unknown`` (images without id),
         ``rejected`` (by reason), ``duplicates``, ``aspect_ratio`` (median of width / height by
-        class), ``probe``, ``findings`` (``severity``, "warning" or "note", and ``text``).
+        class), ``probe``, ``sources`` (association with the class, by column), what the optional
+        arguments add, and ``findings`` (``severity``, "serious", "warning" or "note", and
+        ``text``), the worst first.
     """
     labels, reasons = manifest["label"], rejected["reason"].str.split(" (", regex=False).str[0]
     counts = manifest.groupby(["label", "split"]).size().unstack(fill_value=0)
@@ -105,10 +61,23 @@ def summarise(manifest, rejected, probe):
         "duplicates": _duplicates(manifest),
         "aspect_ratio": {label: round(float(ratio), 4) for label, ratio in aspect.items()},
         "probe": dict(probe),
+        "sources": source_association(manifest, sources),
     }
-    found = _findings(audit, _integers(rejected["label"].value_counts().sort_index()))
-    severity = ("note", "warning")
-    return audit | {"findings": [{"severity": severity[bad], "text": t} for bad, t in found]}
+    if measures is not None:
+        audit["measures"] = by_class(manifest, measures)
+    if probes is not None:
+        audit["probes"] = {name: dict(values) for name, values in probes.items()}
+    if pairs is not None:
+        audit["near_duplicates"] = _near_duplicates(manifest, pairs)
+    found = [
+        *_findings(audit, _integers(rejected["label"].value_counts().sort_index())),
+        *_source_findings(audit["sources"]),
+        *_probe_findings(audit.get("probes", {})),
+        *_measure_findings(audit.get("measures", {})),
+        *_near_duplicate_findings(audit.get("near_duplicates", {})),
+    ]
+    found.sort(key=lambda finding: -SEVERITIES.index(finding[0]))
+    return audit | {"findings": [{"severity": severity, "text": text} for severity, text in found]}
 
 
 def _integers(series):
@@ -130,24 +99,94 @@ def _duplicates(manifest):
     }
 
 
+def _near_duplicates(manifest, pairs):
+    near = pairs[~pairs["identical"]]
+    splits, classes = (across(manifest, near, column) for column in ("split", "label"))
+    return {
+        "pairs": len(near),
+        "across_splits": len(splits),
+        "across_classes": len(classes),
+        "list": splits[["file", "other_file", "bits"]].head(20).to_numpy(object).tolist(),
+    }
+
+
 def _findings(audit, rejected):
     probe, ratios, copies = audit["probe"], audit["aspect_ratio"], audit["duplicates"]
-    gain = (probe["balanced_accuracy"] - probe["chance"]) / (1 - probe["chance"])
-    reached = f"{probe['balanced_accuracy']:.2f} where chance is {probe['chance']:.2f}"
     text = f"A linear model on thumbnails of {probe['side']} pixels reaches a balanced accuracy of"
-    yield gain >= STRONG_PROBE, f"{text} {reached}: this much needs no fine structure."
+    text = f"{text} {_reached(probe)}: this much needs no fine structure."
+    yield WARNING if _gain(probe) >= STRONG_PROBE else NOTE, text
     narrow, wide = min(ratios, key=ratios.get), max(ratios, key=ratios.get)
     if ratios[wide] >= ODD_ASPECT * ratios[narrow]:
         text = f"{ratios[narrow]:.2f} in {narrow}, {ratios[wide]:.2f} in {wide}"
-        yield True, f"The median ratio of width to height differs ({text}) and may show the class."
+        text = f"The median ratio of width to height differs ({text}) and may show the class."
+        yield WARNING, text
     for place in ("splits", "classes"):
         if number := copies[f"across_{place}"]:
-            yield True, f"{number} exact duplicates across {place}."
+            yield WARNING, f"{number} exact duplicates across {place}."
     for label, number in audit["patients_unknown"].items():
         if number:
             total = sum(audit["images"][label].values())
             text = f"No patient ids for class {label} ({number} of {total} images)"
-            yield number == total, f"{text}: a patient's films may be on both sides of a split."
+            text = f"{text}: a patient's films may be on both sides of a split."
+            yield WARNING if number == total else NOTE, text
     for label, number in rejected.items():
         total = number + sum(audit["images"].get(label, {}).values())
-        yield number > MANY_REJECTED * total, f"{number} of {total} files of {label} rejected."
+        severity = WARNING if number > MANY_REJECTED * total else NOTE
+        yield severity, f"{number} of {total} files of {label} rejected."
+
+
+def _gain(probe):
+    return (probe["balanced_accuracy"] - probe["chance"]) / (1 - probe["chance"])
+
+
+def _reached(probe):
+    return f"{probe['balanced_accuracy']:.2f} where chance is {probe['chance']:.2f}"
+
+
+def _source_findings(sources):
+    for column, facts in sources.items():
+        strength = facts["cramers_v"]
+        if strength < CLEAR_SOURCE:
+            continue
+        numbers = f"Cramér's V {strength:.2f}, {facts['sources']} sources"
+        text = f"Class and {column} go together ({numbers})"
+        alone = [label for label, most in facts["largest"].items() if most["share"] == 1]
+        if alone:
+            text += f"; all films of {', '.join(alone)} are from one source each"
+        if facts["apart"]:
+            pair = " and ".join(facts["apart"][0])
+            text += f"; {len(facts['apart'])} pairs of classes share no source, e.g. {pair}"
+        text += ". A model may tell the source instead of the disease, and no accuracy shows which."
+        yield SERIOUS if strength >= STRONG_SOURCE else WARNING, text
+
+
+def _probe_findings(probes):
+    for probe in probes.values():
+        # Two standard errors below: chance in a small collection is no finding.
+        sure = probe["balanced_accuracy"] - 2 * probe["sd"] / probe["folds"] ** 0.5
+        gain = _gain(probe | {"balanced_accuracy": sure})
+        severity = SERIOUS if gain >= STRONG_PROBE else WARNING if gain >= CLEAR_PROBE else NOTE
+        text = f"From {probe['description']} alone, a linear model reaches a balanced accuracy of"
+        yield severity, f"{text} {_reached(probe)}."
+
+
+def _measure_findings(measures):
+    strong = {n: facts for n, facts in measures.items() if facts["effect"] >= LARGE_EFFECT}
+    strong.pop("aspect", None)  # said above in words of its own
+    for name in sorted(strong, key=lambda name: -strong[name]["effect"])[:MOST_EFFECTS]:
+        medians = strong[name]["median"]
+        low, high = min(medians, key=medians.get), max(medians, key=medians.get)
+        text = f"The {MEASURE_NAMES[name]} differs by class (median {medians[low]:.3g} in {low}, "
+        text += f"{medians[high]:.3g} in {high}; epsilon squared {strong[name]['effect']:.2f})."
+        yield WARNING, text
+
+
+def _near_duplicate_findings(near):
+    if number := near.get("across_splits"):
+        text = f"{number} pairs of near-duplicates across splits"
+        text += ": part of the test is known from training (data.leakage=repair mends it)."
+        yield SERIOUS, text
+    if number := near.get("across_classes"):
+        yield WARNING, f"{number} pairs of near-duplicates with different labels: look at them."
+    if near.get("pairs"):
+        yield NOTE, f"{near['pairs']} pairs of near-duplicates in all."

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lib.artefacts import ArtefactError, write_table
-from lib.params import PhantomData
+from lib.data_params import PhantomData
 from lib.phantom import cohort, draw
 
 

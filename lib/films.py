@@ -1,35 +1,39 @@
-"""One film: decode a PNG or JPEG, refuse what is unusable, bring it to a square."""
+"""One film: decode PNG, JPEG, TIFF or DICOM, refuse what is unusable, bring it to a square."""
 
 import io
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
+from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from lib.data import DataError
+from lib import dicom
+from lib.collection import DataError
+from lib.pixels import MAX_BYTES, Film, ImageRefused, check_size, deep, eight_bit
 
 ASPECTS = ("letterbox", "crop", "squash")
-MIN_SIDE, MAX_PIXELS, MAX_BYTES = 32, 100_000_000, 2**30
 # Pillow's readers by name, not Image.open: one that guesses would open twenty other formats.
-FORMATS = {
-    b"\x89PNG\r\n\x1a\n": (PngImagePlugin.PngImageFile, b"IEND\xaeB`\x82"),
-    b"\xff\xd8\xff": (JpegImagePlugin.JpegImageFile, b"\xff\xd9"),
-}
-OTHER_FORMATS = {b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP", b"%PDF": "PDF", b"PK": "ZIP"}
-OTHER_FORMATS |= {b"II*\0": "TIFF", b"MM\0*": "TIFF"}
-
-
-class ImageRefused(ValueError):
-    """One file is unusable; the message is the reason, details in brackets."""
+PNG, JPEG, TIFF = (
+    (PngImagePlugin.PngImageFile, "PNG", b"IEND\xaeB`\x82"),
+    (JpegImagePlugin.JpegImageFile, "JPEG", b"\xff\xd9"),
+    (TiffImagePlugin.TiffImageFile, "TIFF", b""),
+)
+FORMATS = {b"\x89PNG\r\n\x1a\n": PNG, b"\xff\xd8\xff": JPEG, b"II*\0": TIFF, b"MM\0*": TIFF}
+FORMATS |= {b"II+\0": TIFF, b"MM\0+": TIFF}
+OTHER_FORMATS = {b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP", b"%PDF": "PDF"}
+OTHER_FORMATS |= {b"\x08\0": "DICOM without its preamble; rewrite it as a DICOM file"}
+ARCHIVES = {b"PK": "ZIP", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip"}
+# Tags of TIFF (the last one of EXIF too), and a value of the first.
+PHOTOMETRIC, BITS, ORIENTATION, WHITE_IS_ZERO = 262, 258, 274, 0
 
 
 def read_image(path):
-    """Read one PNG or JPEG film as 8-bit grey.
+    """Read one film (PNG, JPEG, TIFF or DICOM) as 8-bit grey.
 
     Colour becomes luma (ITU-R 601), transparent parts become black, an EXIF rotation is applied.
     16-bit films are stretched linearly from their own minimum and maximum: 10-, 12- and 16-bit
     detectors all store into 16 bits, so the range of the dtype would render some of them black.
+    DICOM is shown as its header says, see `lib.dicom.decode`.
 
     Returns
     -------
@@ -39,10 +43,11 @@ def read_image(path):
     Raises
     ------
     ImageRefused
-        Missing, empty, of another format, cannot be decoded, truncated, under 32 pixels on a side,
-        over 100 megapixels (from the header, before decoding), or constant.
+        Missing, empty, of another format, cannot be decoded, truncated, of several pages, under 32
+        pixels on a side, over 100 megapixels (from the header, before decoding), not finite, or
+        constant.
     """
-    return eight_bit(decode(read_bytes(path)))
+    return eight_bit(decode(read_bytes(path)).grey)
 
 
 def read_bytes(path):
@@ -67,12 +72,11 @@ def read_bytes(path):
 
 
 def decode(data):
-    """Decode the bytes of a PNG or JPEG file to grey, at the depth that they have.
+    """Decode the bytes of a film to grey, at the depth that they have; told by content, not name.
 
     Returns
     -------
-    numpy.ndarray
-        (h, w) uint8 or uint16.
+    lib.pixels.Film
 
     Raises
     ------
@@ -81,70 +85,80 @@ def decode(data):
     """
     if not data:
         raise ImageRefused("empty file")
-    reader, end = next((f for magic, f in FORMATS.items() if data.startswith(magic)), (None, b""))
-    if reader is None:
-        other = (name for magic, name in OTHER_FORMATS.items() if data.startswith(magic))
-        found = "DICOM" if data[128:132] == b"DICM" else next(other, f"bytes {data[:8].hex(' ')}")
-        raise ImageRefused(f"not a PNG or JPEG file (found {found})")
+    reader, name, end = next(
+        (f for magic, f in FORMATS.items() if data.startswith(magic)), (None,) * 3
+    )
+    if reader is None and not dicom.is_dicom(data):
+        raise ImageRefused(_other_format(data))
     try:
-        picture = reader(io.BytesIO(data))
-        width, height = picture.size
-        if min(width, height) < MIN_SIDE:
-            raise ImageRefused(f"smaller than 32 pixels on a side (found {width}x{height})")
-        if width * height > MAX_PIXELS:
-            raise ImageRefused(f"larger than 100 megapixels (found {width}x{height})")
-        picture.load()
-        grey = _grey(ImageOps.exif_transpose(picture), data)
+        return dicom.decode(data) if reader is None else _decode_picture(data, reader, name, end)
     except (ImageRefused, MemoryError):
         raise
     except Exception as error:  # hostile bytes reach every exception of a decoder
-        if end not in data or "truncated" in str(error).lower():
+        if (end and end not in data) or "truncated" in str(error).lower():
             raise ImageRefused("truncated") from error
-        raise ImageRefused(f"cannot be decoded ({type(error).__name__}: {error})") from error
+        text = " ".join(str(error).split())[:200]
+        raise ImageRefused(f"cannot be decoded ({type(error).__name__}: {text})") from error
+
+
+def _other_format(data):
+    for magic, name in ARCHIVES.items():
+        if data.startswith(magic):
+            return f"archive (found {name}; unpack it beside and list or place the films in it)"
+    other = (name for magic, name in OTHER_FORMATS.items() if data.startswith(magic))
+    found = next(other, f"bytes {data[:8].hex(' ')}")
+    return f"not a PNG, JPEG, TIFF or DICOM file (found {found})"
+
+
+def _decode_picture(data, reader, name, end):
+    picture = reader(io.BytesIO(data))
+    check_size(*picture.size)
+    if (pages := getattr(picture, "n_frames", 1)) > 1:
+        raise ImageRefused(f"several pages (found {pages}; expected one film)")
+    inverted = (
+        name == "TIFF"
+        and picture.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
+        and picture.mode not in ("1", "L")  # these Pillow inverts itself
+    )
+    depth = (
+        data[24] if name == "PNG" else max(picture.tag_v2.get(BITS, (8,))) if name == "TIFF" else 8
+    )
+    orientation = picture.getexif().get(ORIENTATION, 1)
+    picture.load()
+    colour = picture.mode not in ("1", "L", "F") and not picture.mode.startswith("I")
+    if depth == 16 and colour:
+        grey = _rotated(_deep_colour(data), orientation)
+    else:
+        grey = _grey(ImageOps.exif_transpose(picture))
     if end not in data:
         raise ImageRefused("truncated")
-    return grey
+    return Film(np.iinfo(grey.dtype).max - grey if inverted else grey, name, colour)
 
 
-def _grey(picture, data):
-    if picture.mode.startswith("I"):
-        return np.asarray(picture).astype(np.uint16)
-    if data.startswith(b"\x89PNG") and data[24] == 16:
-        # Pillow drops the low byte of 16-bit colour, which is most of a 12-bit film.
-        deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        grey = cv2.cvtColor(deep[..., :3], cv2.COLOR_BGR2GRAY)
-        return grey if deep.shape[2] == 3 else np.rint(grey * (deep[..., 3] / 65535)).astype("u2")
+def _deep_colour(data):
+    # Pillow drops the low byte of 16-bit colour, which is most of a 12-bit film.
+    colours = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    grey = cv2.cvtColor(colours[..., :3], cv2.COLOR_BGR2GRAY)
+    if colours.shape[2] == 3:
+        return grey
+    return np.rint(grey * (colours[..., 3] / 65535)).astype(np.uint16)
+
+
+def _rotated(grey, orientation):
+    picture = Image.fromarray(grey)
+    picture.getexif()[ORIENTATION] = orientation
+    return np.asarray(ImageOps.exif_transpose(picture))
+
+
+def _grey(picture):
+    if picture.mode.startswith(("I", "F")):
+        values = np.asarray(picture)
+        whole = values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= 65535
+        return values.astype(np.uint16) if whole else deep(values)
     if picture.has_transparency_data:
         black = Image.new("RGBA", picture.size, "black")
         picture = Image.alpha_composite(black, picture.convert("RGBA"))
     return np.asarray(picture if picture.mode == "L" else picture.convert("RGB").convert("L"))
-
-
-def eight_bit(pixels):
-    """Refuse a constant film, and stretch one of 16 bits over 8; see `read_image`.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        (h, w) uint8 or uint16.
-
-    Returns
-    -------
-    numpy.ndarray
-        (h, w) uint8.
-
-    Raises
-    ------
-    ImageRefused
-        Constant.
-    """
-    low, high = int(pixels.min()), int(pixels.max())
-    if low == high:
-        raise ImageRefused("constant image")
-    if pixels.dtype == np.uint16:
-        scaled = (pixels.astype(np.float32) - low) * np.float32(255 / (high - low))
-        pixels = np.rint(scaled).astype(np.uint8)
-    return pixels
 
 
 def resize(image, *, size, aspect):

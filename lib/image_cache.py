@@ -13,11 +13,15 @@ import numpy as np
 import pandas as pd
 
 from lib.artefacts import atomic
-from lib.data import MASKS, DataError, few
-from lib.films import ImageRefused, decode, eight_bit, read_bytes, resize, resize_mask
+from lib.collection import DataError, few
+from lib.data import MASKS
+from lib.films import decode, read_bytes, resize, resize_mask
+from lib.pixels import ImageRefused, eight_bit
 
 
-def build(index, root, *, sizes, aspect, folder, workers=None, progress=None):
+def build(
+    index, root, *, sizes, aspect, folder, views=(), measure=None, workers=None, progress=None
+):
     """Decode each film once and write ``images_<size>.npy``, uint8 (n, size, size), per size.
 
     Memory does not grow with the number of films. The files appear when all of them are complete.
@@ -25,7 +29,7 @@ def build(index, root, *, sizes, aspect, folder, workers=None, progress=None):
     Parameters
     ----------
     index : pandas.DataFrame
-        Of `lib.data.read_index`; its order is kept.
+        Of `lib.data.read_index`; its order is kept. Rows with a reason in ``refused`` are not read.
     root : path-like
         Folder to which ``file`` is relative.
     sizes : sequence of int
@@ -34,6 +38,12 @@ def build(index, root, *, sizes, aspect, folder, workers=None, progress=None):
         See `lib.films.resize`.
     folder : path-like
         Where to write; created if need be.
+    views : sequence of str
+        View positions to take, e.g. PA and AP; films of another known view are rejected. All by
+        default.
+    measure : callable, optional
+        Called as ``measure(film, shown, size)``, see `lib.measures.measure`; what it returns
+        becomes further columns.
     workers : int, optional
         Threads; the processors, at most 8, by default. No influence on the result.
     progress : callable, optional
@@ -44,6 +54,7 @@ def build(index, root, *, sizes, aspect, folder, workers=None, progress=None):
     manifest, rejected : pandas.DataFrame
         Accepted rows with ``sha256`` of the file, ``width``, ``height`` as read (these replace
         columns of the same name) and ``row`` in the arrays; and ``file``, ``label``, ``reason``.
+        DICOM files fill in ``view``, and ``patient_id`` where it was not known.
 
     Raises
     ------
@@ -52,35 +63,66 @@ def build(index, root, *, sizes, aspect, folder, workers=None, progress=None):
     """
     sizes = list(dict.fromkeys(sizes))
 
-    def prepare(file):
+    def prepare(row):
+        file, refused, view = row
+        if refused:
+            return refused, None
         try:
             data = read_bytes(Path(root) / file)
-            film = eight_bit(decode(data))
+            film = decode(data)
+            view = view or film.view
+            if views and view and view not in views:
+                raise ImageRefused(f"another view (found {view}; expected {', '.join(views)})")
+            shown = eight_bit(film.grey)
         except ImageRefused as refusal:
-            return str(refusal), None, None
-        squares = [resize(film, size=size, aspect=aspect) for size in sizes]
-        return hashlib.sha256(data).hexdigest(), film.shape, squares
+            return str(refusal), None
+        facts = {
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "width": shown.shape[1],
+            "height": shown.shape[0],
+        }
+        more = measure(film, shown, len(data)) if measure else {}
+        told = {"view": view, "dicom_patient": film.patient_id}
+        return facts | more, [resize(shown, size=size, aspect=aspect) for size in sizes], told
 
-    reasons, measured = {}, {}
+    blank = [""] * len(index)
+    view = index["view"].str.strip().str.upper() if "view" in index else blank
+    rows = zip(index["file"], index.get("refused", blank), view, strict=True)
+    reasons, measured, told = {}, {}, []
     with _growing_arrays(folder, "images", sizes, np.uint8, len(index)) as append:
-        for number, (text, shape, squares) in enumerate(_in_order(prepare, index["file"], workers)):
+        for number, (facts, squares, *more) in enumerate(_in_order(prepare, rows, workers)):
             if squares is None:
-                reasons[number] = text
+                reasons[number] = facts
             else:
                 append(squares)
-                measured[number] = {"sha256": text, "width": shape[1], "height": shape[0]}
+                measured[number] = facts
+                told += more
             if progress is not None:
                 progress(number + 1, len(index))
         if not measured:
             found = few(dict.fromkeys(reasons.values()))
             raise DataError(
-                f"{root}: none of {len(index)} files could be read, found {found}; expected PNG or "
-                "JPEG films. Check the data folder."
+                f"{root}: none of {len(index)} files could be read, found {found}; expected PNG, "
+                "JPEG, TIFF or DICOM films. Check the data folder."
             )
-    manifest = index.iloc[list(measured)].reset_index(drop=True)
+    manifest = (
+        index.iloc[list(measured)].reset_index(drop=True).drop(columns="refused", errors="ignore")
+    )
+    manifest = _add_headers(manifest, pd.DataFrame(told))
     manifest = manifest.assign(**pd.DataFrame(list(measured.values())), row=range(len(measured)))
     rejected = index.iloc[list(reasons)][["file", "label"]].reset_index(drop=True)
     return manifest, rejected.assign(reason=pd.Series(list(reasons.values()), dtype=str))
+
+
+def _add_headers(manifest, told):
+    """Fill in what DICOM headers tell; columns appear only where one does."""
+    manifest = manifest.copy()
+    if "view" in manifest or (told["view"] != "").any():
+        manifest["view"] = told["view"]
+    unknown = ~manifest["patient_known"] & (told["dicom_patient"] != "")
+    manifest["patient_id"] = manifest["patient_id"].mask(unknown, told["dicom_patient"])
+    manifest["patient_known"] |= unknown
+    return manifest
 
 
 def build_masks(manifest, root, *, sizes, aspect, folder):
@@ -112,7 +154,7 @@ def build_masks(manifest, root, *, sizes, aspect, folder):
         if not file:
             return [np.zeros((size, size), bool) for size in sizes]
         try:
-            mask = decode(read_bytes(Path(root) / file))
+            mask = decode(read_bytes(Path(root) / file)).grey
         except ImageRefused as refusal:
             raise DataError(
                 f"{file}: mask refused: {refusal}; expected a PNG of the film's shape. "
@@ -127,9 +169,13 @@ def build_masks(manifest, root, *, sizes, aspect, folder):
         return [resize_mask(mask, size=size, aspect=aspect) for size in sizes]
 
     result = manifest.copy()
+    # The arrays are addressed by `row` like those of the films, also where a row was left out.
     for column in (column for column in MASKS if column in manifest):
-        rows = zip(manifest[column], manifest["width"], manifest["height"], strict=True)
-        with _growing_arrays(folder, MASKS[column], sizes, bool, len(manifest)) as append:
+        table = manifest.set_index("row")[[column, "width", "height"]]
+        table = table.reindex(range(table.index.max() + 1))
+        table[column] = table[column].fillna("")
+        rows = table.itertuples(index=False, name=None)
+        with _growing_arrays(folder, MASKS[column], sizes, bool, len(table)) as append:
             for squares in _in_order(prepare, rows):
                 append(squares)
         result[f"has_{MASKS[column]}"] = manifest[column] != ""

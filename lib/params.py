@@ -5,71 +5,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from lib.architectures import ARCHITECTURES, ROLES
 from lib.classes import CLASSES
+from lib.data_params import Data, Positive, Section
 from lib.methods import GRADIENT_METHODS, METHODS
 from lib.paths import resolve
 
-Positive = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 ArchitectureName = Literal["densenet201", "resnet50v2", "inceptionv3"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_for_a_number(cls, value, info):
-        # Python and pydantic count true as 1; `transfer.epochs=true` is a slip, not one epoch.
-        number = cls.model_fields[info.field_name].annotation in (int, float)
-        values = value if isinstance(value, list | tuple) else [value] if number else []
-        if any(isinstance(each, bool) for each in values):
-            raise ValueError("expected a number, found true or false")
-        return value
-
-
-class PhantomData(_Section):
-    """The phantom cohort, see `lib.phantom`."""
-
-    patients_per_class: Positive = 60
-    images_per_patient: tuple[Positive, Positive] = (1, 3)
-    size: Annotated[int, Field(ge=64, le=1024)] = 256
-    conspicuity: Annotated[float, Field(gt=0, le=2)] = 1.5
-    shortcut: Annotated[float, Field(ge=0, le=1)] = 0.0
-    shortcut_class: str = "covid19"
-
-
-class Split(_Section):
-    """Fractions of the patients; ignored where the data bring a split of their own."""
-
-    train: Fraction = 0.6
-    validation: Fraction = 0.15
-    test: Fraction = 0.25
-
-    @model_validator(mode="after")
-    def _sum(self):
-        total = self.train + self.validation + self.test
-        if abs(total - 1) > 1e-9:
-            raise ValueError(f"train + validation + test is {total:g}, must be 1")
-        return self
-
-
-class Data(_Section):
-    """Where the films come from and how they become squares."""
-
-    source: str = "phantom"
-    aspect: Literal["letterbox", "crop", "squash"] = "letterbox"
-    split: Split = Split()
-    phantom: PhantomData = PhantomData()
-    shareable: bool = False
-
-
-class Fractal(_Section):
+class Fractal(Section):
     """The formula-driven source task, see `lib.fractal`."""
 
     categories: Annotated[int, Field(ge=2, le=1000)] = 40
@@ -80,16 +29,16 @@ class Fractal(_Section):
     learning_rate: Rate = 1e-3
 
 
-class Weights(_Section):
+class Weights(Section):
     """What the backbone knows before the transfer stage."""
 
     source: Literal["imagenet", "fractal", "file", "none"] = "fractal"
-    files: dict[ArchitectureName, str] = {}
+    files: dict[ArchitectureName, str] = Field(default={})
     recalibrate_batch_norm: bool = True
     fractal: Fractal = Fractal()
 
 
-class Augmentation(_Section):
+class Augmentation(Section):
     """Ranges of random distortions; 0 switches one off.
 
     Left and right carry meaning in a chest film (heart, stomach), so the mirror image is off
@@ -109,7 +58,7 @@ class Augmentation(_Section):
         return any(self.model_dump().values())
 
 
-class Transfer(_Section):
+class Transfer(Section):
     """Stage one: the head alone, on a frozen backbone."""
 
     epochs: Positive = 30
@@ -121,7 +70,7 @@ class Transfer(_Section):
     augmentation: Augmentation = Augmentation()
 
 
-class Finetune(_Section):
+class Finetune(Section):
     """Stage two: the backbone too. The placebo repeats it with the backbone frozen."""
 
     epochs: Positive = 4
@@ -135,7 +84,7 @@ class Finetune(_Section):
     augmentation: Augmentation = Augmentation()
 
 
-class Attribution(_Section):
+class Attribution(Section):
     """Which maps are computed, and for which class.
 
     ``roles`` are the layers by role, ``layers`` further ones by name, for each architecture.
@@ -144,7 +93,7 @@ class Attribution(_Section):
     """
 
     roles: tuple[Literal[ROLES], ...] = ROLES
-    layers: dict[ArchitectureName, tuple[str, ...]] = {}
+    layers: dict[ArchitectureName, tuple[str, ...]] = Field(default={})
     methods: tuple[Literal[METHODS], ...] = GRADIENT_METHODS
     explained: str = "true_class"
     score: Literal["logit", "probability"] = "logit"
@@ -153,7 +102,7 @@ class Attribution(_Section):
     require_equal_grid: bool = True
 
 
-class Runtime(_Section):
+class Runtime(Section):
     """How it is computed."""
 
     deterministic: bool = True
@@ -162,7 +111,7 @@ class Runtime(_Section):
     tf32: bool = False
 
 
-class Params(_Section):
+class Params(Section):
     """All parameters of one study."""
 
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -186,6 +135,7 @@ class Params(_Section):
             _check_explained,
             _check_sizes,
             _check_phantoms,
+            _check_labels,
             _check_weights,
         ):
             check(self)
@@ -274,6 +224,15 @@ def _check_phantoms(params: Params) -> None:
         raise ValueError(
             f"data.phantom.shortcut_class = {phantom.shortcut_class!r}: must be one of the classes"
         )
+
+
+def _check_labels(params: Params) -> None:
+    for name, label in params.data.labels.items():
+        if label not in params.classes:
+            raise ValueError(
+                f"data.labels: {name!r} is {label!r}, which is none of the classes; allowed: "
+                f"{', '.join(params.classes)}"
+            )
 
 
 def _check_weights(params: Params) -> None:

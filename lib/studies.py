@@ -207,7 +207,7 @@ def _flatten(values: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
         if isinstance(value, Mapping) and value:
             yield from _flatten(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, value
+            yield prefix + key, "{}" if value == {} else value
 
 
 def check_data(params: Params) -> None:
@@ -219,6 +219,7 @@ def check_data(params: Params) -> None:
         As `lib.data.read_index` says.
     """
     from lib.data import DataError, read_index  # here: most stages do not depend on reading films
+    from lib.privacy import read_salt
 
     if params.data.source == "DATA":
         raise ParamsError(
@@ -227,8 +228,10 @@ def check_data(params: Params) -> None:
             "manifest.csv>"
         )
     if params.data.source != "phantom":
+        names = params.data.model_dump(include={"labels", "other_labels"})
         try:
-            read_index(resolve(params.data.source), classes=params.classes)
+            read_index(resolve(params.data.source), classes=params.classes, **names)
+            read_salt(params.data.salt_file)
         except DataError as error:
             raise ParamsError(str(error)) from None
 

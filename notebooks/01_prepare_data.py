@@ -24,17 +24,21 @@
 
 # %% [markdown]
 # **Reads** the parameters of the study and its films.
-# **Writes** `data/manifest.csv`, `data/images_<size>.npy`, `data/rejected.csv` and
-# `data/audit.json`.
+# **Writes** `data/manifest.csv`, `data/images_<size>.npy`, `data/rejected.csv`,
+# `data/measures.csv`, `data/duplicates.csv` and `data/audit.json`.
 
 # %%
 import numpy as np
 import pandas as pd
 
-from lib import artefacts, audit, data, image_cache, looks, pictures
+from lib import artefacts, audit, data, duplicates, image_cache, looks, pictures, probes
+from lib.audit_plots import measure_boxes, probe_bars
 from lib.cohort import write_cohort
+from lib.measures import COLUMNS, measure
 from lib.paths import StudyPaths, resolve
+from lib.privacy import pseudonymise, read_salt
 from lib.seeds import derive
+from lib.splits import assign_splits, check_counts
 from lib.studies import load_stage
 
 # %% [markdown]
@@ -75,37 +79,76 @@ if params.data.source == "phantom":
         classes=params.classes,
         seed=derive(params.seed, "cohort"),
     )
-index = data.read_index(source, classes=params.classes)
+names = params.data.model_dump(include={"labels", "other_labels"})
+index = data.read_index(source, classes=params.classes, **names)
+salt = read_salt(params.data.salt_file)
 print(f"{len(index)} films of {index['patient_id'].nunique()} patients are listed")
 
 # %% [markdown]
-# Every file is decoded once. What cannot be read is not dropped silently: it is listed with its
-# reason in `rejected.csv`.
+# Every file is decoded once, and measured while it is there. What cannot be read is not dropped
+# silently: it is listed with its reason in `rejected.csv`.
 
 # %% tags=["nbval-check-output"]
 root = source if source.is_dir() else source.parent
 accepted, rejected = image_cache.build(
-    index, root, sizes=params.sizes, aspect=params.data.aspect, folder=paths.data
-)
+    index, root, sizes=params.sizes, aspect=params.data.aspect, folder=paths.data,
+    views=params.data.views, measure=measure,
+)  # fmt: skip
 print(f"{len(accepted)} films accepted, {len(rejected)} rejected, sides {params.sizes} px")
 assert len(accepted) + len(rejected) == len(index)
+
+# %% [markdown]
+# ## Films that occur twice
+#
+# Collections copy from one another. Files of equal bytes are found by their hash, and the same
+# picture in another format, size or exposure by a hash of its look. One film under two labels means
+# that a label is wrong, and stops here unless a parameter says otherwise.
+
+# %% tags=["nbval-check-output"]
+twice = params.data.duplicates
+accepted, dropped = duplicates.resolve(
+    accepted, conflicting=twice.conflicting_labels, copies=twice.copies
+)
+rejected = pd.concat([rejected, dropped], ignore_index=True)
+pairs = duplicates.find(accepted, accepted["phash"], distance=twice.distance)
+measured = accepted[["image_id", *COLUMNS]]
+accepted = accepted.drop(columns=list(COLUMNS))
+print(f"{len(dropped)} copies left out, {pairs['identical'].sum()} kept,", end=" ")
+print(f"{(~pairs['identical']).sum()} pairs of near-duplicates")
 
 # %% [markdown]
 # ## Splits
 #
 # Patients, not films, are dealt to training, validation and test, within each class. Two films of
-# one patient on two sides would let a model pass by recognising the patient.
+# one patient on two sides would let a model pass by recognising the patient; so would two copies of
+# one film, which are kept together too.
 
 # %%
-manifest = data.assign_splits(
-    accepted, fractions=params.data.split.model_dump(), seed=derive(params.seed, "split")
-)
+linked = pairs if twice.near == "group" else pairs[pairs["identical"]]
+groups = duplicates.groups(accepted, linked)
+manifest = assign_splits(
+    accepted, fractions=params.data.split.model_dump(), seed=derive(params.seed, "split"),
+    groups=groups, leakage=params.data.leakage,
+)  # fmt: skip
 manifest = image_cache.build_masks(
     manifest, root, sizes=params.sizes, aspect=params.data.aspect, folder=paths.data
 )
 
+# %% [markdown]
+# Where the study has a salt, names and ids go no further than this: the tables carry keyed hashes.
+
+# %%
+if salt:
+    sources = params.data.source_columns
+    manifest, rejected = pseudonymise(manifest, rejected, salt=salt, keep=sources)
+    # The hash of its look would find a film again in any other collection.
+    measured = measured.assign(image_id=manifest["image_id"]).drop(columns="phash")
+
+# %% [markdown]
+# How many films and patients of each class are in each split.
+
 # %% tags=["nbval-check-output"]
-counts = data.check_counts(manifest, classes=params.classes)
+counts = check_counts(manifest, classes=params.classes)
 print(counts.to_string(index=False))
 
 # %% [markdown]
@@ -142,22 +185,38 @@ if params.show_films:
 # If it comes near the trained networks, then their accuracy says little about disease.
 
 # %% tags=["nbval-check-output"]
-probe = audit.thumbnail_probe(
-    image_cache.load(paths.images(min(params.sizes))),
-    manifest["label"],
-    manifest["patient_id"],
-    folds=audit.possible_folds(manifest),
-    seed=derive(params.seed, "probe"),
-)
+films = image_cache.load(paths.images(min(params.sizes)))
+small = probes.thumbnails((films[row] for row in manifest["row"]), 32)
+folds = probes.possible_folds(accepted.assign(patient_id=groups))
+how = {"folds": folds, "seed": derive(params.seed, "probe")}
+probe = probes.thumbnail_probe(small, manifest["label"], groups, **how)
 print(f"balanced accuracy of the linear probe {probe['balanced_accuracy']:.2f},", end=" ")
 print(f"chance {probe['chance']:.2f}")
+
+# %% [markdown]
+# Further probes are shown less still: numbers of shape and exposure, the outermost pixels, or the
+# file without its picture. Whatever these reach, no network needs to look at lungs for it.
+
+# %%
+all_probes = probes.all_probes(manifest, measured, small, groups=groups, **how)
+display(probe_bars(all_probes | {"thumbnail_32": probe}))
+
+# %% [markdown]
+# A bar well above the dashed line of chance is a short cut that the classes offer. The next figure
+# shows the strongest measures by class; boxes that hardly overlap are such a short cut.
+
+# %%
+display(measure_boxes(manifest, measured))
 
 # %% [markdown]
 # The audit puts this beside counts, duplicates and proportions, and says in words what to worry
 # about.
 
 # %% tags=["nbval-check-output"]
-summary = audit.summarise(manifest, rejected, probe)
+summary = audit.summarise(
+    manifest, rejected, probe, measures=measured, probes=all_probes, pairs=pairs,
+    sources=params.data.source_columns,
+)  # fmt: skip
 for finding in summary["findings"]:
     print(f"{finding['severity']}: {finding['text']}")
 
@@ -165,12 +224,18 @@ for finding in summary["findings"]:
 # ## Write
 
 # %%
+tables = {
+    "rejected": rejected,
+    "measures": measured,
+    "duplicates": duplicates.describe(manifest, pairs),
+}
 artefacts.write_table(paths.manifest, manifest)
-artefacts.write_table(paths.data / "rejected.csv", rejected)
+for name, table in tables.items():
+    artefacts.write_table(paths.data / f"{name}.csv", table)
 artefacts.write_json(paths.data / "audit.json", summary)
-files = [paths.images(size) for size in params.sizes]
-record.complete(*files, paths.data / "rejected.csv", paths.data / "audit.json")
-print("wrote", ", ".join(p.name for p in (paths.manifest, *files)), "rejected.csv, audit.json")
+files = [*(paths.images(size) for size in params.sizes), paths.data / "audit.json"]
+record.complete(*files, *(paths.data / f"{name}.csv" for name in tables))
+print("wrote", ", ".join(p.name for p in (paths.manifest, *files)), *(f"{n}.csv" for n in tables))
 
 # %% [markdown]
 # ## What we saw

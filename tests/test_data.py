@@ -2,13 +2,13 @@
 
 import csv
 
-import numpy as np
 import pandas as pd
 import pytest
-from material import CLASSES, FRACTIONS, cohort, encoded, film
+from material import CLASSES, encoded, film
 
 from lib import image_cache
-from lib.data import DataError, assign_splits, check_counts, read_index
+from lib.collection import DataError
+from lib.data import read_index
 
 
 def write_manifest(path, rows):
@@ -154,100 +154,3 @@ def test_wrong_places_and_folders(collection, tmp_path):
         read_index(collection, classes=[*CLASSES, "tuberculosis"])
     with pytest.raises(DataError, match=r"classes: found .* expected distinct names"):
         read_index(collection, classes=["normal", "normal"])
-
-
-def test_splits_are_grouped_stratified_and_as_asked():
-    index = assign_splits(cohort(), fractions=FRACTIONS, seed=1)
-    assert (index.groupby("patient_id")["split"].nunique() == 1).all()
-    for _, group in index.groupby("label"):
-        shares = group["split"].value_counts(normalize=True)
-        for split, fraction in FRACTIONS.items():
-            # no split is further off than the films of one patient
-            assert abs(shares[split] - fraction) * len(group) <= 4
-
-
-def test_single_film_patients_are_split_exactly():
-    index = cohort(240).drop_duplicates("patient_id")
-    counts = assign_splits(index, fractions=FRACTIONS, seed=3).groupby(["label", "split"]).size()
-    expected = {"train": 48, "validation": 12, "test": 20}
-    assert counts.to_dict() == {(c, s): n for c in "abc" for s, n in expected.items()}
-
-
-def test_splits_depend_on_the_seed_and_not_on_the_order_of_rows():
-    index = cohort()
-    first = assign_splits(index, fractions=FRACTIONS, seed=1)
-    shuffled = assign_splits(index.sample(frac=1, random_state=0), fractions=FRACTIONS, seed=1)
-    pd.testing.assert_frame_equal(shuffled.sort_index(), first)
-    other = assign_splits(index, fractions=FRACTIONS, seed=2)
-    assert (other["split"] != first["split"]).mean() > 0.2
-    assert (index["split"] == "").all()
-
-
-def test_three_patients_are_enough_and_two_are_not():
-    index = cohort(9)
-    splits = assign_splits(index, fractions=FRACTIONS, seed=0).groupby("label")["split"]
-    assert (splits.nunique() == 3).all()
-    with pytest.raises(DataError, match=r"'c': found 2 patients and none in .* at least 3"):
-        assign_splits(cohort(8), fractions=FRACTIONS, seed=0)
-
-
-def test_patient_of_two_labels_stays_together():
-    index = cohort(30)
-    index.loc[index.groupby("patient_id").cumcount() == 1, "label"] = "a"
-    result = assign_splits(index, fractions=FRACTIONS, seed=0)
-    assert (result.groupby("patient_id")["split"].nunique() == 1).all()
-
-
-def test_given_split_is_respected_and_checked():
-    index = assign_splits(cohort(), fractions=FRACTIONS, seed=1)
-    pd.testing.assert_frame_equal(assign_splits(index, fractions=FRACTIONS, seed=99), index)
-
-    partly = index.copy()
-    partly.loc[:2, "split"] = ""
-    with pytest.raises(DataError, match=f"found {len(index) - 3} rows with and 3 without a split"):
-        assign_splits(partly, fractions=FRACTIONS, seed=1)
-
-    straddling = index.copy()
-    repeated = straddling["patient_id"].duplicated()
-    straddling["split"] = np.where(repeated, "test", "train")
-    patients = sorted(straddling.loc[repeated, "patient_id"].unique())
-    with pytest.raises(DataError, match="patients in two splits") as caught:
-        assign_splits(straddling, fractions=FRACTIONS, seed=1)
-    assert ", ".join(map(repr, patients[:5])) + f" … ({len(patients)} in all)" in str(caught.value)
-
-    absent = index[~((index["label"] == "b") & (index["split"] == "validation"))]
-    with pytest.raises(DataError, match=r"label 'b': found .* none in 'validation'"):
-        assign_splits(absent, fractions=FRACTIONS, seed=1)
-
-
-@pytest.mark.parametrize(
-    "fractions",
-    [
-        {"train": 0.8, "test": 0.2},
-        {"train": 0.8, "validation": 0.3, "test": -0.1},
-        {"train": 0.8, "validation": 0.1, "test": 0.2},
-        {},
-    ],
-)
-def test_fractions_are_checked(fractions):
-    with pytest.raises(DataError, match=r"fractions: found .* that sum to 1"):
-        assign_splits(cohort(), fractions=fractions, seed=0)
-
-
-def test_counts_of_images_and_patients():
-    manifest = pd.DataFrame(
-        [("a", s, p) for s, p in zip("xxyz", "1123", strict=True)]
-        + [("b", s, p) for s, p in zip("xyzz", "4567", strict=True)],
-        columns=["label", "split", "patient_id"],
-    )
-    names = {"x": "train", "y": "validation", "z": "test"}
-    manifest["split"] = manifest["split"].map(names)
-    counts = check_counts(manifest, classes=["b", "a"])
-    assert counts["label"].tolist() == ["b"] * 3 + ["a"] * 3
-    assert counts["split"].tolist() == ["train", "validation", "test"] * 2
-    assert counts["images"].tolist() == [1, 1, 2, 2, 1, 1]
-    assert counts["patients"].tolist() == [1, 1, 2, 1, 1, 1]
-    with pytest.raises(DataError, match="no image of 'c in train', 'c in validation', 'c in test'"):
-        check_counts(manifest, classes=["a", "b", "c"])
-    with pytest.raises(DataError, match="'a in validation'"):
-        check_counts(manifest[manifest["split"] != "validation"], classes=["a", "b"])

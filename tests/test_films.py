@@ -6,14 +6,18 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from material import encoded, film
 from PIL import Image
 
 from lib import films
-from lib.data import DataError
+from lib.collection import DataError
 from lib.films import ImageRefused, read_image, resize, resize_mask
 
 PNG, JPEG = encoded(film()), encoded(film(), "JPEG")
+TIFFS = [encoded(film(), "TIFF", compression=c) for c in ("raw", "tiff_lzw", "tiff_deflate")]
+OTHER = "not a PNG, JPEG, TIFF or DICOM file (found "
+NAN = f"not finite (found {(film() > 9).sum()} pixels that are NaN or infinite)"
 
 
 def png_of_claimed_size(width, height):
@@ -39,10 +43,20 @@ def jpeg_of_claimed_size(width, height):
     [
         (None, "missing"),
         (b"", "empty file"),
-        (b"GIF89a" + bytes(50), "not a PNG or JPEG file (found GIF)"),
-        (b"II*\0" + bytes(50), "not a PNG or JPEG file (found TIFF)"),
-        (bytes(128) + b"DICM" + bytes(20), "not a PNG or JPEG file (found DICOM)"),
-        (b"\x80\x04K\x01.", "not a PNG or JPEG file (found bytes 80 04 4b 01 2e)"),
+        (b"GIF89a" + bytes(50), OTHER + "GIF)"),
+        (
+            b"a film, says the name",
+            OTHER + "bytes 61 20 66 69 6c 6d 2c 20)",
+        ),
+        (
+            b"PK\3\4" + bytes(50),
+            "archive (found ZIP; unpack it beside and list or place the films in it)",
+        ),
+        (
+            b"\x08\0\x05\0" + bytes(50),
+            OTHER + "DICOM without its preamble; rewrite it as a DICOM file)",
+        ),
+        (b"\x80\x04K\x01.", OTHER + "bytes 80 04 4b 01 2e)"),
         (PNG[: len(PNG) // 2], "truncated"),
         (PNG[:-12], "truncated"),
         (PNG[:20], "truncated"),
@@ -51,6 +65,13 @@ def jpeg_of_claimed_size(width, height):
         (JPEG[:3], "truncated"),
         (encoded(film()[:1, :1]), "smaller than 32 pixels on a side (found 1x1)"),
         (encoded(film(width=31)), "smaller than 32 pixels on a side (found 31x40)"),
+        (png_of_claimed_size(30_000, 30_000), "larger than 100 megapixels (found 30000x30000)"),
+        (encoded(np.full((40, 40), 0.5, np.float32), "TIFF"), "constant image"),
+        (encoded(np.where(film() > 9, np.nan, 1).astype(np.float32), "TIFF"), NAN),
+        (
+            encoded(film(), "TIFF", save_all=True, append_images=[Image.fromarray(film(1))] * 2),
+            "several pages (found 3; expected one film)",
+        ),
         (png_of_claimed_size(50_000, 50_000), "larger than 100 megapixels (found 50000x50000)"),
         (jpeg_of_claimed_size(60_000, 2_000), "larger than 100 megapixels (found 60000x2000)"),
         (encoded(np.full((40, 40), 255, np.uint8)), "constant image"),
@@ -76,8 +97,9 @@ def test_damaged_and_irregular_files(tmp_path):
         read_image(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_every_cut_of_a_film_is_refused(tmp_path):
-    for content in (PNG, JPEG):
+    for content in (PNG, JPEG, *TIFFS):
         for length in range(0, len(content), 13):
             (tmp_path / "cut").write_bytes(content[:length])
             with pytest.raises(ImageRefused):
@@ -119,11 +141,45 @@ def test_sixteen_bits_are_stretched_over_the_range_of_the_film(tmp_path, channel
     np.testing.assert_array_equal(read_image(tmp_path / "film.png")[7], np.arange(256))
 
 
-def test_exif_rotation_is_applied(tmp_path):
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])
+def test_exif_rotation_is_applied(tmp_path, kind):
     exif = Image.Exif()
     exif[0x0112] = 6
-    (tmp_path / "film.png").write_bytes(encoded(film(), exif=exif))
-    np.testing.assert_array_equal(read_image(tmp_path / "film.png"), np.rot90(film(), -1))
+    (tmp_path / "film").write_bytes(encoded(film(), kind, exif=exif))
+    upright = read_image(tmp_path / "film")
+    assert np.abs(upright.astype(int) - np.rot90(film(), -1)).max() <= (8 if kind == "JPEG" else 0)
+
+
+def test_exif_rotation_of_deep_colour(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    orientation = exif.tobytes()[6:]  # without the mark that only JPEG has
+    chunk = b"eXIf" + orientation
+    deep = cv2.imencode(".png", np.dstack([film().astype(np.uint16) * 257] * 3))[1].tobytes()
+    inserted = struct.pack(">I", len(orientation)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "film").write_bytes(deep[:33] + inserted + deep[33:])
+    upright = read_image(tmp_path / "film").astype(float)
+    low, high = film().min(), film().max()
+    np.testing.assert_allclose(upright, (np.rot90(film(), -1) - low) * 255.0 / (high - low), atol=1)
+
+
+def test_tiff_of_eight_and_sixteen_bits_floats_and_white_as_zero(tmp_path):
+    path, ramp = tmp_path / "film.png", np.repeat(np.arange(256)[None], 40, axis=0)
+    for content in TIFFS:
+        path.write_bytes(content)
+        np.testing.assert_array_equal(read_image(path), film())
+    for values in (ramp * 15 + 100, ramp * 200, ramp / 3 - 50):
+        values = values.astype(np.float32 if values.dtype.kind == "f" else np.uint16)
+        for photometric, expected in ((1, ramp), (0, ramp[:, ::-1])):
+            path.write_bytes(encoded(values, "TIFF", tiffinfo={262: photometric}))
+            found = read_image(path).astype(int)
+            assert np.abs(found - expected).max() <= (values.dtype.kind == "f"), photometric
+    tifffile.imwrite(path.with_suffix(".tif"), ramp.astype(np.uint8), photometric="miniswhite")
+    path.write_bytes(path.with_suffix(".tif").read_bytes())
+    np.testing.assert_array_equal(read_image(path), 255 - ramp)
+    deep = cv2.imencode(".tiff", np.dstack([ramp.astype(np.uint16) * 15] * 3))[1]
+    path.write_bytes(deep.tobytes())
+    np.testing.assert_array_equal(read_image(path), ramp)
 
 
 def test_letterbox_of_a_wide_white_film_is_half_black():

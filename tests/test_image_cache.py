@@ -7,11 +7,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from dicom_material import dicom
 from material import CLASSES, encoded, film
 
 from lib import image_cache
-from lib.data import DataError, read_index
+from lib.collection import DataError
+from lib.data import read_index
 from lib.films import read_image, resize
+from lib.measures import COLUMNS, measure
 
 
 def test_cache_is_the_resized_film_row_by_row(collection, tmp_path):
@@ -115,9 +118,9 @@ def test_load_cache_refuses_what_is_no_cache(tmp_path):
 def test_masks_are_cached_for_accepted_rows(collection, tmp_path):
     inside = np.zeros((40, 48), np.uint8)
     inside[10:30, 12:36] = 1
+    index = read_index(collection, classes=CLASSES)
     (collection / "lungs.png").write_bytes(encoded(inside))
     (collection / "lungs255.png").write_bytes(encoded(inside * 255))
-    index = read_index(collection, classes=CLASSES)
     (collection / index["file"][0]).unlink()
     index["lung_mask"] = ["lungs.png", "lungs255.png", ""] * 4
     settings = {"sizes": [24], "aspect": "letterbox", "folder": tmp_path / "cache"}
@@ -136,11 +139,77 @@ def test_masks_are_cached_for_accepted_rows(collection, tmp_path):
 
 
 def test_wrong_masks_are_errors(collection, tmp_path):
-    (collection / "square.png").write_bytes(encoded(film(width=40)))
     settings = {"sizes": [24], "aspect": "crop", "folder": tmp_path / "cache"}
     manifest, _ = image_cache.build(read_index(collection, classes=CLASSES), collection, **settings)
+    (collection / "square.png").write_bytes(encoded(film(width=40)))
     with pytest.raises(DataError, match=r"square\.png: found a mask of 40x40 .* film, 48x40"):
         image_cache.build_masks(manifest.assign(lesion_mask="square.png"), collection, **settings)
     with pytest.raises(DataError, match=r"gone\.png: mask refused: missing"):
         image_cache.build_masks(manifest.assign(lesion_mask="gone.png"), collection, **settings)
     assert not (tmp_path / "cache" / "lesion_24.npy").exists()
+
+
+def test_headers_of_dicom_fill_in_view_and_patient(collection, tmp_path):
+    (collection / "normal" / "normal_0.png").write_bytes(dicom(film(50), PatientID="p1"))
+    (collection / "normal" / "normal_1.png").write_bytes(dicom(film(51), PatientID="p1"))
+    (collection / "normal" / "normal_2.png").write_bytes(dicom(film(52), ViewPosition="LL"))
+    index = read_index(collection, classes=CLASSES)
+    index.loc[1, ["patient_id", "patient_known"]] = ["known before", True]
+    settings = {"sizes": [32], "aspect": "crop", "folder": tmp_path / "cache"}
+    manifest, rejected = image_cache.build(index, collection, **settings)
+    assert manifest["view"].tolist() == ["PA", "PA", "LL", *[""] * 9] and rejected.empty
+    assert manifest["patient_id"].tolist()[:4] == [
+        "p1", "known before", "patient 7", "normal/normal_3.png",
+    ]  # fmt: skip
+    assert manifest["patient_known"].tolist() == [True] * 3 + [False] * 9
+    manifest, rejected = image_cache.build(index, collection, views=("PA", "AP"), **settings)
+    assert rejected["file"].tolist() == ["normal/normal_2.png"]
+    assert rejected["reason"].tolist() == ["another view (found LL; expected PA, AP)"]
+    assert manifest["view"].tolist() == ["PA", "PA", *[""] * 9]
+    told = index.assign(view=[""] * 11 + ["lateral"])
+    _, rejected = image_cache.build(told, collection, views=("PA", "LL"), **settings)
+    assert rejected["reason"].tolist() == ["another view (found LATERAL; expected PA, LL)"]
+
+
+def test_rows_refused_by_the_index_are_listed_and_not_read(collection, tmp_path):
+    (collection / "flu").mkdir()
+    (collection / "flu" / "fifo.png").write_bytes(encoded(film(9)))
+    index = read_index(collection, classes=CLASSES, other_labels="reject")
+    manifest, rejected = image_cache.build(
+        index, collection, sizes=[32], aspect="crop", folder=tmp_path / "cache"
+    )
+    assert len(manifest) == 12 and "refused" not in manifest and "view" not in manifest
+    assert rejected.to_numpy().tolist() == [
+        ["flu/fifo.png", "flu", "no class of the study (found 'flu')"]
+    ]
+
+
+def test_measures_change_neither_table_nor_cache(collection, tmp_path):
+    index = read_index(collection, classes=CLASSES)
+    plain, measured = (
+        image_cache.build(
+            index, collection, sizes=[32], aspect="crop", folder=tmp_path / name, measure=how
+        )[0]
+        for name, how in (("plain", None), ("measured", measure))
+    )
+    assert measured.drop(columns=list(COLUMNS)).equals(plain)
+    assert measured["phash"].nunique() == 12 and set(measured["format"]) == {"PNG"}
+    caches = [(tmp_path / name / "images_32.npy").read_bytes() for name in ("plain", "measured")]
+    assert caches[0] == caches[1]
+
+
+def test_masks_keep_the_rows_of_their_films_when_some_are_left_out(collection, tmp_path):
+    index = read_index(collection, classes=CLASSES)
+    for number in range(12):
+        inside = np.zeros((40, 48), np.uint8)
+        inside[:, number * 4 : number * 4 + 4] = 255
+        (tmp_path / f"mask{number}.png").write_bytes(encoded(inside))
+    settings = {"sizes": [48], "aspect": "squash", "folder": tmp_path / "cache"}
+    manifest, _ = image_cache.build(index, collection, **settings)
+    manifest["lung_mask"] = [f"mask{number}.png" for number in range(12)]
+    kept = manifest.drop(index=[0, 5, 11]).reset_index(drop=True)
+    result = image_cache.build_masks(kept, tmp_path, **settings)
+    lungs = image_cache.load(tmp_path / "cache" / "lungs_48.npy")
+    assert not lungs[[0, 5]].any() and len(result) == 9
+    for row in kept["row"]:
+        assert np.flatnonzero(lungs[row][0]).tolist() == list(range(row * 4, row * 4 + 4))

@@ -8,7 +8,8 @@ import pytest
 from lib import cohort, fractal, phantom
 from lib.artefacts import ArtefactError
 from lib.data import read_index
-from lib.params import Fractal, PhantomData
+from lib.data_params import PhantomData
+from lib.params import Fractal
 
 FRACTALS = Fractal(categories=3, images_per_category=4, size=75)
 

@@ -1,0 +1,91 @@
+"""What the data of a study can be: the part of its parameters that says where films come from."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from lib.collection import SOURCES
+
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """Parameters that cannot be changed, misspelt, or given as true or false for a number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value, info):
+        # Python and pydantic count true as 1; `transfer.epochs=true` is a slip, not one epoch.
+        number = cls.model_fields[info.field_name].annotation in (int, float)
+        values = value if isinstance(value, list | tuple) else [value] if number else []
+        if any(isinstance(each, bool) for each in values):
+            raise ValueError("expected a number, found true or false")
+        return value
+
+
+class PhantomData(Section):
+    """The phantom cohort, see `lib.phantom`."""
+
+    patients_per_class: Positive = 60
+    images_per_patient: tuple[Positive, Positive] = (1, 3)
+    size: Annotated[int, Field(ge=64, le=1024)] = 256
+    conspicuity: Annotated[float, Field(gt=0, le=2)] = 1.5
+    shortcut: Annotated[float, Field(ge=0, le=1)] = 0.0
+    shortcut_class: str = "covid19"
+
+
+class Split(Section):
+    """Fractions of the patients; ignored where the data bring a split of their own."""
+
+    train: Fraction = 0.6
+    validation: Fraction = 0.15
+    test: Fraction = 0.25
+
+    @model_validator(mode="after")
+    def _sum(self):
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + validation + test is {total:g}, must be 1")
+        return self
+
+
+class Duplicates(Section):
+    """What becomes of films that occur more than once, see `lib.duplicates`.
+
+    ``distance`` are the bits of 256 in which the perceptual hashes of near-duplicates may differ:
+    at 20 another format, size or exposure is still the same film, and different films are further
+    apart. ``near`` "group" keeps near-duplicates in one split, "report" only lists them.
+    ``conflicting_labels`` and ``copies`` are about equal bytes, of two classes and of one.
+    """
+
+    distance: Annotated[int, Field(ge=0, le=48)] = 20
+    near: Literal["group", "report"] = "group"
+    conflicting_labels: Literal["error", "drop", "keep"] = "error"
+    copies: Literal["keep", "drop"] = "keep"
+
+
+class Data(Section):
+    """Where the films come from and how they become squares.
+
+    ``labels`` gives the class of what the collection calls otherwise; other labels are an "error",
+    or their films are listed as rejected ("reject"). ``views`` are the view positions to take, all
+    by default. ``leakage`` is what to do about films that a given split has on two sides, see
+    `lib.splits.assign_splits`. ``source_columns`` may tell where a film is from, for the audit.
+    With a ``salt_file`` names and ids leave the study as hashes only, see `lib.privacy`.
+    """
+
+    source: str = "phantom"
+    aspect: Literal["letterbox", "crop", "squash"] = "letterbox"
+    labels: dict[str, str] = {}
+    other_labels: Literal["error", "reject"] = "error"
+    views: tuple[str, ...] = ()
+    duplicates: Duplicates = Duplicates()
+    split: Split = Split()
+    leakage: Literal["report", "error", "repair", "redraw"] = "report"
+    source_columns: tuple[str, ...] = SOURCES
+    salt_file: str = ""
+    phantom: PhantomData = PhantomData()
+    shareable: bool = False

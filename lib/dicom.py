@@ -1,0 +1,211 @@
+"""One radiograph from a DICOM file, as a reading room would show it; only the tags needed are read.
+
+The chain is that of the standard (PS3.3 C.11): modality LUT or rescale, VOI LUT or window, and
+inversion of MONOCHROME1.
+"""
+
+import io
+import zlib
+
+import cv2
+import numpy as np
+from pydicom import config, dcmread
+from pydicom.encaps import generate_frames
+from pydicom.pixels import (
+    apply_modality_lut,
+    apply_voi,
+    apply_windowing,
+    get_decoder,
+    pixel_array,
+)
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGExtended12Bit,
+)
+
+from lib.pixels import MAX_BYTES, Film, ImageRefused, check_size, deep
+
+MAGIC, JP2 = b"DICM", b"\0\0\0\x0cjP  "
+MODALITIES = ("CR", "DX", "RG")
+# Computed radiography; digital X-ray for presentation: for files without a modality.
+RADIOGRAPHS = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1")
+# Whatever else a file says (names, dates, hospitals) is not even parsed.
+TAGS = [
+    *("SOPClassUID", "Modality", "PresentationIntentType", "PatientID", "ViewPosition"),
+    *("NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept"),
+    *("ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
+    *("PixelData", "FloatPixelData"),
+]
+
+# A value of the wrong length in a tag of no use would otherwise be a warning for each film.
+config.settings.reading_validation_mode = config.IGNORE
+
+
+def is_dicom(data):
+    """Whether the bytes of a file are DICOM's, by the mark after its preamble."""
+    return data[128:132] == MAGIC
+
+
+def decode(data):
+    """Decode the bytes of a DICOM file.
+
+    Of several windows or VOI LUTs the first is applied. Without any, a film of at most 8 bits stays
+    as it is and a deeper one is stretched from its own minimum to its maximum. Padding becomes
+    black.
+
+    Returns
+    -------
+    lib.pixels.Film
+        ``grey`` is uint8 where a window or VOI LUT says what black and white are.
+
+    Raises
+    ------
+    ImageRefused
+        No radiograph (modality other than CR, DX, RG), raw detector data, several frames, a
+        photometric interpretation that is not grey or RGB, no decoder for its compression, or bytes
+        that cannot be read.
+    """
+    _check_inflated_size(data)
+    header = dcmread(io.BytesIO(data), specific_tags=TAGS)
+    _check_kind(header)
+    check_size(int(header.get("Columns") or 0), int(header.get("Rows") or 0))
+    if "PixelData" not in header:
+        kind = "floating-point" if "FloatPixelData" in header else "no"
+        raise ImageRefused(f"cannot be decoded ({kind} pixels; expected whole numbers)")
+    _check_decoder(header)
+    _check_boxes(header)
+    raw = pixel_array(header)
+    facts = {
+        "format": "DICOM",
+        "view": _text(header, "ViewPosition").upper(),
+        "patient_id": _text(header, "PatientID"),
+    }
+    if raw.ndim == 3:
+        if raw.dtype != np.uint8:
+            raise ImageRefused(f"cannot be decoded (colour of {raw.dtype}; expected 8 bits)")
+        return Film(cv2.cvtColor(raw, cv2.COLOR_RGB2GRAY), colour=True, **facts)
+    return Film(_shown(raw, header), **facts)
+
+
+def _text(header, name):
+    return str(header.get(name) or "").strip()
+
+
+def _check_inflated_size(data):
+    # pydicom inflates this syntax whole and without a limit, before the header can be looked at.
+    if DeflatedExplicitVRLittleEndian.encode() not in data[:2048]:
+        return
+    length = int.from_bytes(data[140:144], "little")  # of the file meta group, by its first element
+    stream, position, total = zlib.decompressobj(-zlib.MAX_WBITS), 144 + length, 0
+    pending = data[position:]
+    while pending and not stream.eof:
+        total += len(stream.decompress(pending, 2**20))
+        pending = stream.unconsumed_tail
+        if total > MAX_BYTES // 4:
+            raise ImageRefused("cannot be decoded (unpacks to more than 256 MiB)")
+
+
+def _check_kind(header):
+    modality, sop = _text(header, "Modality").upper(), _text(header, "SOPClassUID")
+    if modality not in MODALITIES and (modality or sop not in RADIOGRAPHS):
+        found = (
+            f"Modality {modality}" if modality else f"no Modality, {UID(sop).name or 'no class'}"
+        )
+        raise ImageRefused(f"not a radiograph (found {found}; expected {', '.join(MODALITIES)})")
+    if _text(header, "PresentationIntentType").upper() == "FOR PROCESSING":
+        raise ImageRefused("raw detector data (FOR PROCESSING; export the film FOR PRESENTATION)")
+    if (frames := int(header.get("NumberOfFrames") or 1)) > 1:
+        raise ImageRefused(f"several frames (found {frames}; expected one film)")
+    colours = _text(header, "PhotometricInterpretation")
+    if colours not in ("MONOCHROME1", "MONOCHROME2", "RGB") and not colours.startswith("YBR_"):
+        found = colours or "no photometric interpretation"
+        raise ImageRefused(f"cannot be decoded (found {found}; expected MONOCHROME1, 2, RGB, YBR)")
+
+
+def _check_decoder(header):
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    if syntax is None:
+        raise ImageRefused("cannot be decoded (no transfer syntax)")
+    if not syntax.is_compressed or syntax.is_deflated:
+        return
+    try:
+        decoder = get_decoder(syntax)
+        missing = [] if decoder.is_available else decoder.missing_dependencies
+    except NotImplementedError:
+        raise ImageRefused(f"no decoder for {syntax.name} (pydicom knows none)") from None
+    if syntax == JPEGExtended12Bit and int(header.get("BitsStored") or 0) > 8:
+        missing = [] if _has_plugin(decoder, "pylibjpeg", "gdcm") else decoder.missing_dependencies
+    if missing:
+        raise ImageRefused(
+            f"no decoder for {syntax.name} (install one: {'; or '.join(missing)}; "
+            "or convert the film to an uncompressed syntax)"
+        )
+
+
+def _check_boxes(header):
+    # Some writers wrap JPEG 2000 in the boxes of JP2. pydicom 3.0 walks them for ever where one has
+    # no length (pydicom.pixels.utils.get_j2k_parameters).
+    if header.file_meta.TransferSyntaxUID not in (JPEG2000, JPEG2000Lossless):
+        return
+    for stream in generate_frames(header.PixelData, number_of_frames=1):
+        place = 12
+        while stream.startswith(JP2) and place < len(stream):
+            if stream[place + 4 : place + 8] == b"jp2c":
+                break
+            length = int.from_bytes(stream[place : place + 4], "big")
+            if length < 8:
+                raise ImageRefused("cannot be decoded (a box of JPEG 2000 without its length)")
+            place += length
+
+
+def _has_plugin(decoder, *names):
+    return any(name in decoder.available_plugins for name in names)
+
+
+def _shown(raw, header):
+    """Grey levels as displayed, (h, w) uint8, or uint16 without any window."""
+    rescaled = any(
+        header.get(n) for n in ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept")
+    )
+    values = apply_modality_lut(raw, header) if rescaled else raw
+    padding = _padding(raw, header)
+    if header.get("VOILUTSequence"):
+        entries, first, bits = header.VOILUTSequence[0].LUTDescriptor
+        # pydicom 3.0 counts the entries in the type of their values: 8 bits wrap round after 255.
+        header.VOILUTSequence[0].LUTDescriptor = [entries, first, 16]
+        # A float would be looked up by truncation, and pydicom warns of it.
+        values = np.rint(values).astype(np.int64)
+        shown = _eight(apply_voi(values, header), 0, 2 ** int(bits) - 1)
+    elif header.get("WindowWidth") is not None and header.get("WindowCenter") is not None:
+        with np.errstate(over="ignore"):  # of the sigmoid, far out
+            limits = apply_windowing(np.array([-1e12, 1e12]), header)
+            shown = _eight(apply_windowing(values, header), *limits)
+    elif raw.dtype == np.uint8 and not rescaled:
+        shown = raw.copy()
+    else:
+        inside = values[~padding]
+        if not inside.size:
+            raise ImageRefused("constant image")
+        shown = deep(np.where(padding, inside.min(), values))
+    if header.PhotometricInterpretation == "MONOCHROME1":
+        shown = np.iinfo(shown.dtype).max - shown
+    shown[padding] = 0
+    return shown
+
+
+def _eight(values, black, white):
+    return np.rint(np.clip((values - black) / (white - black), 0, 1) * 255).astype(np.uint8)
+
+
+def _padding(raw, header):
+    first = header.get("PixelPaddingValue")
+    if first is None:
+        return np.zeros(raw.shape, bool)
+    last = header.get("PixelPaddingRangeLimit")
+    low, high = sorted((int(first), int(first if last is None else last)))
+    return (raw >= low) & (raw <= high)

@@ -1,0 +1,246 @@
+"""Find films that occur more than once: the same bytes, or the same picture saved another way.
+
+Collections of chest films copy from one another, and a film on both sides of a split lets a model
+pass by memory (Garcia Santa Cruz et al. 2021). Pictures are compared by a perceptual hash: the
+signs of 256 low frequencies about their median (pHash, Zauner 2010, by imagehash). Films that are
+mirrored, turned or cropped by more than a hundredth or so are other films to it.
+"""
+
+import cv2
+import imagehash
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from lib.collection import DataError, few
+
+HASH_SIDE, HASH_BITS, BLOCK = 16, 256, 2_000_000
+CONFLICTING, COPIES = ("error", "drop", "keep"), ("keep", "drop")
+
+
+def perceptual_hash(film):
+    """Hash the look of a film.
+
+    Saving as JPEG, resizing and moderate changes of exposure move it by at most 20 bits of 256;
+    different films are 122 apart in the median.
+
+    Parameters
+    ----------
+    film : numpy.ndarray
+        (h, w) uint8.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    small = cv2.resize(film, (4 * HASH_SIDE, 4 * HASH_SIDE), interpolation=cv2.INTER_AREA)
+    return str(imagehash.phash(Image.fromarray(small), hash_size=HASH_SIDE))
+
+
+def neighbours(hashes, *, distance):
+    """Find all pairs of hashes that differ in few bits.
+
+    The bits are dealt to m > distance / 2 bands. Of two hashes that differ in at most `distance`
+    bits, not every band can differ in two or more (that would be 2 m > distance bits), so that some
+    band is equal or one bit apart. Those pairs are looked up in sorted bands, not by comparing all,
+    and verified on all bits: nothing within the distance is missed (multi-index hashing, Norouzi et
+    al. 2012). Equal hashes are collapsed first.
+
+    Parameters
+    ----------
+    hashes : sequence of str
+        (n,) of `perceptual_hash`.
+    distance : int
+        Most bits that may differ, 0 to 48.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``first`` < ``second`` (positions) and ``bits`` that differ, sorted. Of several equal hashes
+        the first stands for all in pairs with others, and each further one is paired with it: the
+        list stays short where one film occurs a thousand times.
+
+    Raises
+    ------
+    DataError
+        On another distance.
+    """
+    if isinstance(distance, bool) or not 0 <= distance <= 48:
+        raise DataError(f"distance: found {distance!r}, expected 0 to 48 bits of 256. Correct it.")
+    columns = ["first", "second", "bits"]
+    if not len(hashes):
+        return pd.DataFrame(columns=columns, dtype=np.int64)
+    codes = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(-1, HASH_BITS // 8)
+    codes, place, inverse = np.unique(codes, axis=0, return_index=True, return_inverse=True)
+    twins = np.flatnonzero(place[inverse.ravel()] != np.arange(len(hashes)))
+    pairs, bits = _near(codes, distance)
+    pairs = np.sort(place[pairs], axis=1)
+    same = np.column_stack([place[inverse.ravel()[twins]], twins])
+    table = np.column_stack([np.vstack([pairs, same]), np.append(bits, np.zeros(len(twins), int))])
+    return pd.DataFrame(table, columns=columns).sort_values(columns).reset_index(drop=True)
+
+
+def _near(codes, distance):
+    """Pairs (k, 2) of distinct codes (n, 32) within the distance, and their distances (k,)."""
+    bits, words = np.unpackbits(codes, axis=1), np.ascontiguousarray(codes).view(np.uint64)
+    bands = max(distance // 2 + 1, -(-HASH_BITS // 32))
+    found, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for band in range(bands):
+        part = bits[:, band::bands].astype(np.int64)  # neighbouring frequencies are correlated
+        keys = part @ (1 << np.arange(part.shape[1]))
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        for start, low, high in _lookups(keys, part.shape[1]):
+            for left, right in _blocks(start, low, high):
+                left, right = order[left], order[right]
+                apart = np.bitwise_count(words[left] ^ words[right]).sum(axis=1, dtype=np.int64)
+                near = apart <= distance
+                left, right = left[near], right[near]
+                found.append(np.minimum(left, right) * len(codes) + np.maximum(left, right))
+                counts.append(apart[near])
+    pairs, where = np.unique(np.concatenate(found), return_index=True)
+    return np.column_stack(np.divmod(pairs, max(len(codes), 1))), np.concatenate(counts)[where]
+
+
+def _lookups(keys, width):
+    """Ranges of sorted `keys` that equal each key, or differ from it in one bit."""
+    positions = np.arange(len(keys))
+    yield positions, positions + 1, np.searchsorted(keys, keys, side="right")
+    for bit in range(width):
+        start = positions[(keys >> bit) & 1 == 0]  # the other of the two is then found by it
+        other = keys[start] | (1 << bit)
+        yield start, np.searchsorted(keys, other), np.searchsorted(keys, other, side="right")
+
+
+def _blocks(start, low, high):
+    """Positions of candidate pairs, some millions at a time."""
+    kept = high > low
+    start, low, lengths = start[kept], low[kept], (high - low)[kept]
+    ends = np.cumsum(lengths)
+    cuts = np.searchsorted(ends, np.arange(BLOCK, ends[-1] if len(ends) else 0, BLOCK))
+    for rows in np.split(np.arange(len(start)), np.unique(cuts)):
+        if len(rows):
+            length = lengths[rows]
+            offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+            yield np.repeat(start[rows], length), np.repeat(low[rows], length) + offset
+
+
+def find(manifest, hashes, *, distance):
+    """Pair films of equal bytes and films that look alike.
+
+    Parameters
+    ----------
+    manifest : pandas.DataFrame
+        With ``sha256``.
+    hashes : sequence of str
+        Of `perceptual_hash`, for each row.
+    distance : int
+        See `neighbours`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``first``, ``second`` (positions in the manifest), ``bits`` and ``identical`` (equal bytes).
+    """
+    digests = manifest["sha256"].to_numpy()
+    positions = pd.Series(np.arange(len(manifest)))
+    first = positions.groupby(digests).transform("first").to_numpy()
+    copies = np.flatnonzero(first != positions)
+    equal = pd.DataFrame({"first": first[copies], "second": copies, "bits": 0})
+    near = neighbours(list(hashes), distance=distance)
+    pairs = pd.concat([equal, near]).astype(np.int64).drop_duplicates(["first", "second"])
+    pairs["identical"] = digests[pairs["first"]] == digests[pairs["second"]]
+    return pairs.sort_values(["first", "second"]).reset_index(drop=True)
+
+
+def groups(manifest, pairs):
+    """Join patients who share a film, directly or through others.
+
+    Returns
+    -------
+    pandas.Series
+        For each row the first patient_id, in the alphabet, of its group.
+    """
+    patients, names = pd.factorize(manifest["patient_id"], sort=True)
+    ends = patients[pairs["first"]], patients[pairs["second"]]
+    links = coo_array((np.ones(len(pairs), bool), ends), shape=(len(names),) * 2)
+    _, component = connected_components(links, directed=False)
+    least = pd.Series(np.arange(len(names))).groupby(component).transform("min").to_numpy()
+    return pd.Series(np.asarray(names, dtype=object)[least[patients]], manifest.index, dtype=str)
+
+
+def across(manifest, pairs, column):
+    """The pairs that differ in their label or split, in words.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``file``, ``other_file``, `column`, ``other_`` + `column`, ``bits``, ``identical``.
+    """
+    table = describe(manifest, pairs)
+    table = table[["file", "other_file", column, f"other_{column}", "bits", "identical"]]
+    return table[table[column] != table[f"other_{column}"]].reset_index(drop=True)
+
+
+def describe(manifest, pairs):
+    """The pairs in words, to be looked through.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``file``, ``label``, ``split`` of both (``other_``…), ``bits``, ``identical``.
+    """
+    columns = ["file", "label", "split"]
+    one, other = (manifest.iloc[pairs[side]][columns] for side in ("first", "second"))
+    table = pd.concat(
+        [one.reset_index(drop=True), other.reset_index(drop=True).add_prefix("other_")], axis=1
+    )
+    return table.assign(bits=pairs["bits"].to_numpy(), identical=pairs["identical"].to_numpy())
+
+
+def resolve(manifest, *, conflicting="error", copies="keep"):
+    """Decide about films of equal bytes.
+
+    Parameters
+    ----------
+    manifest : pandas.DataFrame
+        Of `lib.image_cache.build`.
+    conflicting : {"error", "drop", "keep"}
+        Where their labels differ, one of them is wrong: an error, leave all of them out, or keep.
+    copies : {"keep", "drop"}
+        Whether a film that occurs again in the same class stays.
+
+    Returns
+    -------
+    manifest, dropped : pandas.DataFrame
+        The rows that stay, and ``file``, ``label``, ``reason`` of the others.
+
+    Raises
+    ------
+    DataError
+        On differing labels, unless told otherwise, or on another value of a parameter.
+    """
+    for name, value, allowed in (
+        ("conflicting", conflicting, CONFLICTING),
+        ("copies", copies, COPIES),
+    ):
+        if value not in allowed:
+            raise DataError(f"{name}: found {value!r}, expected one of {allowed}. Choose one.")
+    wrong = manifest.groupby("sha256")["label"].transform("nunique") > 1
+    if wrong.any() and conflicting == "error":
+        films = manifest[wrong].groupby("sha256", sort=False)["file"].agg(" = ".join)
+        raise DataError(
+            f"label: found the same film in two classes: {few(films.tolist())}; expected one label "
+            "each. Correct the labels, or set data.duplicates.conflicting_labels=drop (all of them "
+            "are left out) or keep."
+        )
+    reason = pd.Series("", manifest.index)
+    if copies == "drop":
+        reason[manifest.duplicated(["sha256", "label"])] = "copy of another film of its class"
+    if conflicting == "drop":
+        reason[wrong] = "film with two labels"
+    dropped = manifest.loc[reason != "", ["file", "label"]].assign(reason=reason[reason != ""])
+    return manifest[reason == ""].reset_index(drop=True), dropped.reset_index(drop=True)

@@ -1,0 +1,103 @@
+"""What the readers of films share: the refusal, the limits, the result, and the way to 8 bits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MIN_SIDE, MAX_PIXELS, MAX_BYTES = 32, 100_000_000, 2**30
+
+
+class ImageRefused(ValueError):
+    """One file is unusable; the message is the reason, details in brackets."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """A decoded film and the little that is kept of its header.
+
+    Attributes
+    ----------
+    grey : numpy.ndarray
+        (h, w) uint8 or uint16.
+    format : str
+        "PNG", "JPEG", "TIFF" or "DICOM".
+    colour : bool
+        Whether the file held more than grey.
+    view, patient_id : str
+        View position and patient of a DICOM file; "" where not told.
+    """
+
+    grey: np.ndarray
+    format: str
+    colour: bool = False
+    view: str = ""
+    patient_id: str = ""
+
+
+def check_size(width, height):
+    """Refuse a film by the size in its header, before anything is decoded.
+
+    Raises
+    ------
+    ImageRefused
+        Under 32 pixels on a side or over 100 megapixels.
+    """
+    if min(width, height) < MIN_SIDE:
+        raise ImageRefused(f"smaller than 32 pixels on a side (found {width}x{height})")
+    if width * height > MAX_PIXELS:
+        raise ImageRefused(f"larger than 100 megapixels (found {width}x{height})")
+
+
+def deep(pixels):
+    """Stretch pixels of any number type over 16 bits, from their own minimum and maximum.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        (h, w), integers or floats.
+
+    Returns
+    -------
+    numpy.ndarray
+        (h, w) uint16.
+
+    Raises
+    ------
+    ImageRefused
+        Not finite, or constant.
+    """
+    if wrong := int((~np.isfinite(pixels)).sum()):
+        raise ImageRefused(f"not finite (found {wrong} pixels that are NaN or infinite)")
+    values = pixels.astype(np.float64)
+    low, high = values.min(), values.max()
+    if low == high:
+        raise ImageRefused("constant image")
+    # Halves, so that the difference of the largest floats does not overflow.
+    return np.rint((values / 2 - low / 2) / (high / 2 - low / 2) * 65535).astype(np.uint16)
+
+
+def eight_bit(pixels):
+    """Refuse a constant film, and stretch one of 16 bits over 8; see `lib.films.read_image`.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        (h, w) uint8 or uint16.
+
+    Returns
+    -------
+    numpy.ndarray
+        (h, w) uint8.
+
+    Raises
+    ------
+    ImageRefused
+        Constant.
+    """
+    low, high = int(pixels.min()), int(pixels.max())
+    if low == high:
+        raise ImageRefused("constant image")
+    if pixels.dtype == np.uint16:
+        scaled = (pixels.astype(np.float32) - low) * np.float32(255 / (high - low))
+        pixels = np.rint(scaled).astype(np.uint8)
+    return pixels

@@ -1,0 +1,36 @@
+"""What the figures of the audit show."""
+
+import pandas as pd
+import pytest
+
+from lib import audit_plots
+from lib.measures import NUMBERS
+
+pytestmark = pytest.mark.usefixtures("printed_style")
+
+
+def test_probes_come_in_order_beside_chance():
+    facts = {"sd": 0.1, "chance": 0.25}
+    figure = audit_plots.probe_bars(
+        {
+            "border": facts | {"balanced_accuracy": 0.7, "description": "the outermost pixels"},
+            "thumbnail_32": facts | {"balanced_accuracy": 0.9},
+            "metadata": facts | {"balanced_accuracy": 0.3, "description": "the file"},
+        }
+    )
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == [
+        "the file", "the outermost pixels", "thumbnails of 32 pixels",
+    ]  # fmt: skip
+    assert [bar.get_width() for bar in axes.patches] == [0.3, 0.7, 0.9]
+    assert [0.25, 0.25] in [list(line.get_xdata()) for line in axes.lines]
+
+
+def test_the_measures_that_differ_most_are_shown():
+    manifest = pd.DataFrame({"label": ["a_a"] * 4 + ["b"] * 4, "width": 200, "height": 100})
+    values = dict.fromkeys(NUMBERS, 1.0)
+    values |= {"blur": [1, 2, 3, 4, 5, 6, 7, 8], "mean": [1, 2, 7, 8, 3, 4, 5, 6]}
+    values |= {"border_mean": [1, 2, 3, 5, 4, 6, 7, 8]}
+    figure = audit_plots.measure_boxes(manifest, pd.DataFrame(values, index=range(8)), most=2)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["sharpness", "brightness of the border"]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["a a", "b"]
