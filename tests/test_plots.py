@@ -28,7 +28,7 @@ def test_drift_distributions_count_and_centre_every_group():
     figure = plots.drift_distributions(pairs_table())
     assert len(figure.axes) == 12
     assert len({ax.get_ylim() for ax in figure.axes}) == 1
-    assert figure.axes[0].get_title() == "auto_conv · LayerCAM"
+    assert figure.axes[0].get_title() == "stage4 · LayerCAM"
     assert figure.axes[0].get_ylabel() == "IoU of the top 20 % of cells\n(0 to 1)"
     assert legend_texts(figure) == [look.title for look in looks.PAIRING.values()]
     for ax in figure.axes:
