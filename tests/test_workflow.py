@@ -86,8 +86,10 @@ def test_maps_have_one_grid_and_the_test_films(paths):
     for path in (paths.root / "maps").rglob("*.npz"):
         maps = MapSet.load(path)
         assert maps.image_id.tolist() == test
-        assert {stack.shape[1:] for stack in maps.maps.values()} == {(5, 5)}
-        assert len(maps.maps) == 9
+        finer = (11, 11) if path.parent.name == "inceptionv3" else (10, 10)
+        for (role, _), stack in maps.maps.items():
+            assert stack.shape[1:] == (finer if role == "stage4" else (5, 5))
+        assert len(maps.maps) == 12
 
 
 def test_placebo_keeps_the_backbone_and_fine_tuning_does_not(paths):
