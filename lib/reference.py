@@ -18,9 +18,9 @@ from lib.paths import ROOT, StudyPaths
 
 TABLES = (
     *("drift", "strata", "ranking", "performance", "history", "confusion", "support", "blanks"),
-    *("evidence", "evidence_change", "validity"),
     *("retained", "contrasts", "crossover", "ranks", "agreement", "priors"),
 )
+EVIDENCE_TABLES = ("evidence", "evidence_change", "validity")  # where the lesions are known
 OPTIONAL_TABLES = ("sensitivity",)
 BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
 
@@ -193,10 +193,15 @@ def publish(paths: StudyPaths, *, command: str) -> None:
     shutil.rmtree(target, ignore_errors=True)
     for folder in ("tables", "figures"):
         (target / folder).mkdir(parents=True)
+    parameters = read_manifest(paths.tables / "drift.csv")["parameters"]
     done = [name for name in OPTIONAL_TABLES if (paths.tables / f"{name}.csv.json").exists()]
-    for name in (*TABLES, *done):
+    known = EVIDENCE_TABLES if parameters["data"]["source"] == "phantom" else ()
+    for name in (*TABLES, *known, *done):
         shutil.copyfile(paths.tables / f"{name}.csv", target / "tables" / f"{name}.csv")
+    drawn = parameters["data"]["source"] == "phantom" or parameters["data"]["shareable"]
     for figure in sorted(paths.figures.rglob("*.png")):
+        if figure.name.startswith(("films", "cases")) and not drawn:
+            continue  # single films, even if only by name
         shutil.copyfile(figure, target / "figures" / figure.name)
     shutil.copyfile(paths.verdicts, target / "verdicts.json")
     audit = json.loads((paths.data / "audit.json").read_text(encoding="utf-8"))
