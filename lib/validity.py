@@ -14,6 +14,7 @@ from lib.drift import METRICS, SIMILARITIES
 
 RELATIONS = ("size", "signed")
 _CELL = ["architecture", "pairing", "role", "method"]
+_COUNTS = ("n", "blank", "films", "patients")
 _KEYS = [*_CELL, "before", "after", "image_id"]
 _SIGNED_METRICS = ("gini_change", "entropy_change")
 _RESAMPLES_PER_CHUNK = 250  # bounds the memory, whatever the number of films
@@ -135,7 +136,9 @@ def metric_validity(
                 found = {"metric": metric, "relation": relation, "rho": estimate}
                 found |= {"low": low, "high": high, **counts, "runs": len(rho)}
                 rows.append(dict(zip(_CELL, cell, strict=True)) | found)
-    return pd.DataFrame(rows)
+    # Without lesions there is no row, but a table that can be read.
+    columns = [*_CELL, "metric", "relation", "rho", "low", "high", *_COUNTS, "runs"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _draw(patients: int, resamples: int, seed: int) -> np.ndarray:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from lib.artefacts import read_table, write_table
 from lib.validity import RELATIONS, metric_validity, with_change
 
 CELL = {"architecture": "resnet50v2", "pairing": "finetune", "role": "auto_conv"}
@@ -159,3 +160,12 @@ def test_unknown_metrics_and_targets_are_refused(change):
         rho(*given, "iou")
     with pytest.raises(ValueError, match=r"expected also \['lung_mass_change', 'lung_area'\]"):
         rho(*given, "emd", target="lung_mass")
+
+
+def test_without_lesions_the_table_is_empty_and_can_be_read(change, tmp_path):
+    pairs, changes = tables(change, emd=np.abs(change))
+    blind = changes.assign(lesion_area=np.nan)
+    found = metric_validity(pairs, blind, seed=1, metrics=("emd",), resamples=10)
+    write_table(tmp_path / "validity.csv", found)
+    read = read_table(tmp_path / "validity.csv")
+    assert len(read) == 0 and {"metric", "rho", "n", "runs"} <= set(read.columns)
