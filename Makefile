@@ -31,7 +31,7 @@ SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 	@echo
-	@echo 'Variables: STUDY=phantom|smoke|real|paper  DATA=<folder of class folders | manifest.csv>'
+	@echo 'Variables: STUDY=phantom|smoke|shortcut|real|paper  DATA=<folder of class folders | manifest.csv>'
 	@echo '           SET="seeds=[0,1,2] finetune.epochs=5"  CORES=n  GPU=0|1  RESULTS=folder'
 
 setup: $(STAMP)  ## make the environment in .venv from the lock (GPU=1 adds CUDA)
@@ -51,8 +51,8 @@ reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues whe
 	@$(SNAKEMAKE) --configfile $(PARAMS) --quiet host reason -- $(TARGETS)
 	@$(PY) -m lib.overview $(STUDY) --results $(RESULTS)
 
-sensitivity: $(STAMP)  ## how drift depends on layer, class, score and reading (STUDY, DATA, SET)
-	@$(MAKE) --no-print-directory reproduce TARGETS=sensitivity
+sensitivity: $(STAMP)  ## how drift depends on layer, class, grid, reading and learnt weights (STUDY, DATA, SET)
+	@$(MAKE) --no-print-directory reproduce TARGETS="sensitivity randomisation"
 
 plan: $(STAMP)  ## show what reproduce would run, without running it
 	@mkdir -p $(dir $(PARAMS))

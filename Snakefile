@@ -55,7 +55,7 @@ def checkpoint(architecture: str, name: str) -> list[str]:
 
 
 def explained(architecture: str) -> list[str]:
-    return [file for name in PARAMS.checkpoints for file in files(P.maps(architecture, name))]
+    return [file for name in PARAMS.map_sets for file in files(P.maps(architecture, name))]
 
 
 def source_weights(wildcards) -> list[str]:
@@ -99,21 +99,24 @@ RUN = (
 # Two cells at a time on two cores: tracing a graph uses one core, whatever the other is doing.
 THREADS = max(1, workflow.cores // 3) if not GPU else workflow.cores
 DATA = files(P.manifest, *(P.images(size) for size in PARAMS.sizes))
+CORRECTED = [str(P.corrected(size)) for size in PARAMS.sizes] if "corrected" in PARAMS.modes else []
+NATIVE = [str(P.images(size)) for size in PARAMS.native_sizes]
 TABLES = [
     P.tables / f"{name}.csv"
     for name in ("drift", "strata", "ranking", "performance", "history", "confusion", "support",
-                 "blanks", "pairs", "evidence", "evidence_change", "validity")
+                 "blanks", "pairs", "evidence", "evidence_change", "validity",
+                 *(["shortcut"] if "corrected" in PARAMS.modes else []))
 ]
 INFERENCE = [
     P.tables / f"{name}.csv"
-    for name in ("retained", "contrasts", "crossover", "ranks", "agreement", "priors")
+    for name in ("retained", "contrasts", "crossover", "ranks", "agreement", "priors", "paper")
 ]
 
 
 wildcard_constraints:
     architecture="|".join(PARAMS.architectures),
     seed=r"\d+",
-    mode="finetune|placebo",
+    mode="|".join(PARAMS.modes),
 
 
 # Every cell is listed: Snakemake would take a deleted intermediate for "nothing to do".
@@ -156,7 +159,7 @@ rule prepare:
         code("01_prepare_data"),
         [str(SOURCE)] if SOURCE and SOURCE.is_file() else [],
     output:
-        DATA + [str(P.data / "rejected.csv"), str(P.data / "audit.json")],
+        DATA + CORRECTED + NATIVE + [str(P.data / "rejected.csv"), str(P.data / "audit.json")],
         notebook=str(P.notebook("01_prepare_data")),
     params:
         notebook="01_prepare_data",
@@ -203,6 +206,7 @@ rule finetune:
     input:
         code("03_finetune"),
         DATA,
+        lambda wildcards: CORRECTED if wildcards.mode == "corrected" else [],
         starting_points,
     output:
         checkpoint("{architecture}", "{mode}-s{seed}"),
@@ -235,7 +239,7 @@ rule attribute:
         notebook=str(P.notebook("04_attribute-{architecture}")),
     params:
         notebook="04_attribute",
-        arguments=arguments("attribute", architecture=ARCHITECTURE, checkpoints=lambda w: list(PARAMS.checkpoints)),
+        arguments=arguments("attribute", architecture=ARCHITECTURE, checkpoints=lambda w: list(PARAMS.map_sets)),
     log:
         str(P.root / "logs/04_attribute-{architecture}.log"),
     threads: THREADS
@@ -252,6 +256,7 @@ rule sensitivity:
     input:
         code("A2_sensitivity"),
         DATA,
+        NATIVE,
         [checkpoint(a, c) for a in PARAMS.architectures
          for c in (PARAMS.base_transfer, f"finetune-s{PARAMS.seeds[0]}")],
     output:
@@ -262,11 +267,33 @@ rule sensitivity:
         arguments=arguments("sensitivity"),
     log:
         str(P.root / "logs/A2_sensitivity.log"),
-    threads: workflow.cores
+    threads: THREADS
     resources:
         gpu=GPU,
     message:
         "read the maps of {PARAMS.study} in every way"
+    shell:
+        RUN
+
+
+rule randomisation:
+    input:
+        code("A5_randomised_weights"),
+        DATA,
+        [checkpoint(a, f"finetune-s{PARAMS.seeds[0]}") for a in PARAMS.architectures],
+    output:
+        files(P.tables / "randomisation.csv", P.tables / "randomisation_pairs.csv"),
+        notebook=str(P.notebook("A5_randomised_weights")),
+    params:
+        notebook="A5_randomised_weights",
+        arguments=arguments("sensitivity"),
+    log:
+        str(P.root / "logs/A5_randomised_weights.log"),
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    message:
+        "randomise the networks of {PARAMS.study}"
     shell:
         RUN
 

@@ -9,6 +9,7 @@ in any normalised map.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import keras
@@ -108,30 +109,34 @@ def surrogate(shape: Sequence[int]) -> keras.Model:
     return keras.Model([activations, gradients], score)
 
 
-def cam(method: str, explained: keras.Model, activations, gradients) -> np.ndarray:
-    """Raw map of one method from activations and gradients.
+def reader(method: str, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor], np.ndarray]:
+    """How one method makes raw maps from the activations and gradients of a layer.
 
     Parameters
     ----------
     method : str
         One of `lib.methods.GRADIENT_METHODS`, through tf-keras-vis, or of
         `lib.cam_variants.VARIANTS`.
-    explained : keras.Model
-        The `surrogate` of the layer's shape.
-    activations, gradients : tensor of float32, shape (n, h, w, channels)
+    shape : sequence of int
+        (h, w, channels) of the layer.
 
     Returns
     -------
-    ndarray of float32, shape (n, h, w)
-        ≥ 0, neither upsampled nor normalised.
+    callable
+        ``(A, g)``, float32 tensors of shape ``(n, h, w, channels)``, to maps ``(n, h, w)`` of
+        float32, ≥ 0, neither upsampled nor normalised.
     """
     if method in VARIANTS:
-        maps = VARIANTS[method](np.asarray(activations), np.asarray(gradients))
-    else:
-        maps = _CAMS[method](explained)(
-            lambda output: output[:, 0], [activations, gradients], penultimate_layer="map", **_RAW
-        )
-    return np.asarray(maps, dtype=np.float32)
+        return lambda a, g: VARIANTS[method](np.asarray(a), np.asarray(g)).astype(np.float32)
+    explain = _CAMS[method](surrogate(shape))
+
+    def read(a, g):
+        return explain(lambda output: output[:, 0], [a, g], penultimate_layer="map", **_RAW)
+
+    # tf-keras-vis builds a model on each call; Grad-CAM++ can be compiled, the other two use NumPy.
+    # It reads the number of films while it is traced, so that a last, smaller batch traces again.
+    run = tf.function(read) if method == "gradcam_plus_plus" else read
+    return lambda a, g: np.asarray(run(a, g), dtype=np.float32)
 
 
 def score_cam(
@@ -222,18 +227,21 @@ class Explainer:
         self.model, self.roles, self.methods = model, roles, tuple(methods)
         self.channels = score_cam_channels
         self._run = activations_and_gradients(model, list(roles.values()), score=score)
-        self._surrogates = [surrogate(layer.output.shape[1:]) for layer in roles.values()]
+        self._readers = {
+            (role, method): reader(method, layer.output.shape[1:])
+            for role, layer in roles.items()
+            for method in self.methods
+            if method != "scorecam"
+        }
 
     def _maps(self, films, explained, activations, gradients) -> dict[tuple[str, str], np.ndarray]:
         found = {}
-        for (role, layer), of, a, g in zip(
-            self.roles.items(), self._surrogates, activations, gradients, strict=True
-        ):
+        for (role, layer), a, g in zip(self.roles.items(), activations, gradients, strict=True):
             for method in self.methods:
                 found[role, method] = (
                     score_cam(self.model, layer, films, explained, channels=self.channels)
                     if method == "scorecam"
-                    else cam(method, of, a, g)
+                    else self._readers[role, method](a, g)
                 )
         return found
 
@@ -282,17 +290,26 @@ class Explainer:
             for role, layer in self.roles.items()
             for method in self.methods
         }
-        start = 0
-        for films, labels, _ in batches(data, batch_size=batch_size):
-            part = slice(start, start + len(labels))
-            logits[part], activations, gradients = self._run(films, tf.constant(wanted[part]))
-            if explained == "prediction":
-                wanted[part] = logits[part].argmax(axis=1)
-            for key, found in self._maps(films, wanted[part], activations, gradients).items():
-                maps[key][part] = found
-            start = part.stop
+
+        def keep(part, found):
+            for key, values in found.result().items():
+                maps[key][part] = values
             if report:
-                report(start, count)
+                report(part.stop, count)
+
+        start, waiting = 0, ()
+        with ThreadPoolExecutor(max_workers=1) as worker:  # maps of a batch, while the next passes
+            for films, labels, _ in batches(data, batch_size=batch_size):
+                part = slice(start, start + len(labels))
+                logits[part], activations, gradients = self._run(films, tf.constant(wanted[part]))
+                if explained == "prediction":
+                    wanted[part] = logits[part].argmax(axis=1)
+                if waiting:
+                    keep(*waiting)
+                job = films, wanted[part], activations, gradients
+                start, waiting = part.stop, (part, worker.submit(self._maps, *job))
+            if waiting:
+                keep(*waiting)
         names = {role: layer.name for role, layer in self.roles.items()}
         ids = np.asarray(image_ids, dtype=str)
         return MapSet(ids, data.labels, wanted, logits, maps, names)

@@ -75,6 +75,8 @@ class Data(Section):
     by default. ``leakage`` is what to do about films that a given split has on two sides, see
     `lib.splits.assign_splits`. ``source_columns`` may tell where a film is from, for the audit.
     With a ``salt_file`` names and ids leave the study as hashes only, see `lib.privacy`.
+    ``native_sizes`` keeps the films also at the sides of the ImageNet weights, for the sensitivity
+    to the input grid.
     """
 
     source: str = "phantom"
@@ -89,3 +91,4 @@ class Data(Section):
     salt_file: str = ""
     phantom: PhantomData = PhantomData()
     shareable: bool = False
+    native_sizes: bool = False

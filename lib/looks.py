@@ -22,8 +22,8 @@ from lib.artefacts import atomic
 
 _SVG = {"svg.hashsalt": "evidence", "svg.fonttype": "none"}
 WIDTH, SMALL, INK = 10.0, 8, "0.25"  # inches of the widest figure, points, grey of lines
-_COLOURS = sns.color_palette("colorblind").as_hex()
-_BLUE, ORANGE, _GREEN, _VERMILION, _PINK, _, _, _GREY, _YELLOW, SKY = _COLOURS
+_COLOURS, _BLACK = sns.color_palette("colorblind").as_hex(), "#1a1a1a"
+_BLUE, ORANGE, _GREEN, _VERMILION, _PINK, _BROWN, _LIGHT, _GREY, _YELLOW, SKY = _COLOURS
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,21 @@ METHOD = {
 }
 PAIRING = {
     "finetune": Look("transfer → fine-tuned", _VERMILION, "D"),
+    "corrected": Look("transfer → without shortcut", _LIGHT, "d", hatch="\\\\////"),
     "placebo": Look("transfer → placebo", SKY, "s", hatch="////"),
     "finetune_seeds": Look("fine-tuned, two seeds", _PINK, "^", hatch="...."),
     "transfer_seeds": Look("transfer, two seeds", _GREY, "v", hatch="xx"),
+    "explainer": Look("explained twice (floor)", _BLACK, "*", hatch="**"),
+    "randomised": Look("random weights", _BROWN, "P", hatch="++"),
     "ceiling": Look("unrelated films (ceiling)", _YELLOW, "o", hatch="\\\\\\\\"),
 }
 STAGE = {
     "transfer": Look("transfer", _GREY, "v"),
     "placebo": Look("placebo", SKY, "s"),
     "finetune": Look("fine-tuned", _VERMILION, "D"),
+    "corrected": Look("without shortcut", _LIGHT, "d"),
+    "repeat": Look("transfer, explained again", _BLACK, "*"),
+    "randomised": Look("random weights", _BROWN, "P"),
 }
 _METRIC = {
     "centroid_displacement": "Centroid displacement (share of the diagonal)",
@@ -149,7 +155,8 @@ def panels(rows, columns, *, width, height, title, margin=1.3, **options):
 def legend(figure: Figure, handles: Sequence, labels: Sequence[str], note: str = "") -> None:
     """Put a legend below the panels, in rows of equal length, headed by a note."""
     width = figure.get_figwidth()
-    rows = ceil(len(handles) / int(width / 1.9)) or 1
+    each = max(1.9, 0.6 + 0.068 * max(map(len, labels), default=0))  # inches, for the longest label
+    rows = ceil(len(handles) / max(1, int(width / each))) or 1
     figure.legend(
         handles,
         labels,

@@ -1,8 +1,11 @@
 """Which maps are compared with which: the study's pairs of checkpoints and films.
 
 ``finetune``: transfer → each fine-tuned checkpoint. ``placebo``: transfer → each placebo.
+``corrected``: transfer → each fine-tuning without the planted shortcut, where there is one.
 ``finetune_seeds`` and ``transfer_seeds``: checkpoints that differ only in their seed.
-``ceiling``: like ``finetune``, but each film is paired with another patient's film of its class.
+``explainer``: the transfer checkpoint explained twice. ``randomised``: transfer → the same network
+with all of its weights randomised. ``ceiling``: like ``finetune``, but each film is paired with
+another patient's film of its class.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +16,13 @@ import numpy as np
 import pandas as pd
 
 from lib import drift
+from lib.checkpoints import MODES
 from lib.maps import MapSet
 
-PAIRINGS = ("finetune", "placebo", "finetune_seeds", "transfer_seeds", "ceiling")
+PAIRINGS = (
+    *("finetune", "corrected", "placebo", "finetune_seeds", "transfer_seeds"),
+    *("explainer", "randomised", "ceiling"),
+)
 STRATA = ("kept-correct", "rescued", "lost", "kept-wrong")
 
 
@@ -36,15 +43,27 @@ class Pairing:
     after: str
 
 
-def pairings(transfer_seeds: Sequence[int], seeds: Sequence[int]) -> list[Pairing]:
-    """All pairings of a study with these seeds; fine-tunings start from the first transfer."""
+def pairings(
+    transfer_seeds: Sequence[int], seeds: Sequence[int], *, modes: Sequence[str] = MODES[:2]
+) -> list[Pairing]:
+    """All pairings of a study with these seeds; stage two starts from the first transfer.
+
+    Parameters
+    ----------
+    transfer_seeds, seeds : sequences of int
+        Seeds of the transfer stage and of stage two.
+    modes : sequence of str
+        What stage two does, of `lib.checkpoints.MODES`.
+    """
     transfer = [f"transfer-s{seed}" for seed in transfer_seeds]
     tuned = [f"finetune-s{seed}" for seed in seeds]
+    first = transfer_seeds[0]
     return [
-        *(Pairing("finetune", transfer[0], name) for name in tuned),
-        *(Pairing("placebo", transfer[0], f"placebo-s{seed}") for seed in seeds),
+        *(Pairing(mode, transfer[0], f"{mode}-s{seed}") for mode in modes for seed in seeds),
         *(Pairing("finetune_seeds", *pair) for pair in combinations(tuned, 2)),
         *(Pairing("transfer_seeds", *pair) for pair in combinations(transfer, 2)),
+        Pairing("explainer", transfer[0], f"repeat-s{first}"),
+        Pairing("randomised", transfer[0], f"randomised-s{first}"),
         *(Pairing("ceiling", transfer[0], name) for name in tuned),
     ]
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from lib.architectures import ARCHITECTURES, ROLES
+from lib.checkpoints import CONTROLS, MODES
 from lib.classes import CLASSES
 from lib.data_params import Data, Positive, Section
 from lib.methods import GRADIENT_METHODS, METHODS
@@ -98,7 +99,7 @@ class Attribution(Section):
     explained: str = "true_class"
     score: Literal["logit", "probability"] = "logit"
     score_cam_channels: Positive = 10
-    batch_size: Positive = 16
+    batch_size: Positive = 64
     require_equal_grid: bool = True
 
 
@@ -147,12 +148,23 @@ class Params(Section):
         return f"transfer-s{self.transfer_seeds[0]}"
 
     @property
+    def modes(self) -> tuple[str, ...]:
+        """What stage two does; with a planted shortcut it is also taken away ("corrected")."""
+        planted = self.data.source == "phantom" and self.data.phantom.shortcut > 0
+        return MODES if planted else MODES[:2]
+
+    @property
     def checkpoints(self) -> tuple[str, ...]:
         """Names of all checkpoints of one architecture."""
         return (
             *(f"transfer-s{seed}" for seed in self.transfer_seeds),
-            *(f"{mode}-s{seed}" for mode in ("finetune", "placebo") for seed in self.seeds),
+            *(f"{mode}-s{seed}" for mode in self.modes for seed in self.seeds),
         )
+
+    @property
+    def map_sets(self) -> tuple[str, ...]:
+        """Names of all sets of maps of one architecture: its checkpoints, and two controls."""
+        return (*self.checkpoints, *(f"{c}-s{self.transfer_seeds[0]}" for c in CONTROLS))
 
     @property
     def show_films(self) -> bool:
@@ -163,6 +175,12 @@ class Params(Section):
     def sizes(self) -> tuple[int, ...]:
         """Distinct input sides of the architectures, in pixels, ascending."""
         return tuple(sorted({self.input_size[name] for name in self.architectures}))
+
+    @property
+    def native_sizes(self) -> tuple[int, ...]:
+        """Further sides at which films are kept: those of the ImageNet weights, if asked for."""
+        native = {ARCHITECTURES[name].default_size for name in self.architectures}
+        return tuple(sorted(native - set(self.sizes))) if self.data.native_sizes else ()
 
 
 def _check_lists(params: Params) -> None:

@@ -48,6 +48,10 @@ class StudyPaths:
         """Memory-mapped image cache at `size` pixels."""
         return self.data / f"images_{size}.npy"
 
+    def corrected(self, size: int) -> Path:
+        """Like `images`, of the same phantoms with markers that carry no information."""
+        return self.data / "corrected" / f"images_{size}.npy"
+
     def weights(self, architecture: str, key: str) -> Path:
         """Source-task weights, shared by the studies and addressed by content."""
         return resolve(self.results) / "weights" / f"{architecture}-{key}.weights.h5"

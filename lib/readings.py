@@ -35,12 +35,16 @@ class Reading:
         Whose evidence.
     minmax : bool
         Whether the map is scaled by min-max with ε, as for display, or kept raw.
+    grid : {"study", "native"}
+        Input sides: those of the study, which give all architectures one grid, or those of the
+        ImageNet weights, at which the grids differ.
     """
 
     method: str
     score: str = "logit"
     explained: str = "true_class"
     minmax: bool = False
+    grid: str = "study"
 
     @property
     def source(self) -> tuple[str, str]:
@@ -54,6 +58,10 @@ READINGS = {
     "LayerCAM, probability": Reading("layercam", "probability"),
     "LayerCAM, probability, min-max": Reading("layercam", "probability", minmax=True),
     "LayerCAM, own prediction": Reading("layercam", explained="prediction"),
+    "LayerCAM, native grid": Reading("layercam", grid="native"),
+    "Grad-CAM": Reading("gradcam"),
+    "Grad-CAM, own prediction": Reading("gradcam", explained="prediction"),
+    "Grad-CAM, native grid": Reading("gradcam", grid="native"),
     "Grad-CAM++": Reading("gradcam_plus_plus"),
     "Grad-CAM++, authors' α": Reading("gradcam_plus_plus_positive"),
     "Grad-CAM++, plain α": Reading("gradcam_plus_plus_plain"),
@@ -61,31 +69,42 @@ READINGS = {
     "Grad-CAM++, probability": Reading("gradcam_plus_plus", "probability"),
     "Grad-CAM++, probability, min-max": Reading("gradcam_plus_plus", "probability", minmax=True),
     "Grad-CAM++, own prediction": Reading("gradcam_plus_plus", explained="prediction"),
+    "Grad-CAM++, native grid": Reading("gradcam_plus_plus", grid="native"),
 }
 """The first of each method is the study's; a name says what it changes."""
 
-METHODS = tuple(dict.fromkeys(reading.method for reading in READINGS.values()))
-SOURCES = tuple(dict.fromkeys(reading.source for reading in READINGS.values()))
+
+def at(grid: str) -> dict[str, Reading]:
+    """The readings at the input sides of the study, or at the native ones, by name."""
+    return {name: reading for name, reading in READINGS.items() if reading.grid == grid}
 
 
-def combine(sets: Mapping[tuple[str, str], MapSet]) -> MapSet:
+def _each(readings: Mapping[str, Reading], what: str) -> tuple:
+    return tuple(dict.fromkeys(getattr(reading, what) for reading in readings.values()))
+
+
+def combine(sets: Mapping[tuple[str, str], MapSet], *, grid: str = "study") -> MapSet:
     """All readings of one checkpoint as one set of maps, with the readings as its methods.
 
     Parameters
     ----------
     sets : mapping of (score, explained class) to MapSet
-        Maps of the same films by the methods of `METHODS`; see `SOURCES`.
+        Maps of the same films by the methods of the readings.
+    grid : {"study", "native"}
+        Which readings.
 
     Raises
     ------
     ValueError
         If a source is missing.
     """
-    if missing := [source for source in SOURCES if source not in sets]:
+    wanted = at(grid)
+    sources = _each(wanted, "source")
+    if missing := [source for source in sources if source not in sets]:
         raise ValueError(f"sets: found {list(sets)}; expected also {missing}.")
-    base = sets[SOURCES[0]]
+    base = sets[sources[0]]
     maps = {}
-    for name, reading in READINGS.items():
+    for name, reading in wanted.items():
         for role in base.layers:
             found = sets[reading.source].maps[role, reading.method]
             maps[role, name] = minmax(found).astype(np.float32) if reading.minmax else found
@@ -102,6 +121,7 @@ def explain(
     roles: Sequence[str],
     checkpoints: Mapping[str, Path],
     batch_size: int,
+    grid: str = "study",
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, MapSet]:
     """All readings of several checkpoints of one architecture.
@@ -117,6 +137,8 @@ def explain(
     roles : sequence of str
         From `lib.architectures.ROLES`.
     checkpoints : mapping of name to Path
+    grid : {"study", "native"}
+        Which readings; `size` and the films must be those of this grid.
 
     Returns
     -------
@@ -125,9 +147,10 @@ def explain(
     """
     model = models.build(architecture, size=size, classes=classes)
     explained = layers.select(model, architecture, roles)
+    wanted = at(grid)
     explainers = {
-        score: Explainer(model, explained, methods=METHODS, score=score)
-        for score in dict.fromkeys(score for score, _ in SOURCES)
+        score: Explainer(model, explained, methods=_each(wanted, "method"), score=score)
+        for score in _each(wanted, "score")
     }
     found = {}
     for name, path in checkpoints.items():
@@ -136,8 +159,9 @@ def explain(
         found[name] = combine(
             {
                 (score, choice): explainers[score](films, image_ids, explained=choice, **options)
-                for score, choice in SOURCES
-            }
+                for score, choice in _each(wanted, "source")
+            },
+            grid=grid,
         )
     return found
 

@@ -21,7 +21,7 @@ TABLES = (
     *("retained", "contrasts", "crossover", "ranks", "agreement", "priors"),
 )
 EVIDENCE_TABLES = ("evidence", "evidence_change", "validity")  # where the lesions are known
-OPTIONAL_TABLES = ("sensitivity",)
+OPTIONAL_TABLES = ("paper", "sensitivity", "randomisation", "shortcut")
 BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
 
 
@@ -56,7 +56,10 @@ def drift_lines(drift: pd.DataFrame, *, metric: str = "iou_top20") -> pd.DataFra
     counts = rows[rows["pairing"] == "finetune"].set_index(keys)[["n", "blank"]]
     order = [
         name
-        for name in ("placebo", "finetune", "finetune_seeds", "transfer_seeds", "ceiling")
+        for name in (
+            *("explainer", "placebo", "finetune", "corrected", "finetune_seeds", "transfer_seeds"),
+            *("ceiling", "randomised"),
+        )
         if name in wide
     ]
     wide = wide[order].map(lambda value: "–" if pd.isna(value) else f"{value:.2f}")
@@ -105,8 +108,10 @@ def page(paths: StudyPaths, *, command: str) -> str:
         "",
         "1 = the same places, 0 = none in common. `placebo`: transfer → placebo; `finetune`: "
         "transfer → fine-tuned; `finetune_seeds`: two fine-tunings that differ in their seed; "
-        "`ceiling`: transfer → fine-tuned on films of different patients of one class. `n` counts "
-        "pairs of `finetune` over all seeds, `blank` those that could not be scored.",
+        "`ceiling`: transfer → fine-tuned on films of different patients of one class; "
+        "`explainer`: the transfer checkpoint explained twice; `randomised`: transfer → the same "
+        "network with permuted weights. `n` counts pairs of `finetune` over all seeds, `blank` "
+        "those that could not be scored.",
         "",
         markdown(drift_lines(read_table(paths.tables / "drift.csv"))),
         "",
@@ -122,10 +127,25 @@ def page(paths: StudyPaths, *, command: str) -> str:
         "## Verdicts",
         "",
         *(f"- {verdict['sentence']}" for verdict in verdicts.values()),
+        "",
+        *_beside_the_paper(paths.tables / "paper.csv"),
     ]
     if manifest["weights"] == "none":
         lines.insert(3, "\n**Without a source task this comparison is empty by construction.**")
     return "\n".join(lines) + "\n"
+
+
+def _beside_the_paper(file: Path) -> list[str]:
+    if not file.exists():
+        return []
+    return [
+        "## The paper beside us",
+        "",
+        "`holds`: whether the statement holds in this study. Data, weights and settings of the "
+        "paper are not known, so this neither confirms nor refutes it.",
+        "",
+        markdown(read_table(file)),
+    ]
 
 
 def answer(folder: Path) -> str:
@@ -194,7 +214,7 @@ def publish(paths: StudyPaths, *, command: str) -> None:
     for folder in ("tables", "figures"):
         (target / folder).mkdir(parents=True)
     parameters = read_manifest(paths.tables / "drift.csv")["parameters"]
-    done = [name for name in OPTIONAL_TABLES if (paths.tables / f"{name}.csv.json").exists()]
+    done = [name for name in OPTIONAL_TABLES if (paths.tables / f"{name}.csv").exists()]
     known = EVIDENCE_TABLES if parameters["data"]["source"] == "phantom" else ()
     for name in (*TABLES, *known, *done):
         shutil.copyfile(paths.tables / f"{name}.csv", target / "tables" / f"{name}.csv")

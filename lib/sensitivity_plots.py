@@ -1,12 +1,19 @@
-"""Figure of how drift depends on the readings of one formula."""
+"""Figures of how maps and drift depend on readings of one formula and on learnt weights."""
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from lib import looks
-from lib.looks import ARCHITECTURE, SMALL
+from lib.checkpoints import RANDOMISATION_STEPS
+from lib.looks import ARCHITECTURE, METHOD, SMALL
+
+_LINES = ("-", "--", ":", "-.")
+_MARKERS = "osDv"
+_COLOURS = sns.color_palette("colorblind").as_hex()[5:]  # the first ones are the architectures'
 
 
 def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
@@ -51,4 +58,56 @@ def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         for name in architectures
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def _line(place: int) -> dict:
+    """Look of the method in that place; colours 5 and up are no architecture's."""
+    return {"ls": _LINES[place % 4], "color": _COLOURS[place % 5], "marker": _MARKERS[place % 4],
+            "ms": 4}  # fmt: skip
+
+
+def randomisation(table: pd.DataFrame) -> Figure:
+    """Similarity to the intact map by depth of randomisation, a panel per layer and architecture.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `lib.sanity.randomisation_summary`, of one metric.
+
+    Notes
+    -----
+    Grey: maps of unrelated films under the intact network, from the lowest to the highest method. A
+    line that ends above it belongs to a method that does not need what the network has learnt.
+    """
+    columns = ["architecture", "role", "method", "step", "metric", "mean", "low", "high"]
+    looks.require_columns(table, columns, "table")
+    architectures = looks.present(table["architecture"], ARCHITECTURE, "architecture")
+    roles = looks.roles_present(table["role"])
+    methods = looks.present(table["method"], METHOD, "method")
+    steps = [step for step in RANDOMISATION_STEPS if step in set(table["step"])]
+    figure, axes = looks.panels(
+        len(roles), len(architectures), width=1.5 + 2.9 * len(architectures), height=1.7,
+        title="What is left of a map as the weights are randomised from the head down",
+        sharex=True, sharey=True,
+    )  # fmt: skip
+    offsets = dict(zip(methods, np.linspace(-0.12, 0.12, len(methods)), strict=True))
+    for (i, j), ax in np.ndenumerate(axes):
+        panel = table[(table["role"] == roles[i]) & (table["architecture"] == architectures[j])]
+        yardstick = panel.loc[~panel["step"].isin(steps), "mean"]
+        if yardstick.notna().any():
+            ax.axhspan(yardstick.min() - 0.005, yardstick.max() + 0.005, color="0.8", zorder=0)
+        for place, method in enumerate(methods):
+            rows = panel[panel["method"] == method].set_index("step").reindex(steps)
+            x = np.arange(len(steps)) + offsets[method]
+            spread = np.abs(rows[["low", "high"]].to_numpy().T - rows["mean"].to_numpy())
+            ax.errorbar(x, rows["mean"], yerr=np.nan_to_num(spread), elinewidth=1, **_line(place))
+        ax.set_title(f"{roles[i]} · {ARCHITECTURE[architectures[j]].title}", fontsize=9)
+        ax.set_xticks(range(len(steps)), steps, rotation=40, ha="right", fontsize=SMALL)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(looks.two_lines(looks.metric_label(table["metric"].iloc[0])), fontsize=SMALL)
+    handles = [Line2D([], [], **_line(place)) for place in range(len(methods))]
+    labels = [*(METHOD[method] for method in methods), "unrelated films, intact network"]
+    note = "Whiskers: 95 % over patients."
+    looks.legend(figure, [*handles, Patch(color="0.8")], labels, note)
     return figure

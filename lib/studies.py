@@ -46,7 +46,10 @@ STAGES = {
 
 _DERIVED = {
     "base_transfer": {"transfer_seeds"},
-    "checkpoints": {"transfer_seeds", "seeds"},
+    "modes": {"data"},
+    "checkpoints": {"transfer_seeds", "seeds", "data"},
+    "map_sets": {"transfer_seeds", "seeds", "data"},
+    "native_sizes": {"architectures", "input_size", "data"},
     "show_films": {"data"},
     "sizes": {"architectures", "input_size"},
 }

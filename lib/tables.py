@@ -7,6 +7,7 @@ import pandas as pd
 
 from lib import pairings, performance
 from lib.artefacts import ArtefactError, atomic, manifest_path, read_table, require
+from lib.checkpoints import trained
 from lib.drift import QUICK
 from lib.maps import MapSet
 from lib.paths import StudyPaths
@@ -96,7 +97,7 @@ def confusion_table(paths: StudyPaths, architectures, checkpoints, *, classes) -
 
 
 def support_table(sets: dict[str, dict[str, MapSet]], *, classes: Sequence[str]):
-    """Films that every checkpoint of every architecture classifies correctly.
+    """Films that every trained checkpoint of every architecture classifies correctly.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ def support_table(sets: dict[str, dict[str, MapSet]], *, classes: Sequence[str])
     table : DataFrame
         ``label``, ``films``, ``common``: test films and members of the common support by class.
     """
-    everything = {f"{a}/{c}": maps for a, of in sets.items() for c, maps in of.items()}
+    everything = {f"{a}/{c}": m for a, of in sets.items() for c, m in of.items() if trained(c)}
     pairings.require_same_films(everything)
     common = pairings.common_support(np.stack([pairings.correct(m) for m in everything.values()]))
     labels = next(iter(everything.values())).label

@@ -91,8 +91,8 @@ print(f"{len(index)} films of {index['patient_id'].nunique()} patients are liste
 # %% tags=["nbval-check-output"]
 root = source if source.is_dir() else source.parent
 accepted, rejected = image_cache.build(
-    index, root, sizes=params.sizes, aspect=params.data.aspect, folder=paths.data,
-    views=params.data.views, measure=measure,
+    index, root, sizes=[*params.sizes, *params.native_sizes], aspect=params.data.aspect,
+    folder=paths.data, views=params.data.views, measure=measure,
 )  # fmt: skip
 print(f"{len(accepted)} films accepted, {len(rejected)} rejected, sides {params.sizes} px")
 assert len(accepted) + len(rejected) == len(index)
@@ -133,6 +133,21 @@ manifest = assign_splits(
 manifest = image_cache.build_masks(
     manifest, root, sizes=params.sizes, aspect=params.data.aspect, folder=paths.data
 )
+
+# %% [markdown]
+# A study with a planted shortcut marks the films of one class. The same phantoms are then drawn once
+# more with markers that carry no information, row by row: to fine-tune without the shortcut.
+
+# %%
+if "corrected" in params.modes:
+    harmless = params.data.phantom.model_copy(update={"shortcut": 0.0})
+    folder, seed = paths.data / "corrected", derive(params.seed, "cohort")
+    twin = write_cohort(harmless, folder / "phantoms", classes=params.classes, seed=seed)
+    twins = data.read_index(twin, classes=params.classes)
+    assert list(twins["image_id"]) == list(index["image_id"])
+    image_cache.build(
+        twins, twin.parent, sizes=params.sizes, aspect=params.data.aspect, folder=folder
+    )
 
 # %% [markdown]
 # Where the study has a salt, names and ids go no further than this: the tables carry keyed hashes.
@@ -233,7 +248,9 @@ artefacts.write_table(paths.manifest, manifest)
 for name, table in tables.items():
     artefacts.write_table(paths.data / f"{name}.csv", table)
 artefacts.write_json(paths.data / "audit.json", summary)
-files = [*(paths.images(size) for size in params.sizes), paths.data / "audit.json"]
+files = [paths.images(size) for size in (*params.sizes, *params.native_sizes)]
+files += [paths.corrected(size) for size in params.sizes if "corrected" in params.modes]
+files += [paths.data / "audit.json"]
 record.complete(*files, *(paths.data / f"{name}.csv" for name in tables))
 print("wrote", ", ".join(p.name for p in (paths.manifest, *files)), *(f"{n}.csv" for n in tables))
 

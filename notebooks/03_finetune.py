@@ -19,7 +19,9 @@
 # Stage two starts from the transfer checkpoint and lets the backbone learn. With
 # `mode = "placebo"` the same notebook runs the same optimiser over the same films in the same order
 # for the same number of steps, but with the backbone frozen. Drift from transfer to placebo is what
-# further training of the head alone does; only drift beyond it can be the backbone's.
+# further training of the head alone does; only drift beyond it can be the backbone's. In a study
+# with a planted shortcut, `mode = "corrected"` fine-tunes on the same films with markers that no
+# longer tell the class: evidence *should* move then.
 
 # %% [markdown]
 # **Reads** `models/<architecture>/transfer-s<seed>.keras`, the manifest and the films; the placebo
@@ -72,9 +74,10 @@ pd.Series(params.table(), name="value").to_frame()
 
 # %% tags=["nbval-check-output"]
 manifest, cache = artefacts.read_table(paths.manifest), image_cache.load(paths.images(size))
+seen = image_cache.load(paths.corrected(size)) if mode == "corrected" else cache
 parts = {
-    split: batches.films(cache, manifest, splits=[split], classes=params.classes)
-    for split in ("train", "validation", "test")
+    split: batches.films(seen, manifest, splits=[split], classes=params.classes)
+    for split in ("train", "validation")
 }
 model = models.build(
     architecture, size=size, classes=len(params.classes), dropout=params.transfer.dropout
@@ -98,7 +101,7 @@ shared = {
     "key": record.key,
 }
 films = parts["train"], parts["validation"], params.finetune
-if mode == "finetune":
+if mode != "placebo":
     history = training.train_finetune(model, *films, **shared)
 else:
     kept = training.kept_epoch(paths.history(architecture, f"finetune-s{seed}"))
@@ -119,7 +122,7 @@ display(plots.learning_curves(curve))
 
 # %%
 held_out = batches.films(cache, manifest, splits=("validation", "test"), classes=params.classes)
-if mode == "finetune":
+if mode != "placebo":
     logits = training.predict(model, held_out, batch_size=params.finetune.batch_size)
 else:
     logits = training.head_logits(model, features[held_out.rows])

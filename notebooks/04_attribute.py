@@ -37,19 +37,25 @@ import pandas as pd
 
 from lib import artefacts, batches, image_cache, layers, looks, models, pairings, pictures, tables
 from lib.attribution import Explainer
+from lib.checkpoints import source_of, trained
 from lib.paths import StudyPaths
 from lib.progress import counter
+from lib.randomisation import randomise
+from lib.seeds import derive
 from lib.studies import load_stage
 
 # %% [markdown]
 # ## Parameters
+#
+# `repeat-s0` and `randomised-s0` are controls that no training made: the transfer checkpoint once
+# more, and the same network with all of its weights permuted (Adebayo et al. 2018).
 
 # %% tags=["parameters"]
 study = "smoke"
 settings = {}
 results = "results/notebooks"
 architecture = "resnet50v2"
-checkpoints = ["transfer-s0", "finetune-s0"]
+checkpoints = ["transfer-s0", "finetune-s0", "repeat-s0", "randomised-s0"]
 
 # %% [markdown]
 # Maps are computed in float32 with TensorFloat-32 off, whatever the training used.
@@ -62,7 +68,7 @@ records = {
     name: artefacts.begin(
         paths.maps(architecture, name),
         parameters=params.dump() | {"architecture": architecture, "checkpoint": name},
-        inputs=[paths.manifest, paths.checkpoint(architecture, name)],
+        inputs=[paths.manifest, paths.checkpoint(architecture, source_of(name))],
     )
     for name in checkpoints
 }
@@ -104,7 +110,9 @@ explain = Explainer(
 of_class = dict(zip(params.classes, range(len(params.classes)), strict=True))
 sets = {}
 for name in checkpoints:
-    models.load_weights(model, paths.checkpoint(architecture, name))
+    models.load_weights(model, paths.checkpoint(architecture, source_of(name)))
+    if name.startswith("randomised"):
+        randomise(model, seed=derive(params.seed, "randomise", architecture))
     sets[name] = explain(
         films, test["image_id"], batch_size=wanted.batch_size,
         explained=of_class.get(wanted.explained, wanted.explained),
@@ -140,6 +148,8 @@ for name, maps in sets.items():
 # ## One film through all layers and methods
 
 # %%
+last = [name for name in sets if trained(name)][-1]
+maps = sets[last]
 shown = int(np.argmax(pairings.correct(maps)))  # the first film that is classified correctly
 film = cache[films.rows[shown]] if params.show_films else None
 display(pictures.map_grid({k: v[shown] for k, v in maps.maps.items()}, film=film))

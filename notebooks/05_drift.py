@@ -35,6 +35,7 @@ from lib.evidence_tables import (
 )  # fmt: skip
 from lib.paths import StudyPaths
 from lib.seeds import derive
+from lib.shortcut import shortcut_pairs
 from lib.studies import load_stage
 from lib.summaries import rank_architectures
 from lib.validity import metric_validity, with_change
@@ -53,11 +54,11 @@ results = "results/notebooks"
 # %%
 params = load_stage(study, "drift", settings)
 paths = StudyPaths(results, params.study)
-wanted = pairings.pairings(params.transfer_seeds, params.seeds)
+wanted = pairings.pairings(params.transfer_seeds, params.seeds, modes=params.modes)
 inputs = [
     file
     for architecture in params.architectures
-    for checkpoint in params.checkpoints
+    for checkpoint in params.map_sets
     if artefacts.manifest_path(file := paths.maps(architecture, checkpoint)).exists()
 ]
 record = artefacts.begin(
@@ -69,7 +70,7 @@ looks.style()
 # ## What there is to compare
 
 # %% tags=["nbval-check-output"]
-sets = {a: tables.load_maps(paths, a, params.checkpoints) for a in params.architectures}
+sets = {a: tables.load_maps(paths, a, params.map_sets) for a in params.architectures}
 sets = {architecture: found for architecture, found in sets.items() if found}
 for architecture, found in sets.items():
     absent = [f"{p.name} ({p.before}, {p.after})" for p in pairings.missing(wanted, found)]
@@ -180,7 +181,9 @@ looks.save(figure, paths.figures / "controls")
 
 # %%
 if len(pairs):
-    figure = plots.drift_distributions(pairs, metric="iou_top20")
+    figure = plots.drift_distributions(
+        pairs.query("pairing not in ('explainer', 'randomised')"), metric="iou_top20"
+    )
     display(figure)
     looks.save(figure, paths.figures / "drift_distributions")
 else:
@@ -267,7 +270,8 @@ masks = {
 }
 lesions, lungs = ({a: found[side] for a, found in masks.items()} for side in (0, 1))
 known = all(found is not None for found in lesions.values())
-evidence = evidence_of_study(sets, lesions, lungs, classes=params.classes, patients=patients)
+scored = {a: {c: m for c, m in of.items() if "repeat" not in c} for a, of in sets.items()}
+evidence = evidence_of_study(scored, lesions, lungs, classes=params.classes, patients=patients)
 by_stage = evidence_summary(evidence, by=["architecture", "stage", "role", "method"])
 change = changes_of_study(evidence, wanted)
 gained = change_summary(change)
@@ -287,12 +291,13 @@ if known:
 # three lie at slightly different places of the film.
 
 # %%
-compared = artefacts.read_table(paths.tables / "pairs.csv").query("pairing == 'finetune'")
+compared = artefacts.read_table(paths.tables / "pairs.csv")
+compared = compared[compared["pairing"].isin(("finetune", "corrected"))]
 validity = metric_validity(
     compared, change, seed=derive(params.seed, "validity"), metrics=drift.QUICK
 )
 if known:
-    joined = with_change(compared, change)
+    joined = with_change(compared.query("pairing == 'finetune'"), change)
     figure = evidence_plots.drift_against_evidence(
         joined, validity, role=cell["role"], metric="iou_top20"
     )
@@ -306,6 +311,22 @@ if known:
 # loss. A flat cloud means that the map moved between places outside the lesion.
 
 # %% [markdown]
+# ## Was a change for the better seen as one?
+#
+# Only where a shortcut was planted: there one fine-tuning keeps it and another takes it away, and
+# the films of the betrayed class tell how much evidence each brings back to the lesion. A
+# reference-free metric that reports more drift for the correction than for the other calls it
+# instability.
+
+# %%
+shortcut = {}
+if "corrected" in params.modes and known:
+    shortcut["shortcut"] = shortcut_pairs(change, label=params.data.phantom.shortcut_class)
+    gains = shortcut["shortcut"].query("role == @cell['role']")
+    gains = gains.groupby(["architecture", "method", "pairing"])["lesion_gain"]
+    display(gains.agg(["mean", "std", "count"]).round(3))
+
+# %% [markdown]
 # ## Write
 
 # %%
@@ -314,7 +335,7 @@ written = {
     "performance": performance, "history": history, "confusion": confusion, "support": support,
     "strata": strata, "ranking": ranking, "blanks": blanks, "evidence": by_stage,
     "evidence_change": gained, "validity": validity,
-}  # fmt: skip
+} | shortcut  # fmt: skip
 artefacts.write_table(record.path, summary)
 for name, table in written.items():
     artefacts.write_table(paths.tables / f"{name}.csv", table)

@@ -24,14 +24,16 @@
 
 # %% [markdown]
 # **Reads** `tables/pairs.csv`, `data/manifest.csv`, `params/hypotheses.yml`. **Writes**
-# `verdicts.json`, `tables/{retained,contrasts,crossover,ranks,agreement,priors}.csv` and
+# `verdicts.json`, `tables/{retained,contrasts,crossover,ranks,agreement,priors,paper}.csv` and
 # `figures/hypotheses/*`.
 
 # %%
 import pandas as pd
 from IPython.display import Markdown
 
-from lib import artefacts, hypotheses, inference_plots, inference_tables, looks, observations
+from lib import (
+    artefacts, hypotheses, inference_plots, inference_tables, looks, observations, paper,
+)  # fmt: skip
 from lib import verdicts as judge
 from lib.architectures import ARCHITECTURES
 from lib.paths import StudyPaths
@@ -194,12 +196,27 @@ for verdict in found:
     print(f"{verdict.name}: {verdict.verdict}")
 
 # %% [markdown]
+# ## The paper beside us
+#
+# Elangovan & Ting (arXiv:2604.08513) report no table, and neither their data nor their weights are
+# known. So each of their claims stands beside our closest measurement, and `holds` says whether the
+# same statement holds *here*. This neither confirms nor refutes the paper.
+
+# %%
+published = paper.beside_the_paper(
+    artefacts.read_table(paths.tables / "performance.csv"),
+    artefacts.read_table(paths.tables / "drift.csv"),
+    ranks, {verdict.name: verdict.verdict for verdict in found},
+)  # fmt: skip
+published.style.hide(axis="index").set_properties(**{"text-align": "left", "white-space": "normal"})
+
+# %% [markdown]
 # ## Write
 
 # %%
 written = {
     "retained": retained, "contrasts": contrasts, "crossover": crossover, "ranks": ranks,
-    "agreement": agreement, "priors": priors,
+    "agreement": agreement, "priors": priors, "paper": published,
 }  # fmt: skip
 for name, table in written.items():
     artefacts.write_table(paths.tables / f"{name}.csv", table)

@@ -17,16 +17,19 @@
 # *By how much do drift and the ranking of the architectures change with choices that papers leave
 # open?*
 #
-# Which layer, which class, logit or probability, raw map or display-normalised, and which of three
-# normalisations inside Grad-CAM++: every choice is in use somewhere. Here each is made in turn on
-# the same two checkpoints, and everything else stays.
+# Which layer, which class, logit or probability, raw map or display-normalised, which of three
+# normalisations inside Grad-CAM++, and at which side films enter: every choice is in use somewhere.
+# Here each is made in turn on the same two checkpoints, and everything else stays.
 
 # %% [markdown]
 # **Reads** the checkpoints of one seed, the manifest and the films. **Writes**
 # `tables/sensitivity.csv` and `figures/sensitivity`.
 
 # %%
+import pandas as pd
+
 from lib import artefacts, batches, image_cache, looks, models, readings, tables
+from lib.architectures import ARCHITECTURES
 from lib.pairings import Pairing
 from lib.paths import StudyPaths
 from lib.progress import counter
@@ -60,7 +63,7 @@ looks.style()
 
 # %% tags=["nbval-check-output"]
 for name, reading in readings.READINGS.items():
-    print(f"{name:34s} {reading.score:12s} {reading.explained}")
+    print(f"{name:34s} {reading.score:12s} {reading.explained:11s} {reading.grid}")
 
 # %% [markdown]
 # ## Maps
@@ -71,16 +74,27 @@ for name, reading in readings.READINGS.items():
 # %%
 manifest = artefacts.read_table(paths.manifest)
 test = manifest.query("split == 'test'")
-sets = {}
-for architecture in params.architectures:
-    size = params.input_size[architecture]
+sizes = {"study": params.input_size}
+if params.data.native_sizes:
+    sizes["native"] = {a: ARCHITECTURES[a].default_size for a in params.architectures}
+else:
+    print("native grids: not asked for (data.native_sizes=true keeps the films for them)")
+
+# %% [markdown]
+# At the native sides the same weights see films that are larger than those they learnt from: this
+# shows what the grid does to a comparison, not how a network trained at that side would look.
+
+# %%
+sets = {grid: {} for grid in sizes}
+for grid, architecture in [(g, a) for g in sizes for a in params.architectures]:
+    size = sizes[grid][architecture]
     cache = image_cache.load(paths.images(size))
     films = batches.films(cache, manifest, splits=["test"], classes=params.classes)
-    sets[architecture] = readings.explain(
-        architecture, films, test["image_id"], size=size, classes=len(params.classes),
+    sets[grid][architecture] = readings.explain(
+        architecture, films, test["image_id"], size=size, classes=len(params.classes), grid=grid,
         roles=params.attribution.roles, batch_size=params.attribution.batch_size,
         checkpoints={name: paths.checkpoint(architecture, name) for name in pair},
-        report=counter(f"films, {architecture}"),
+        report=counter(f"films, {architecture} at {size} px"),
     )  # fmt: skip
 
 # %% [markdown]
@@ -91,17 +105,17 @@ for architecture in params.architectures:
 # correct decisions takes this choice away.
 
 # %%
-common, support = tables.support_table(sets, classes=params.classes)
-single, _, _ = tables.drift_tables(
-    sets,
-    [Pairing("finetune", *pair)],
-    test["patient_id"].to_numpy(),
-    common,
-    seed=derive(params.seed, "ceiling"),
-    pairs_file=paths.tables / "sensitivity_pairs.csv",
-)
-table = readings.sensitivity(tables.over_seeds(single))
-print(f"{common.sum()} of {len(common)} test films")
+files = {"study": "sensitivity_pairs.csv", "native": "sensitivity_native_pairs.csv"}
+parts, common = [], {}
+for grid, of_grid in sets.items():
+    common[grid], _ = tables.support_table(of_grid, classes=params.classes)
+    single, _, _ = tables.drift_tables(
+        of_grid, [Pairing("finetune", *pair)], test["patient_id"].to_numpy(), common[grid],
+        seed=derive(params.seed, "ceiling"), pairs_file=paths.tables / files[grid],
+    )  # fmt: skip
+    parts.append(tables.over_seeds(single))
+    print(f"{grid} grid: {common[grid].sum()} of {len(common[grid])} test films")
+table = readings.sensitivity(pd.concat(parts, ignore_index=True))
 table.round(3)
 
 # %%
@@ -120,9 +134,9 @@ looks.save(figure, paths.figures / "sensitivity")
 # %%
 artefacts.write_table(record.path, table)
 record.complete(
-    paths.tables / "sensitivity_pairs.csv",
+    *(paths.tables / files[grid] for grid in sets),
     *(paths.figures / f"sensitivity.{suffix}" for suffix in ("png", "svg")),
-    common=int(common.sum()),
+    common={grid: int(members.sum()) for grid, members in common.items()},
 )
 print("wrote", record.path.name)
 

@@ -34,6 +34,7 @@ def pairs_table(*, seeds=5, films=40, noise=0.02, architectures=ARCHITECTURES, *
         (name, method, role, pair.name, pair.before, pair.after)
         for name, method, role in itertools.product(architectures, METHODS, ROLES)
         for pair in pairings([0], range(seeds))
+        if pair.name in MEANS["iou_top20"]
     ]
     columns = ["architecture", "method", "role", "pairing", "before", "after"]
     table = pd.DataFrame(np.repeat(cells, films, axis=0), columns=columns)

@@ -11,7 +11,7 @@ from tf_keras_vis.utils.scores import CategoricalScore
 
 from lib import attribution, layers, models, pairings
 from lib.architectures import ARCHITECTURES, ROLES
-from lib.batches import batches, pixels
+from lib.batches import Films, batches, pixels
 
 pytestmark = pytest.mark.backbone
 
@@ -238,7 +238,7 @@ def test_what_cannot_be_built_is_refused(bad):
         models.build_backbone(name, size=size)
 
 
-def test_logits_are_float32_in_mixed_precision():
+def test_logits_and_maps_are_float32_after_mixed_precision(tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         model = models.build("resnet50v2", size=64, classes=3)
@@ -249,3 +249,15 @@ def test_logits_are_float32_in_mixed_precision():
     run = attribution.activations_and_gradients(model, list(roles.values()))
     logits, (activations,), (gradients,) = run(tf.zeros((2, 64, 64, 3)), tf.constant([0, 1]))
     assert {logits.dtype, activations.dtype, gradients.dtype} == {tf.float32}
+
+    # Its checkpoint explained as the study does it: in a float32 graph, whatever trained it.
+    model.save(tmp_path / "mixed.keras")
+    exact = models.build("resnet50v2", size=64, classes=3)
+    models.load_weights(exact, tmp_path / "mixed.keras")
+    for one, other in zip(model.get_weights(), exact.get_weights(), strict=True):
+        assert other.dtype == np.float32
+        np.testing.assert_array_equal(one, other)
+    roles = {"post_activation": layers.role_layers(exact, "resnet50v2")["post_activation"]}
+    films = Films(np.full((2, 64, 64), 90, np.uint8), np.arange(2), np.array([0, 1]))
+    maps = attribution.Explainer(exact, roles)(films, ["a", "b"]).maps
+    assert all(each.dtype == np.float32 and np.isfinite(each).all() for each in maps.values())

@@ -14,7 +14,7 @@ from lib.paths import ROOT
 from lib.studies import ParamsError, parse_overrides
 
 SIZES = {"densenet201": 160, "resnet50v2": 160, "inceptionv3": 203}
-STUDIES = ("paper", "phantom", "real", "smoke")
+STUDIES = ("paper", "phantom", "real", "shortcut", "smoke")
 
 
 def loaded(text, study="phantom"):
@@ -44,7 +44,7 @@ def test_every_shipped_study_is_listed_here():
 
 
 @pytest.mark.parametrize(
-    ("study", "grid"), [("paper", 7), ("phantom", 5), ("real", 5), ("smoke", 5)]
+    ("study", "grid"), [("paper", 7), ("phantom", 5), ("real", 5), ("shortcut", 5), ("smoke", 5)]
 )
 def test_shipped_studies_have_one_grid_of_at_least_five_cells(study, grid):
     params = loaded("data.source=/films", study)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from figure_material import assert_legible, history_table, legend_texts, pairs_table, texts
+from figure_material import FIVE, assert_legible, history_table, legend_texts, pairs_table, texts
 
 from lib import looks, plots
 from lib.summaries import summarise
@@ -30,7 +30,7 @@ def test_drift_distributions_count_and_centre_every_group():
     assert len({ax.get_ylim() for ax in figure.axes}) == 1
     assert figure.axes[0].get_title() == "stage4 · LayerCAM"
     assert figure.axes[0].get_ylabel() == "IoU of the top 20 % of cells\n(0 to 1)"
-    assert legend_texts(figure) == [look.title for look in looks.PAIRING.values()]
+    assert legend_texts(figure) == [looks.PAIRING[name].title for name in FIVE]
     for ax in figure.axes:
         assert texts(ax) == ["3 +1"] * 15
         assert [label.get_text() for label in ax.get_xticklabels()] == [
@@ -197,7 +197,8 @@ def test_no_text_is_clipped_or_smaller_than_eight_points(architectures):
     chosen = list(looks.ARCHITECTURE)[:architectures]
     table = pairs_table()
     table = table[table["architecture"].isin(chosen)]
-    summary = summarise(table, ["architecture", *CELL, "pairing"], metrics=["iou_top20"])
+    every = pairs_table(looks.PAIRING).query("architecture in @chosen")
+    summary = summarise(every, ["architecture", *CELL, "pairing"], metrics=["iou_top20"])
     ranks = summary[summary["pairing"] == "finetune"].assign(rank=1.5)
     runs = pd.concat(history_table().assign(architecture=name) for name in chosen)
     names = pd.DataFrame({"true": ["viral_pneumonia"], "predicted": ["bacterial_pneumonia"]})

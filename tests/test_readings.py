@@ -14,22 +14,28 @@ def of(offset, roles=("post_activation",)):
     maps = {
         (role, method): (generator.random((3, 2, 2)) + offset).astype(np.float32)
         for role in roles
-        for method in readings.METHODS
+        for method in dict.fromkeys(reading.method for reading in readings.READINGS.values())
     }
     labels = np.array([0, 1, 0])
     logits = np.eye(2, dtype=np.float32)[labels]
     return MapSet(np.array(list("abc")), labels, labels, logits, maps, dict.fromkeys(roles, "x"))
 
 
-def test_every_reading_comes_from_its_source():
-    sets = {source: of(10.0 * number) for number, source in enumerate(readings.SOURCES)}
-    whole = readings.combine(sets)
-    assert [method for _, method in whole.maps] == list(readings.READINGS)
-    for name, reading in readings.READINGS.items():
+@pytest.mark.parametrize(("grid", "count"), [("study", 14), ("native", 3)])
+def test_every_reading_comes_from_its_source(grid, count):
+    wanted = readings.at(grid)
+    sources = dict.fromkeys(reading.source for reading in wanted.values())
+    sets = {source: of(10.0 * number) for number, source in enumerate(sources)}
+    whole = readings.combine(sets, grid=grid)
+    assert [method for _, method in whole.maps] == list(wanted) and len(wanted) == count
+    for name, reading in wanted.items():
         raw = sets[reading.source].maps["post_activation", reading.method]
         expected = cam_variants.minmax(raw) if reading.minmax else raw
         np.testing.assert_allclose(whole.maps["post_activation", name], expected, rtol=1e-6)
-    del sets["probability", "true_class"]
+
+
+def test_a_missing_source_is_named():
+    sets = {("logit", "true_class"): of(0.0), ("logit", "prediction"): of(1.0)}
     with pytest.raises(ValueError, match=r"expected also \[\('probability', 'true_class'\)\]"):
         readings.combine(sets)
 

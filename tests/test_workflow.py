@@ -62,8 +62,9 @@ def test_it_ends_with_a_table_and_where_to_look(smoke):
 def test_every_artefact_is_complete_and_unchanged(paths):
     params = studies.load("smoke")
     for architecture in params.architectures:
+        for name in params.map_sets:
+            require(paths.maps(architecture, name))
         for checkpoint in params.checkpoints:
-            require(paths.maps(architecture, checkpoint))
             require(paths.checkpoint(architecture, checkpoint))
             manifest = read_manifest(paths.checkpoint(architecture, checkpoint))
             assert manifest["status"] == "complete" and manifest["seconds"] > 0
@@ -109,6 +110,17 @@ def test_placebo_keeps_the_backbone_and_fine_tuning_does_not(paths):
     start = first_kernel("transfer-s0")
     assert (start == first_kernel("placebo-s0")).all()
     assert (start != first_kernel("finetune-s0")).any()
+
+
+def test_explaining_twice_gives_the_same_maps_and_random_weights_others(paths):
+    for architecture in studies.load("smoke").architectures:
+        sets = {
+            name: MapSet.load(paths.maps(architecture, f"{name}-s0"))
+            for name in ("transfer", "repeat", "randomised")
+        }
+        for key, maps in sets["transfer"].maps.items():
+            assert (maps == sets["repeat"].maps[key]).all()
+            assert not (maps == sets["randomised"].maps[key]).all()
 
 
 def test_methods_agree_at_the_pooled_map_and_the_placebo_hardly_drifts(paths):

@@ -1,0 +1,169 @@
+"""What was published, and our closest measurement beside it.
+
+The claims are those of Elangovan & Ting, arXiv:2604.08513, and of its companion paper where it says
+so. Data set, image size, head, optimiser, epochs, layer names, threshold and seeds of the paper are
+not known, and its weights are not ours. So nothing here confirms or refutes the paper: the table
+says whether the same statement holds in this study.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from lib.looks import ARCHITECTURE
+from lib.verdicts import REFUTED, SUPPORTED
+
+COLUMNS = ("claim", "published", "measured", "holds", "differs")
+YES, NO, OPEN, BLANK = "yes", "no", "not shown", "cannot be judged"
+ROLE = "auto_conv"
+"""The layer behind "the penultimate convolutional layer", inferred from tf-keras-vis."""
+SURE, BLANK_SHARE = 0.95, 0.2
+
+
+def beside_the_paper(
+    performance: pd.DataFrame,
+    drift: pd.DataFrame,
+    ranks: pd.DataFrame,
+    verdicts: Mapping[str, str],
+) -> pd.DataFrame:
+    """Each published claim with our closest measurement and whether it holds here.
+
+    Parameters
+    ----------
+    performance, drift, ranks : DataFrame
+        ``tables/performance.csv``, ``tables/drift.csv`` and ``tables/ranks.csv``.
+    verdicts : mapping of hypothesis to verdict
+        Such as {"H2": "inconclusive"}, of `lib.verdicts`.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS`, all text. ``holds`` is "yes", "no", "not shown" (the data leave it open) or
+        "cannot be judged" (more than a fifth of the pairs is blank, or nothing was compared). A
+        ranking holds at a bootstrap probability of at least 0.95 and does not at 0.05 or less.
+    """
+    found = _Tables(performance, drift, ranks)
+    rows = [
+        ("accuracy", "more than 99 % AUC for all three", *found.accuracy()),
+        (
+            "coarse location",
+            "stable localisation",
+            *_by(verdicts, "H4", _shift(found), turned=True),
+        ),
+        (
+            "LayerCAM, highest",
+            "InceptionV3 is the most stable (IoU 0.777, companion paper)",
+            *found.rank("layercam", "inceptionv3", first=True),
+        ),
+        (
+            "LayerCAM, lowest",
+            "ResNet50V2 is the least stable",
+            *found.rank("layercam", "resnet50v2", first=False),
+        ),
+        (
+            "Grad-CAM++, highest",
+            "DenseNet201 is the most stable",
+            *found.rank("gradcam_plus_plus", "densenet201", first=True),
+        ),
+        (
+            "InceptionV3 under Grad-CAM++",
+            "its score falls by 17.3 %",
+            *found.relative("inceptionv3", "layercam", "gradcam_plus_plus"),
+        ),
+        ("reversal", "the ranking reverses with the method", *_by(verdicts, "H2", "see H2")),
+    ]
+    differs = {
+        "accuracy": "other films; the data set of the paper is not known",
+        "coarse location": "the measure of the paper is not known; ours is the shift of the "
+        "centroid, judged against unrelated films and a centre prior (H4)",
+    }
+    other = "layer inferred, threshold of the IoU not known, other films and source weights"
+    return pd.DataFrame([(*row, differs.get(row[0], other)) for row in rows], columns=COLUMNS)
+
+
+def _by(verdicts: Mapping[str, str], name: str, measured: str, *, turned: bool = False) -> tuple:
+    """A claim that a hypothesis answers; `turned` where the hypothesis denies the claim."""
+    answers = {SUPPORTED: NO if turned else YES, REFUTED: YES if turned else NO}
+    return measured, answers.get(verdicts.get(name), OPEN)
+
+
+def _shift(found: "_Tables") -> str:
+    parts = []
+    for architecture in found.architectures:
+        own, other = (
+            found.mean("centroid_displacement", architecture, "layercam", pairing)
+            for pairing in ("finetune", "ceiling")
+        )
+        parts.append(f"{_title(architecture)} {own:.3f} ({other:.3f})")
+    return "shift in shares of the diagonal, in brackets of unrelated films: " + ", ".join(parts)
+
+
+def _title(architecture: str) -> str:
+    return ARCHITECTURE[architecture].title
+
+
+class _Tables:
+    """What the claims are read from, in the paper's cells: `ROLE`, transfer → fine-tuned."""
+
+    def __init__(self, performance, drift, ranks):
+        test = performance[performance["split"] == "test"]
+        self.tuned = test[test["checkpoint"].str.startswith("finetune")]
+        self.drift = drift[drift["role"] == ROLE].set_index(
+            ["metric", "architecture", "method", "pairing"]
+        )
+        self.ranks = ranks[ranks["role"] == ROLE]
+        self.architectures = [name for name in ARCHITECTURE if name in set(drift["architecture"])]
+
+    def accuracy(self) -> tuple[str, str]:
+        areas = self.tuned.groupby("architecture")["macro_auc"].mean()
+        text = ", ".join(f"{_title(name)} {areas[name]:.3f}" for name in self.architectures)
+        return f"macro AUC on test films {text}", YES if areas.min() > 0.99 else NO
+
+    def row(self, metric: str, architecture: str, method: str, pairing: str) -> pd.Series | None:
+        name = (metric, architecture, method, pairing)
+        return self.drift.loc[name] if name in self.drift.index else None
+
+    def mean(self, *name: str) -> float:
+        row = self.row(*name)
+        return np.nan if row is None else float(row["mean"])
+
+    def blank(self, architectures, method: str) -> str:
+        """Which cells are too blank or missing, in words; empty if none."""
+        parts = []
+        for architecture in architectures:
+            row = self.row("iou_top20", architecture, method, "finetune")
+            if row is None or row["n"] + row["blank"] == 0:
+                parts.append(f"{_title(architecture)}: nothing to compare")
+            elif row["blank"] > BLANK_SHARE * (total := row["n"] + row["blank"]):
+                parts.append(f"{_title(architecture)}: {row['blank']:.0f} of {total:.0f} blank")
+        return "; ".join(parts)
+
+    def rank(self, method: str, architecture: str, *, first: bool) -> tuple[str, str]:
+        if set(self.architectures) != set(ARCHITECTURE):
+            return "not all three architectures were compared", BLANK
+        if problem := self.blank(self.architectures, method):
+            return problem, BLANK
+        means = {
+            name: self.mean("iou_top20", name, method, "finetune") for name in self.architectures
+        }
+        order = sorted(means, key=means.get, reverse=True)
+        wanted = 1 if first else len(order)
+        rows = self.ranks[
+            (self.ranks["method"] == method) & (self.ranks["architecture"] == architecture)
+        ]
+        chance = float(rows.loc[rows["rank"] == wanted, "probability"].sum())
+        text = " > ".join(f"{_title(name)} {means[name]:.2f}" for name in order)
+        text += f"; {_title(architecture)} has this place with probability {chance:.2f}"
+        return text, YES if chance >= SURE else NO if chance <= 1 - SURE else OPEN
+
+    def relative(self, architecture: str, before: str, after: str) -> tuple[str, str]:
+        problems = [self.blank([architecture], method) for method in (before, after)]
+        if any(problems):
+            return "; ".join(dict.fromkeys(filter(None, problems))), BLANK
+        one, other = (
+            self.mean("iou_top20", architecture, method, "finetune") for method in (before, after)
+        )
+        change = other / one - 1 if one > 0 else np.nan
+        text = f"overlap of the top 20 % of cells {one:.2f} → {other:.2f}, {change:+.1%}"
+        return text + " (no interval)", OPEN if not change > 0 else NO
