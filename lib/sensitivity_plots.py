@@ -87,7 +87,7 @@ def randomisation(table: pd.DataFrame) -> Figure:
     methods = looks.present(table["method"], METHOD, "method")
     steps = [step for step in RANDOMISATION_STEPS if step in set(table["step"])]
     figure, axes = looks.panels(
-        len(roles), len(architectures), width=1.5 + 2.9 * len(architectures), height=1.7,
+        len(roles), len(architectures), width=2.5 + 2.5 * len(architectures), height=1.7,
         title="What is left of a map as the weights are randomised from the head down",
         sharex=True, sharey=True,
     )  # fmt: skip
@@ -104,8 +104,7 @@ def randomisation(table: pd.DataFrame) -> Figure:
             ax.errorbar(x, rows["mean"], yerr=np.nan_to_num(spread), elinewidth=1, **_line(place))
         ax.set_title(f"{roles[i]} · {ARCHITECTURE[architectures[j]].title}", fontsize=9)
         ax.set_xticks(range(len(steps)), steps, rotation=40, ha="right", fontsize=SMALL)
-    for ax in axes[:, 0]:
-        ax.set_ylabel(looks.two_lines(looks.metric_label(table["metric"].iloc[0])), fontsize=SMALL)
+    figure.supylabel(looks.metric_label(table["metric"].iloc[0]), fontsize=SMALL)
     handles = [Line2D([], [], **_line(place)) for place in range(len(methods))]
     labels = [*(METHOD[method] for method in methods), "unrelated films, intact network"]
     note = "Whiskers: 95 % over patients."

@@ -108,6 +108,8 @@ explain = Explainer(
     score_cam_channels=wanted.score_cam_channels,
 )  # fmt: skip
 of_class = dict(zip(params.classes, range(len(params.classes)), strict=True))
+
+# %%
 sets = {}
 for name in checkpoints:
     models.load_weights(model, paths.checkpoint(architecture, source_of(name)))

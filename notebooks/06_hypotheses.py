@@ -208,7 +208,8 @@ published = paper.beside_the_paper(
     artefacts.read_table(paths.tables / "drift.csv"),
     ranks, {verdict.name: verdict.verdict for verdict in found},
 )  # fmt: skip
-published.style.hide(axis="index").set_properties(**{"text-align": "left", "white-space": "normal"})
+with pd.option_context("display.max_colwidth", None):
+    display(published)
 
 # %% [markdown]
 # ## Write
