@@ -94,8 +94,10 @@ def load(path):
     """
     try:
         audit = json.loads(Path(path).read_text(encoding="utf-8"))
-        return {key: audit[key] for key in ("findings", "probe")} | audit
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if missing := {"findings", "probe"} - set(audit):
+            raise ValueError(f"without {', '.join(sorted(missing))}")
+        return audit
+    except (OSError, ValueError, TypeError) as error:
         raise ArtefactError(
             f"{path}: not an audit of the data ({error}). Run 01_prepare_data, which writes it."
         ) from error
