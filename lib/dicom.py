@@ -86,7 +86,9 @@ def decode(data):
     facts = {
         "format": "DICOM",
         "view": _text(header, "ViewPosition").upper(),
-        "patient_id": _text(header, "PatientID"),
+        "patient_id": _text(
+            header, "PatientID", most=256
+        ),  # some pseudonyms are longer than the standard's 64
     }
     if raw.ndim == 3:
         if raw.dtype != np.uint8:
@@ -95,8 +97,10 @@ def decode(data):
     return Film(_shown(raw, header), **facts)
 
 
-def _text(header, name):
-    return str(header.get(name) or "").strip()
+def _text(header, name, most=64):
+    # A damaged length lets a value run on into the names that follow it; none may reach a table.
+    text = str(header.get(name) or "").strip()
+    return text if text.isprintable() and len(text) <= most else ""
 
 
 def _check_inflated_size(data):

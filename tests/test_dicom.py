@@ -171,6 +171,14 @@ def test_lossless_jpeg_is_exact(syntax, bits):
     np.testing.assert_array_equal(shown(content), eight_bit(pixels))
 
 
+def test_a_value_that_runs_on_into_names_is_not_repeated():
+    content = dicom(film()).replace(b"MONOCHROME2 ", b"Doe^Jane\0\0PN")
+    with pytest.raises(ImageRefused, match="found no photometric interpretation") as caught:
+        decode(content)
+    assert "Doe" not in str(caught.value)
+    assert decode(dicom(film(), PatientID="7" * 128)).patient_id == "7" * 128
+
+
 def test_a_film_that_ends_the_decoder_is_refused_and_the_next_is_read():
     """GDCM does not survive samples of 255 bits, nor a table of codes that is missing."""
     content = recoded(dicom(film(3)), uid.JPEGLosslessSV1)
