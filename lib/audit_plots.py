@@ -73,13 +73,14 @@ def trial_dots(table) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDTH, 1.6 + 0.36 * len(trials)), layout="constrained")
     for number, (probe, rows) in enumerate(table.groupby("probe", sort=False)):
         marker, colour = MARKS[number % len(MARKS)]
-        places = [trials.index(name) for name in rows["trial"]]
+        # Beside one another: two equal marks would hide one.
+        places = [trials.index(name) + 0.12 * (number - 1.5) for name in rows["trial"]]
         title = DESCRIPTIONS.get(probe, NAMES.get(probe, probe))
         axes.plot(rows["balanced_accuracy"], places, marker, color=colour, mec=INK, label=title)
     axes.axvline(table["chance"].iloc[0], color=INK, linestyle="--")
     axes.axhline(table.loc[table["kind"] == "remedy", "trial"].nunique() - 0.5, color=INK, lw=0.8)
     axes.set_yticks(range(len(trials)), trials)
-    axes.set(xlim=(0, 1), ylim=(len(trials) - 0.5, -0.5))
+    axes.set(xlim=(0, 1.01), ylim=(len(trials) - 0.5, -0.5))
     axes.set_xlabel("balanced accuracy on patients not seen (dashed: chance)")
     axes.set_title("How far a linear model comes before and after each remedy")
     figure.legend(loc="outside lower center", ncols=2)
