@@ -86,9 +86,8 @@ def decode(data):
     facts = {
         "format": "DICOM",
         "view": _text(header, "ViewPosition").upper(),
-        "patient_id": _text(
-            header, "PatientID", most=256
-        ),  # some pseudonyms are longer than the standard's 64
+        # Some pseudonyms are longer than the standard's 64 characters.
+        "patient_id": _text(header, "PatientID", most=256),
     }
     if raw.ndim == 3:
         if raw.dtype != np.uint8:

@@ -228,6 +228,7 @@ def publish(paths: StudyPaths, *, command: str) -> None:
         for main, names in OPTIONAL_TABLES.items()
         if (paths.tables / f"{main}.csv.json").exists()
         for name in names
+        if len(read_table(paths.tables / f"{name}.csv"))  # no second study, no comparison
     ]
     known = EVIDENCE_TABLES if parameters["data"]["source"] == "phantom" else ()
     for name in (*TABLES, *known, *done):
