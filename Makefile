@@ -7,6 +7,7 @@ STUDY ?= phantom
 DATA ?=
 SET ?=
 RESULTS ?= results
+BEFORE ?=
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 GPU ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo 1 || echo 0)
@@ -22,11 +23,11 @@ export PYTHONHASHSEED := 0
 
 RESOLVE = $(PY) -m lib.studies $(STUDY) --data "$(DATA)" --set "$(SET)"
 SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
-  --config gpu=$(GPU) results=$(RESULTS) --resources gpu=1 \
+  --config gpu=$(GPU) results=$(RESULTS) $(if $(BEFORE),before=$(BEFORE)) --resources gpu=1 \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
 
-.PHONY: help setup reproduce sensitivity plan unlock test lint format lock notebooks reference lab bench clean
+.PHONY: help setup reproduce sensitivity remedies plan unlock test lint format lock notebooks reference lab bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,10 +50,13 @@ reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues whe
 	@mkdir -p $(dir $(PARAMS))
 	@$(RESOLVE) --write $(PARAMS)
 	@$(SNAKEMAKE) --configfile $(PARAMS) --quiet host reason -- $(TARGETS)
-	@$(PY) -m lib.overview $(STUDY) --results $(RESULTS)
+	@$(if $(TARGETS),,$(PY) -m lib.overview $(STUDY) --results $(RESULTS))
 
 sensitivity: $(STAMP)  ## how drift depends on layer, class, grid, reading and learnt weights (STUDY, DATA, SET)
 	@$(MAKE) --no-print-directory reproduce TARGETS="sensitivity randomisation"
+
+remedies: $(STAMP)  ## what data remedies change, for probes and (BEFORE=results) for drift
+	@$(MAKE) --no-print-directory reproduce TARGETS=remedies
 
 plan: $(STAMP)  ## show what reproduce would run, without running it
 	@mkdir -p $(dir $(PARAMS))
@@ -97,6 +101,7 @@ bench: $(STAMP)  ## measure the budgets (ratios in one run)
 	$(PY) -m bench.transfer
 	$(PY) -m bench.memory
 	$(PY) -m bench.inference
+	$(PY) -m bench.decoding
 
 clean:  ## delete what runs wrote for STUDY (the shared weights and the reference stay)
 	rm -rf "$(RESULTS)/$(STUDY)"

@@ -16,6 +16,7 @@ from lib.weights import weights_file
 
 GPU = int(config.pop("gpu", 0) or 0)
 RESULTS = config.pop("results", "results")
+BEFORE = config.pop("before", "") or ""
 PARAMS = validate(config, origin="config")
 P = StudyPaths(RESULTS, PARAMS.study)
 BASE = Path(workflow.basedir)
@@ -298,10 +299,32 @@ rule randomisation:
         RUN
 
 
+# Not part of the study proper: `make remedies` asks for it, with BEFORE= for two studies' drift.
+rule remedies:
+    input:
+        code("A3_data_remedies"),
+        DATA,
+        [files(where.tables / "drift.csv") for where in (P, StudyPaths(BEFORE, PARAMS.study)) if BEFORE],
+    output:
+        files(P.tables / "remedies.csv", P.tables / "remedies_drift.csv"),
+        notebook=str(P.notebook("A3_data_remedies")),
+    params:
+        notebook="A3_data_remedies",
+        arguments=arguments("remedies", before=lambda w: BEFORE),
+    log:
+        str(P.root / "logs/A3_data_remedies.log"),
+    threads: workflow.cores
+    message:
+        "try remedies on the films of {PARAMS.study}"
+    shell:
+        RUN
+
+
 rule drift:
     input:
         code("05_drift"),
         DATA,
+        str(P.data / "audit.json"),
         [explained(a) for a in PARAMS.architectures],
         [checkpoint(a, c) for a, c in CELLS],
     output:

@@ -4,16 +4,9 @@ Budget: at most 1.2 × the peak.
 """
 
 import resource
-import subprocess
 import sys
 
-BUDGET = 1.2
-
-
-def peak(count: int) -> float:
-    """Peak memory in MiB of a process that explains `count` films."""
-    command = [sys.executable, "-m", "bench.memory", str(count)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+from bench import memory_line
 
 
 def explain(count: int, size: int = 96) -> None:
@@ -35,12 +28,7 @@ def explain(count: int, size: int = 96) -> None:
 
 def main(few: int = 64) -> None:
     """Print one line."""
-    small, large = peak(few), peak(10 * few)
-    met = "met" if large <= BUDGET * small else "NOT met"
-    print(
-        f"memory: attribution of {few} films {small:.0f} MiB, of {10 * few} films {large:.0f} MiB, "
-        f"ratio {large / small:.2f} (budget {BUDGET}: {met})"
-    )
+    print("memory:", memory_line("bench.memory", "attribution", few=few))
 
 
 if __name__ == "__main__":

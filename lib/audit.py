@@ -4,6 +4,10 @@ A compilation of sources often gives its classes away by framing, exposure or sh
 repeats films across splits (DeGrave et al. 2021; Maguolo & Nanni 2021; Garcia Santa Cruz 2021).
 """
 
+import json
+from pathlib import Path
+
+from lib.artefacts import ArtefactError
 from lib.collection import SOURCES
 from lib.confounding import by_class, source_association
 from lib.duplicates import across
@@ -78,6 +82,25 @@ def summarise(
     ]
     found.sort(key=lambda finding: -SEVERITIES.index(finding[0]))
     return audit | {"findings": [{"severity": severity, "text": text} for severity, text in found]}
+
+
+def load(path):
+    """Read what `summarise` gave and a study wrote.
+
+    Raises
+    ------
+    lib.artefacts.ArtefactError
+        If the file is missing or is no audit.
+    """
+    try:
+        audit = json.loads(Path(path).read_text(encoding="utf-8"))
+        if missing := {"findings", "probe"} - set(audit):
+            raise ValueError(f"without {', '.join(sorted(missing))}")
+        return audit
+    except (OSError, ValueError, TypeError) as error:
+        raise ArtefactError(
+            f"{path}: not an audit of the data ({error}). Run 01_prepare_data, which writes it."
+        ) from error
 
 
 def _integers(series):

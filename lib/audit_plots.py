@@ -6,21 +6,28 @@ from matplotlib.figure import Figure
 
 from lib.audit import MEASURE_NAMES
 from lib.confounding import by_class
-from lib.looks import INK, SKY, WIDTH
+from lib.looks import ARCHITECTURE, INK, ORANGE, SKY, STAGE, WIDTH, stage_of
+from lib.probes import DESCRIPTIONS
 
 NAMES = {"thumbnail_32": "thumbnails of 32 pixels"}
+MARKS = (("o", SKY), ("s", ORANGE), ("D", "white"), ("^", INK))
 
 
-def probe_bars(probes) -> Figure:
+def probe_bars(probes, performance=None) -> Figure:
     """Balanced accuracy of each probe with the standard deviation over its folds, beside chance.
 
     Parameters
     ----------
     probes : dict of str to dict
         Of `lib.probes.linear_probe`, by name.
+    performance : pandas.DataFrame, optional
+        ``architecture``, ``checkpoint`` and ``balanced_accuracy`` of trained networks, which are
+        marked above the bars, a mark for the mean over the seeds of a stage.
     """
     names = sorted(probes, key=lambda name: probes[name]["balanced_accuracy"])
-    figure, axes = plt.subplots(figsize=(0.8 * WIDTH, 0.8 + 0.4 * len(names)), layout="constrained")
+    networks = [] if performance is None else performance["architecture"].unique()
+    rows = len(names) + len(networks)
+    figure, axes = plt.subplots(figsize=(0.8 * WIDTH, 0.8 + 0.4 * rows), layout="constrained")
     values = [probes[name]["balanced_accuracy"] for name in names]
     axes.barh(
         [probes[name].get("description", NAMES.get(name, name)) for name in names],
@@ -31,9 +38,52 @@ def probe_bars(probes) -> Figure:
         ecolor=INK,
         capsize=3,
     )
+    if len(networks):
+        _mark_networks(axes, performance)
+        figure.legend(loc="outside lower center", ncols=len(STAGE))
     axes.axvline(probes[names[0]]["chance"], color=INK, linestyle="--")
     axes.set(xlim=(0, 1), xlabel="balanced accuracy on patients not seen (dashed: chance)")
     axes.set_title("What tells the classes apart without any disease?")
+    plt.close(figure)
+    return figure
+
+
+def _mark_networks(axes, performance):
+    means = performance.groupby(["architecture", stage_of(performance["checkpoint"])], sort=False)[
+        "balanced_accuracy"
+    ].mean()
+    for stage, values in means.groupby(level=1, sort=False):
+        look = STAGE[stage]
+        names = [ARCHITECTURE[name].title for name, _ in values.index]
+        axes.plot(values, names, look.marker, color=look.colour, mec=INK, label=look.title)
+
+
+def trial_dots(table) -> Figure:
+    """Balanced accuracy of every probe on the films as they are and after each remedy.
+
+    Below the line are the controls, which hide a region.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `lib.remedy_trials.probe_trials`.
+    """
+    table = table.sort_values("kind", ascending=False, kind="stable")
+    trials = list(dict.fromkeys(table["trial"]))
+    figure, axes = plt.subplots(figsize=(WIDTH, 1.6 + 0.36 * len(trials)), layout="constrained")
+    for number, (probe, rows) in enumerate(table.groupby("probe", sort=False)):
+        marker, colour = MARKS[number % len(MARKS)]
+        # Beside one another: two equal marks would hide one.
+        places = [trials.index(name) + 0.12 * (number - 1.5) for name in rows["trial"]]
+        title = DESCRIPTIONS.get(probe, NAMES.get(probe, probe))
+        axes.plot(rows["balanced_accuracy"], places, marker, color=colour, mec=INK, label=title)
+    axes.axvline(table["chance"].iloc[0], color=INK, linestyle="--")
+    axes.axhline(table.loc[table["kind"] == "remedy", "trial"].nunique() - 0.5, color=INK, lw=0.8)
+    axes.set_yticks(range(len(trials)), trials)
+    axes.set(xlim=(0, 1.01), ylim=(len(trials) - 0.5, -0.5))
+    axes.set_xlabel("balanced accuracy on patients not seen (dashed: chance)")
+    axes.set_title("How far a linear model comes before and after each remedy")
+    figure.legend(loc="outside lower center", ncols=2)
     plt.close(figure)
     return figure
 

@@ -67,6 +67,52 @@ class Duplicates(Section):
     copies: Literal["keep", "drop"] = "keep"
 
 
+class Remedies(Section):
+    """What is done to every film before it becomes a square, see `lib.remedies`; none by default.
+
+    ``border_crop`` is the share of the height cut off at the top and at the bottom, and of the
+    width at both sides. ``intensity`` "percentile" shows the levels between percentiles 1 and 99,
+    "clahe" equalises locally. ``common_resolution`` is the longer side in pixels to which every
+    film is brought first: no larger than the smallest film, it leaves none sharper than another.
+
+    ``region`` is no remedy but a control: what can be learnt from "lungs_only", with the
+    "lungs_masked_out", or from a frame, "frame_only" (the lungs need masks, the frame does not).
+    ``frame_width`` is the width of that frame as a share of each side of the whole film.
+    """
+
+    common_resolution: Annotated[int, Field(ge=32, le=4096)] | None = None
+    border_crop: Annotated[float, Field(ge=0, le=0.4)] = 0.0
+    intensity: Literal["none", "percentile", "clahe"] = "none"
+    region: Literal["none", "lungs_only", "lungs_masked_out", "frame_only"] = "none"
+    frame_width: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+
+    @field_validator("common_resolution", mode="before")
+    @classmethod
+    def _none_in_words(cls, value):
+        return None if value == "none" else value
+
+    @model_validator(mode="after")
+    def _frame_remains(self):
+        if self.region == "frame_only" and self.border_crop >= self.frame_width:
+            raise ValueError(
+                f"border_crop = {self.border_crop:g} cuts off the frame that region=frame_only "
+                f"keeps (frame_width = {self.frame_width:g}); choose one that is narrower"
+            )
+        return self
+
+    @property
+    def active(self) -> bool:
+        """Whether any film is changed."""
+        return bool(self.border_crop or self.common_resolution) or (
+            {self.intensity, self.region} != {"none"}
+        )
+
+    def in_words(self) -> str:
+        """What differs from the defaults, e.g. "border_crop=0.1"; "none" if nothing does."""
+        changed = self.model_dump(exclude_defaults=True)
+        return ", ".join(f"{key}={value}" for key, value in changed.items()) or "none"
+
+
 class Data(Section):
     """Where the films come from and how they become squares.
 
@@ -81,6 +127,7 @@ class Data(Section):
 
     source: str = "phantom"
     aspect: Literal["letterbox", "crop", "squash"] = "letterbox"
+    remedies: Remedies = Remedies()
     labels: dict[str, str] = {}
     other_labels: Literal["error", "reject"] = "error"
     views: tuple[str, ...] = ()

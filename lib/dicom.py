@@ -26,8 +26,11 @@ from pydicom.uid import (
     JPEGExtended12Bit,
 )
 
+from lib.dicom_decoder import decode_apart
 from lib.pixels import MAX_BYTES, Film, ImageRefused, check_size, deep
 
+# Decoders that raise at broken streams; the others may end the process, see `lib.dicom_decoder`.
+TRUSTED = ("pydicom", "pillow")
 MAGIC, JP2 = b"DICM", b"\0\0\0\x0cjP  "
 MODALITIES = ("CR", "DX", "RG")
 # Computed radiography; digital X-ray for presentation: for files without a modality.
@@ -79,11 +82,12 @@ def decode(data):
         raise ImageRefused(f"cannot be decoded ({kind} pixels; expected whole numbers)")
     _check_decoder(header)
     _check_boxes(header)
-    raw = pixel_array(header)
+    raw = _pixels(header, data)
     facts = {
         "format": "DICOM",
         "view": _text(header, "ViewPosition").upper(),
-        "patient_id": _text(header, "PatientID"),
+        # Some pseudonyms are longer than the standard's 64 characters.
+        "patient_id": _text(header, "PatientID", most=256),
     }
     if raw.ndim == 3:
         if raw.dtype != np.uint8:
@@ -92,8 +96,10 @@ def decode(data):
     return Film(_shown(raw, header), **facts)
 
 
-def _text(header, name):
-    return str(header.get(name) or "").strip()
+def _text(header, name, most=64):
+    # A damaged length lets a value run on into the names that follow it; none may reach a table.
+    text = str(header.get(name) or "").strip()
+    return text if text.isprintable() and len(text) <= most else ""
 
 
 def _check_inflated_size(data):
@@ -139,12 +145,24 @@ def _check_decoder(header):
     except NotImplementedError:
         raise ImageRefused(f"no decoder for {syntax.name} (pydicom knows none)") from None
     if syntax == JPEGExtended12Bit and int(header.get("BitsStored") or 0) > 8:
-        missing = [] if _has_plugin(decoder, "pylibjpeg", "gdcm") else decoder.missing_dependencies
+        # GDCM and Pillow decode this syntax at 8 bits only.
+        missing = [] if "pylibjpeg" in decoder.available_plugins else decoder.missing_dependencies
     if missing:
         raise ImageRefused(
             f"no decoder for {syntax.name} (install one: {'; or '.join(missing)}; "
             "or convert the film to an uncompressed syntax)"
         )
+
+
+def _pixels(header, data):
+    syntax = header.file_meta.TransferSyntaxUID
+    if not syntax.is_compressed or syntax.is_deflated:
+        return pixel_array(header)
+    deep = syntax == JPEGExtended12Bit and int(header.get("BitsStored") or 0) > 8
+    plugins = () if deep else get_decoder(syntax).available_plugins
+    if trusted := [name for name in TRUSTED if name in plugins]:
+        return pixel_array(header, decoding_plugin=trusted[0])
+    return decode_apart(data)
 
 
 def _check_boxes(header):
@@ -163,15 +181,11 @@ def _check_boxes(header):
             place += length
 
 
-def _has_plugin(decoder, *names):
-    return any(name in decoder.available_plugins for name in names)
-
-
 def _shown(raw, header):
     """Grey levels as displayed, (h, w) uint8, or uint16 without any window."""
-    rescaled = any(
-        header.get(n) for n in ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept")
-    )
+    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
+    # Many writers add a slope of 1 and an intercept of 0, which say nothing.
+    rescaled = header.get("ModalityLUTSequence") or (slope or 1, intercept or 0) != (1, 0)
     values = apply_modality_lut(raw, header) if rescaled else raw
     padding = _padding(raw, header)
     if header.get("VOILUTSequence"):

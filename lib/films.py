@@ -129,8 +129,9 @@ def _decode_picture(data, reader, name, end):
     if depth == 16 and colour:
         grey = _rotated(_deep_colour(data), orientation)
     else:
-        grey = _grey(ImageOps.exif_transpose(picture))
-    if end not in data:
+        # Without an orientation this would copy the film.
+        grey = _grey(picture if orientation == 1 else ImageOps.exif_transpose(picture))
+    if data.rfind(end) < 0:  # from the end, where it is
         raise ImageRefused("truncated")
     return Film(np.iinfo(grey.dtype).max - grey if inverted else grey, name, colour)
 

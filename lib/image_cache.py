@@ -1,30 +1,32 @@
 """Films and masks as memory-mapped arrays, one per size, for which every file is decoded once."""
 
-import errno
 import hashlib
+import json
 import os
-import shutil
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lib.artefacts import atomic
 from lib.collection import DataError, few
 from lib.data import MASKS
 from lib.films import decode, read_bytes, resize, resize_mask
+from lib.growing_arrays import growing_arrays
 from lib.pixels import ImageRefused, eight_bit
+from lib.remedies import apply, apply_to_mask, check_masks, lungs_needed, read_mask
 
 
 def build(
-    index, root, *, sizes, aspect, folder, views=(), measure=None, workers=None, progress=None
-):
+    index, root, *, sizes, aspect, folder, remedies=None, views=(), measure=None, workers=None,
+    progress=None,
+):  # fmt: skip
     """Decode each film once and write ``images_<size>.npy``, uint8 (n, size, size), per size.
 
-    Memory does not grow with the number of films. The files appear when all of them are complete.
+    Memory does not grow with the number of films. The files appear when all of them are complete;
+    a run that was interrupted is taken up where it stopped.
 
     Parameters
     ----------
@@ -38,14 +40,17 @@ def build(
         See `lib.films.resize`.
     folder : path-like
         Where to write; created if need be.
+    remedies : lib.data_params.Remedies, optional
+        What is done to each film first, see `lib.remedies.apply`. Nothing by default.
     views : sequence of str
         View positions to take, e.g. PA and AP; films of another known view are rejected. All by
         default.
     measure : callable, optional
-        Called as ``measure(film, shown, size)``, see `lib.measures.measure`; what it returns
-        becomes further columns.
+        Called as ``measure(film, shown, size, treated)``, see `lib.measures.measure`; what it
+        returns becomes further columns.
     workers : int, optional
-        Threads; the processors, at most 8, by default. No influence on the result.
+        Threads; two more than processors, at most 10, by default: a thread that reads a file or
+        waits for the interpreter leaves its processor idle. No influence on the result.
     progress : callable, optional
         Called as ``progress(done, total)`` after each film.
 
@@ -59,14 +64,18 @@ def build(
     Raises
     ------
     DataError
-        When a parameter is wrong, no film can be read, or the disk is full (nothing remains).
+        When a parameter is wrong, no film can be read, a region control has no masks or a mask is
+        wrong, or the disk is full (nothing remains).
     """
     sizes = list(dict.fromkeys(sizes))
+    active = remedies is not None and remedies.active
+    if active:
+        check_masks(index, remedies)
 
     def prepare(row):
-        file, refused, view = row
+        file, refused, view, mask = row
         if refused:
-            return refused, None
+            return (refused, None, None), None
         try:
             data = read_bytes(Path(root) / file)
             film = decode(data)
@@ -74,29 +83,41 @@ def build(
             if views and view and view not in views:
                 raise ImageRefused(f"another view (found {view}; expected {', '.join(views)})")
             shown = eight_bit(film.grey)
+            treated = shown
+            if active:
+                lungs = lungs_needed(root, mask, film.grey.shape, remedies)
+                treated = apply(film.grey, remedies, lungs=lungs)
         except ImageRefused as refusal:
-            return str(refusal), None
+            return (str(refusal), None, None), None
         facts = {
             "sha256": hashlib.sha256(data).hexdigest(),
             "width": shown.shape[1],
             "height": shown.shape[0],
         }
-        more = measure(film, shown, len(data)) if measure else {}
-        told = {"view": view, "dicom_patient": film.patient_id}
-        return facts | more, [resize(shown, size=size, aspect=aspect) for size in sizes], told
+        more = measure(film, shown, len(data), treated) if measure else {}
+        header = {"view": view, "dicom_patient": film.patient_id}
+        squares = [resize(treated, size=size, aspect=aspect) for size in sizes]
+        return ("", facts | more, header), squares
 
     blank = [""] * len(index)
     view = index["view"].str.strip().str.upper() if "view" in index else blank
-    rows = zip(index["file"], index.get("refused", blank), view, strict=True)
+    refused, masks = (index.get(column, blank) for column in ("refused", "lung_mask"))
+    rows = zip(index["file"], refused, view, masks, strict=True)
     reasons, measured, told = {}, {}, []
-    with _growing_arrays(folder, "images", sizes, np.uint8, len(index)) as append:
-        for number, (facts, squares, *more) in enumerate(_in_order(prepare, rows, workers)):
-            if squares is None:
-                reasons[number] = facts
+    key = _key(index, root, sizes, aspect, remedies, views, measure)
+    with growing_arrays(folder, "images", sizes, np.uint8, most_rows=len(index), key=key) as arrays:
+        fresh = _in_order(prepare, islice(rows, len(arrays.done), None), workers)
+        for number, (entry, squares) in enumerate(
+            chain(((entry, ()) for entry in arrays.done), fresh)
+        ):
+            if number >= len(arrays.done):
+                arrays.add(squares, entry)
+            reason, facts, header = entry
+            if reason:
+                reasons[number] = reason
             else:
-                append(squares)
                 measured[number] = facts
-                told += more
+                told.append(header)
             if progress is not None:
                 progress(number + 1, len(index))
         if not measured:
@@ -114,6 +135,21 @@ def build(
     return manifest, rejected.assign(reason=pd.Series(list(reasons.values()), dtype=str))
 
 
+def _key(index, root, *settings):
+    """Hash of all that decides about the cache: the settings, and the files as they lie there."""
+    *settings, measure = settings
+    columns = [c for c in ("file", "refused", "view", "lung_mask") if c in index]
+    facts = [str(root), getattr(measure, "__qualname__", None), *map(repr, settings)]
+    facts += [[column, index[column].tolist()] for column in columns]
+    for file in chain(index["file"], index.get("lung_mask", ())):
+        try:
+            stat = os.stat(Path(root) / file)
+            facts.append([stat.st_size, stat.st_mtime_ns])
+        except (OSError, ValueError):  # none there, or no file name
+            facts.append(None)
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
 def _add_headers(manifest, told):
     """Fill in what DICOM headers tell; columns appear only where one does."""
     manifest = manifest.copy()
@@ -125,7 +161,7 @@ def _add_headers(manifest, told):
     return manifest
 
 
-def build_masks(manifest, root, *, sizes, aspect, folder):
+def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
     """Write ``lungs_<size>.npy`` and ``lesion_<size>.npy``, bool (n, size, size), row by row.
 
     Parameters
@@ -133,8 +169,8 @@ def build_masks(manifest, root, *, sizes, aspect, folder):
     manifest : pandas.DataFrame
         Of `build`. Columns ``lung_mask`` and ``lesion_mask`` name PNG files relative to
         `root`, inside where at least half of the file's maximum; a blank is an all-false mask.
-    root, sizes, aspect, folder
-        As in `build`.
+    root, sizes, aspect, folder, remedies
+        As in `build`: masks follow the geometry of their films.
 
     Returns
     -------
@@ -148,24 +184,15 @@ def build_masks(manifest, root, *, sizes, aspect, folder):
         When a mask cannot be read or has other proportions than its film, or the disk is full.
     """
     sizes = list(dict.fromkeys(sizes))
+    active = remedies is not None and remedies.active
 
     def prepare(row):
         file, width, height = row
         if not file:
             return [np.zeros((size, size), bool) for size in sizes]
-        try:
-            mask = decode(read_bytes(Path(root) / file)).grey
-        except ImageRefused as refusal:
-            raise DataError(
-                f"{file}: mask refused: {refusal}; expected a PNG of the film's shape. "
-                "Replace it or leave its field blank."
-            ) from refusal
-        if abs(mask.shape[1] * height - mask.shape[0] * width) > 0.01 * mask.shape[1] * height:
-            raise DataError(
-                f"{file}: found a mask of {mask.shape[1]}x{mask.shape[0]} pixels, expected the "
-                f"proportions of its film, {width}x{height}. Export it again with the film."
-            )
-        mask = mask >= max(1, mask.max() / 2)
+        mask = read_mask(root, file, width=width, height=height)
+        if active:
+            mask = apply_to_mask(mask, remedies)
         return [resize_mask(mask, size=size, aspect=aspect) for size in sizes]
 
     result = manifest.copy()
@@ -175,9 +202,9 @@ def build_masks(manifest, root, *, sizes, aspect, folder):
         table = table.reindex(range(table.index.max() + 1))
         table[column] = table[column].fillna("")
         rows = table.itertuples(index=False, name=None)
-        with _growing_arrays(folder, MASKS[column], sizes, bool, len(table)) as append:
+        with growing_arrays(folder, MASKS[column], sizes, bool, most_rows=len(table)) as arrays:
             for squares in _in_order(prepare, rows):
-                append(squares)
+                arrays.add(squares)
         result[f"has_{MASKS[column]}"] = manifest[column] != ""
     return result
 
@@ -205,7 +232,7 @@ def load(path):
 
 def _in_order(function, items, workers=None):
     """Map in threads, in order, with a few results in memory only."""
-    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    workers = min(8, os.cpu_count() or 1) + 2 if workers is None else workers
     with ThreadPoolExecutor(workers) as pool:
         pending = deque()
         for item in items:
@@ -214,52 +241,3 @@ def _in_order(function, items, workers=None):
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
-
-
-@contextmanager
-def _growing_arrays(folder, name, sizes, dtype, most_rows):
-    """Yield ``append(squares)``; the .npy files take their names when the block succeeds.
-
-    Rows are written, not memory-mapped: on a full disk a write raises but a map kills the process.
-    """
-    paths = [Path(folder) / f"{name}_{size}.npy" for size in sizes]
-    needed, rows, handles = most_rows * sum(size**2 for size in sizes), 0, []
-
-    def write_header(handle, size):
-        # NumPy pads the header for a growing first axis, so that it can be rewritten in place.
-        header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (rows, size, size)}
-        handle.seek(0)
-        np.lib.format.write_array_header_1_0(handle, header)
-
-    def append(squares):
-        nonlocal rows
-        for handle, square in zip(handles, squares, strict=True):
-            handle.write(np.ascontiguousarray(square, dtype=dtype))
-        rows += 1
-
-    with ExitStack() as stack:
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            for path in paths:
-                partial = stack.enter_context(atomic(path))
-                handles.append(open(partial, "wb"))  # noqa: SIM115 (closed below, errors apart)
-            if shutil.disk_usage(folder).free < needed:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            for handle, size in zip(handles, sizes, strict=True):
-                write_header(handle, size)
-            yield append
-            for handle, size in zip(handles, sizes, strict=True):
-                write_header(handle, size)
-                handle.close()
-        except OSError as error:
-            names = ", ".join(str(path) for path in paths)
-            there = next(place for place in paths[0].resolve().parents if place.exists())
-            free = shutil.disk_usage(there).free
-            raise DataError(
-                f"{names}: cannot be written ({error.strerror}); found {free} bytes free, expected "
-                f"{needed}. Free some space, or choose another folder or fewer sizes."
-            ) from error
-        finally:
-            for handle in handles:
-                with suppress(OSError):  # closing flushes, which fails again on a full disk
-                    handle.close()

@@ -13,11 +13,11 @@ HEADER = ("format", "bits", "colour", "bytes")
 COLUMNS = (*HEADER, *NUMBERS, "phash")
 
 
-def measure(film, shown, size):
+def measure(film, shown, size, treated=None):
     """Measure one film.
 
-    Intensities are grey levels, 0 to 255, of the film shrunk to 256 x 256 pixels, so that a large
-    film is not sharper or noisier for its size.
+    Intensities are grey levels, 0 to 255, of the film that a model is shown, shrunk to 256 x 256
+    pixels, so that a large film is not sharper or noisier for its size.
 
     Parameters
     ----------
@@ -27,6 +27,9 @@ def measure(film, shown, size):
         (h, w) uint8: its grey levels at 8 bits.
     size : int
         Bytes of the file.
+    treated : numpy.ndarray, optional
+        (h', w') uint8: the film after its remedies, see `lib.remedies.apply`; `shown` by default.
+        The perceptual hash is that of `shown`, so that remedies leave duplicates and splits alone.
 
     Returns
     -------
@@ -38,7 +41,8 @@ def measure(film, shown, size):
         ``blur`` (log10 of 1 plus the variance of the Laplacian: high is sharp, Pech-Pacheco et al.
         2000); ``phash``.
     """
-    small = cv2.resize(shown, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    seen = shown if treated is None else treated
+    small = cv2.resize(seen, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     edge = round(SIDE * BORDER)
     inside = np.zeros(small.shape, bool)
     inside[edge:-edge, edge:-edge] = True

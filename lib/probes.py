@@ -156,8 +156,8 @@ def metadata_features(manifest, measures):
     return np.column_stack(columns)
 
 
-def all_probes(manifest, measures, images, *, groups=None, folds, seed):
-    """Run every probe.
+def all_probes(manifest, measures, images, *, groups=None, folds, seed, names=tuple(DESCRIPTIONS)):
+    """Run the probes of `DESCRIPTIONS`.
 
     Parameters
     ----------
@@ -171,6 +171,8 @@ def all_probes(manifest, measures, images, *, groups=None, folds, seed):
         Kept in one fold; the patients by default.
     folds, seed : int
         See `linear_probe`.
+    names : sequence of str
+        Which of them; all by default.
 
     Returns
     -------
@@ -192,4 +194,5 @@ def all_probes(manifest, measures, images, *, groups=None, folds, seed):
             values, manifest["label"], groups, folds=folds, seed=seed, strength=strength
         ) | {"description": DESCRIPTIONS[name]}
         for name, (values, strength) in features.items()
+        if name in names
     }  # fmt: skip

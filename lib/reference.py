@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.artefacts import ArtefactError, read_manifest, read_table, require, write_json, write_text
+from lib.artefacts import (
+    ArtefactError,
+    manifest_path,
+    read_manifest,
+    read_table,
+    require,
+    write_json,
+    write_text,
+)
 from lib.paths import ROOT, StudyPaths
 
 TABLES = (
@@ -21,7 +29,14 @@ TABLES = (
     *("retained", "contrasts", "crossover", "ranks", "agreement", "priors"),
 )
 EVIDENCE_TABLES = ("evidence", "evidence_change", "validity")  # where the lesions are known
-OPTIONAL_TABLES = ("paper", "sensitivity", "randomisation", "shortcut")
+# Of the appendices: the table that is complete, and all that were written with it.
+OPTIONAL_TABLES = {
+    "paper": ("paper",),
+    "shortcut": ("shortcut",),
+    "sensitivity": ("sensitivity",),
+    "randomisation": ("randomisation",),
+    "remedies": ("remedies", "remedies_drift"),
+}
 BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
 
 
@@ -64,6 +79,16 @@ def drift_lines(drift: pd.DataFrame, *, metric: str = "iou_top20") -> pd.DataFra
     ]
     wide = wide[order].map(lambda value: "–" if pd.isna(value) else f"{value:.2f}")
     return wide.join(counts.reindex(wide.index)).reset_index()
+
+
+def remedy_lines(table: pd.DataFrame) -> pd.DataFrame:
+    """Balanced accuracy of each probe (columns) by remedy or control, with its change."""
+    told = table["balanced_accuracy"].map("{:.2f}".format)
+    told += table["change"].map(" ({:+.2f})".format).where(table["change"] != 0, "")
+    wide = table.assign(told=told).pivot_table(
+        index=["trial", "films"], columns="probe", values="told", sort=False, aggfunc="first"
+    )
+    return wide.reset_index()
 
 
 def page(paths: StudyPaths, *, command: str) -> str:
@@ -130,6 +155,16 @@ def page(paths: StudyPaths, *, command: str) -> str:
         "",
         *_beside_the_paper(paths.tables / "paper.csv"),
     ]
+    if manifest_path(paths.tables / "remedies.csv").exists():
+        lines += [
+            "",
+            "## What remedies take from the linear models",
+            "",
+            "Balanced accuracy of linear models that see no disease, and its change, after each "
+            "remedy by itself; in the last rows, where a region is hidden, chance would be right.",
+            "",
+            markdown(remedy_lines(read_table(paths.tables / "remedies.csv"))),
+        ]
     if manifest["weights"] == "none":
         lines.insert(3, "\n**Without a source task this comparison is empty by construction.**")
     return "\n".join(lines) + "\n"
@@ -214,7 +249,13 @@ def publish(paths: StudyPaths, *, command: str) -> None:
     for folder in ("tables", "figures"):
         (target / folder).mkdir(parents=True)
     parameters = read_manifest(paths.tables / "drift.csv")["parameters"]
-    done = [name for name in OPTIONAL_TABLES if (paths.tables / f"{name}.csv").exists()]
+    done = [
+        name
+        for main, names in OPTIONAL_TABLES.items()
+        if (paths.tables / f"{main}.csv").exists()
+        for name in names
+        if len(read_table(paths.tables / f"{name}.csv"))  # no second study, no comparison
+    ]
     known = EVIDENCE_TABLES if parameters["data"]["source"] == "phantom" else ()
     for name in (*TABLES, *known, *done):
         shutil.copyfile(paths.tables / f"{name}.csv", target / "tables" / f"{name}.csv")

@@ -40,6 +40,7 @@ STAGES = {
         *("study", "seed", "classes", "architectures", "input_size", "weights", "data"),
         *("transfer_seeds", "seeds", "attribution"),
     ),
+    "remedies": ("study", "seed", "classes", "architectures", "input_size", "data"),
     "hypotheses": ("study", "seed", "architectures", "input_size", "attribution"),
 }
 """The parameters that each stage reads: a change of any other one does not rerun it."""
@@ -223,6 +224,7 @@ def check_data(params: Params) -> None:
     """
     from lib.data import DataError, read_index  # here: most stages do not depend on reading films
     from lib.privacy import read_salt
+    from lib.remedies import check_masks
 
     if params.data.source == "DATA":
         raise ParamsError(
@@ -233,7 +235,8 @@ def check_data(params: Params) -> None:
     if params.data.source != "phantom":
         names = params.data.model_dump(include={"labels", "other_labels"})
         try:
-            read_index(resolve(params.data.source), classes=params.classes, **names)
+            films = read_index(resolve(params.data.source), classes=params.classes, **names)
+            check_masks(films, params.data.remedies)
             read_salt(params.data.salt_file)
         except DataError as error:
             raise ParamsError(str(error)) from None

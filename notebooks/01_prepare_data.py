@@ -37,6 +37,7 @@ from lib.cohort import write_cohort
 from lib.measures import COLUMNS, measure
 from lib.paths import StudyPaths, resolve
 from lib.privacy import pseudonymise, read_salt
+from lib.progress import counter
 from lib.seeds import derive
 from lib.splits import assign_splits, check_counts
 from lib.studies import load_stage
@@ -85,15 +86,22 @@ salt = read_salt(params.data.salt_file)
 print(f"{len(index)} films of {index['patient_id'].nunique()} patients are listed")
 
 # %% [markdown]
-# Every file is decoded once, and measured while it is there. What cannot be read is not dropped
+# Every file is decoded once, and measured while it is there, after the remedies of the parameters
+# (none by default; [A3](A3_data_remedies.ipynb) tries them). What cannot be read is not dropped
 # silently: it is listed with its reason in `rejected.csv`.
 
-# %% tags=["nbval-check-output"]
+# %%
 root = source if source.is_dir() else source.parent
 accepted, rejected = image_cache.build(
     index, root, sizes=[*params.sizes, *params.native_sizes], aspect=params.data.aspect,
-    folder=paths.data, views=params.data.views, measure=measure,
+    folder=paths.data, remedies=params.data.remedies, views=params.data.views, measure=measure,
+    progress=counter("films"),
 )  # fmt: skip
+
+# %% [markdown]
+# An interrupted run of this notebook goes on here with the films that are still missing.
+
+# %% tags=["nbval-check-output"]
 print(f"{len(accepted)} films accepted, {len(rejected)} rejected, sides {params.sizes} px")
 assert len(accepted) + len(rejected) == len(index)
 
@@ -131,8 +139,9 @@ manifest = assign_splits(
     groups=groups, leakage=params.data.leakage,
 )  # fmt: skip
 manifest = image_cache.build_masks(
-    manifest, root, sizes=params.sizes, aspect=params.data.aspect, folder=paths.data
-)
+    manifest, root, sizes=params.sizes, aspect=params.data.aspect, folder=paths.data,
+    remedies=params.data.remedies,
+)  # fmt: skip
 
 # %% [markdown]
 # A study with a planted shortcut marks the films of one class. The same phantoms are then drawn once
@@ -146,8 +155,9 @@ if "corrected" in params.modes:
     twins = data.read_index(twin, classes=params.classes)
     assert list(twins["image_id"]) == list(index["image_id"])
     image_cache.build(
-        twins, twin.parent, sizes=params.sizes, aspect=params.data.aspect, folder=folder
-    )
+        twins, twin.parent, sizes=params.sizes, aspect=params.data.aspect, folder=folder,
+        remedies=params.data.remedies,
+    )  # fmt: skip
 
 # %% [markdown]
 # Where the study has a salt, names and ids go no further than this: the tables carry keyed hashes.

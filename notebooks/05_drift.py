@@ -29,6 +29,8 @@
 from lib import (
     artefacts, drift, evidence_plots, image_cache, looks, pairings, pictures, plots, tables,
 )  # fmt: skip
+from lib.audit import load as load_audit
+from lib.audit_plots import probe_bars
 from lib.cases import choose_cases, film_rows, lesion_masks, lung_masks
 from lib.evidence_tables import (
     change_summary, changes_of_study, evidence_of_study, evidence_summary,
@@ -96,6 +98,27 @@ looks.save(figure, paths.figures / "performance")
 # %% [markdown]
 # Each row is an architecture. The distance from transfer to fine-tuned is what the backbone learnt;
 # the placebo shows what the extra training of the head alone brings.
+
+# %% [markdown]
+# ## How good is a model that sees no disease?
+#
+# The audit of notebook 1 asked linear models that know only the shape, the border or a thumbnail of
+# a film (tested in folds over all films, and not on the test films alone). What a network reaches
+# beyond the best of them may be disease; what it reaches below may be anything.
+
+# %%
+audit = load_audit(paths.data / "audit.json")
+known_probes = audit.get("probes", {}) | {"thumbnail_32": audit["probe"]}
+figure = probe_bars(known_probes, test)
+display(figure)
+looks.save(figure, paths.figures / "probes")
+
+# %% [markdown]
+# What the audit found belongs beside every accuracy, and so it is repeated here, the worst first.
+
+# %% tags=["nbval-check-output"]
+for finding in audit["findings"]:
+    print(f"{finding['severity']}: {finding['text']}")
 
 # %%
 figure = plots.learning_curves(history)

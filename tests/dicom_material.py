@@ -1,7 +1,10 @@
 """DICOM radiographs made on the spot, shared by several tests."""
 
 import io
+import tempfile
+from pathlib import Path
 
+import gdcm
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -47,3 +50,25 @@ def dicom(pixels, *, syntax=ExplicitVRLittleEndian, bits=None, frames=None, comp
     buffer = io.BytesIO()
     film.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def recoded(content, syntax):
+    """The bytes of a DICOM file in another transfer syntax, written by GDCM."""
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = (str(Path(folder, name)) for name in ("before.dcm", "after.dcm"))
+        Path(before).write_bytes(content)
+        reader, change, writer = (
+            gdcm.ImageReader(),
+            gdcm.ImageChangeTransferSyntax(),
+            gdcm.ImageWriter(),
+        )
+        reader.SetFileName(before)
+        assert reader.Read()
+        change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
+        change.SetInput(reader.GetImage())
+        assert change.Change(), f"GDCM writes no {syntax.name} of this film"
+        writer.SetFileName(after)
+        writer.SetFile(reader.GetFile())
+        writer.SetImage(change.GetOutput())
+        assert writer.Write()
+        return Path(after).read_bytes()

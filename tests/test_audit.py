@@ -3,10 +3,12 @@
 import json
 
 import pandas as pd
+import pytest
 from material import CLASSES, FRACTIONS
 
 from lib import image_cache
-from lib.audit import summarise
+from lib.artefacts import ArtefactError, write_json
+from lib.audit import load, summarise
 from lib.data import read_index
 from lib.measures import measure
 from lib.splits import assign_splits
@@ -112,3 +114,19 @@ def test_findings_come_worst_first_and_name_numbers(collection, tmp_path):
     assert audit["near_duplicates"] == {
         "pairs": 1, "across_splits": 1, "across_classes": 0, "list": [[first, second, 4]],
     }  # fmt: skip
+
+
+def test_an_audit_is_read_again_or_refused_in_words(tmp_path):
+    path = tmp_path / "audit.json"
+    with pytest.raises(ArtefactError, match=r"not an audit of the data .*Run 01_prepare_data"):
+        load(path)
+    for wrong, reason in (([], "without findings, probe"), ({"probe": {}}, "without findings")):
+        write_json(path, wrong)
+        with pytest.raises(ArtefactError, match=reason):
+            load(path)
+    path.write_text("{")
+    with pytest.raises(ArtefactError, match="not an audit"):
+        load(path)
+    whole = {"findings": [{"severity": "note", "text": "x"}], "probe": {"side": 32}, "images": {}}
+    write_json(path, whole)
+    assert load(path) == whole

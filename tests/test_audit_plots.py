@@ -26,6 +26,22 @@ def test_probes_come_in_order_beside_chance():
     assert [0.25, 0.25] in [list(line.get_xdata()) for line in axes.lines]
 
 
+def test_networks_stand_above_the_probes_with_a_mark_per_stage():
+    probes = {"border": {"sd": 0.1, "chance": 0.25, "balanced_accuracy": 0.7}}
+    rows = [
+        ["resnet50v2", "transfer-s0", 0.4], ["resnet50v2", "finetune-s0", 0.6],
+        ["resnet50v2", "finetune-s1", 0.8], ["densenet201", "transfer-s0", 0.5],
+    ]  # fmt: skip
+    columns = ["architecture", "checkpoint", "balanced_accuracy"]
+    figure = audit_plots.probe_bars(probes, pd.DataFrame(rows, columns=columns))
+    (axes,) = figure.axes
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names == ["border", "ResNet50V2", "DenseNet201"]
+    marks = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
+    assert marks["transfer"] == [0.4, 0.5] and marks["fine-tuned"] == [pytest.approx(0.7)]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["transfer", "fine-tuned"]
+
+
 def test_the_measures_that_differ_most_are_shown():
     manifest = pd.DataFrame({"label": ["a_a"] * 4 + ["b"] * 4, "width": 200, "height": 100})
     values = dict.fromkeys(NUMBERS, 1.0)

@@ -4,12 +4,13 @@ import zlib
 
 import numpy as np
 import pytest
-from dicom_material import dicom
+from dicom_material import dicom, recoded
 from material import encoded, film
 from pydicom import uid
 from pydicom.dataset import Dataset
 
 from lib import dicom as reader
+from lib import dicom_decoder
 from lib.films import decode, read_image
 from lib.pixels import ImageRefused, eight_bit
 
@@ -158,7 +159,52 @@ def test_deflated_films_have_a_limit(monkeypatch):
         decode(bomb)
 
 
-@pytest.mark.parametrize("syntax", [uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEGExtended12Bit])
+@pytest.mark.parametrize("syntax", [uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_lossless_jpeg_is_exact(syntax, bits):
+    """As hospitals archive films: process 14, process 14 of first order, and JPEG-LS."""
+    pixels = film(3)
+    if bits > 8:
+        pixels = pixels.astype(np.uint16) * 2 ** (bits - 8) + 3
+    content = recoded(dicom(pixels, bits=bits), syntax)
+    assert syntax.encode() in content[:600]
+    np.testing.assert_array_equal(shown(content), eight_bit(pixels))
+
+
+def test_a_value_that_runs_on_into_names_is_not_repeated():
+    content = dicom(film()).replace(b"MONOCHROME2 ", b"Doe^Jane\0\0PN")
+    with pytest.raises(ImageRefused, match="found no photometric interpretation") as caught:
+        decode(content)
+    assert "Doe" not in str(caught.value)
+    assert decode(dicom(film(), PatientID="7" * 128)).patient_id == "7" * 128
+
+
+def test_a_film_that_ends_the_decoder_is_refused_and_the_next_is_read():
+    """GDCM does not survive samples of 255 bits, nor a table of codes that is missing."""
+    content = recoded(dicom(film(3)), uid.JPEGLosslessSV1)
+    start = content.index(b"\xff\xc3\x00\x0b\x08")
+    broken = content[: start + 4] + b"\xff" + content[start + 5 :]
+    for _ in range(2):
+        with pytest.raises(ImageRefused, match="the decoder breaks down at it"):
+            decode(broken)
+        np.testing.assert_array_equal(shown(content), film(3))
+
+
+def test_a_decoder_that_was_stopped_from_outside_is_started_again():
+    content = recoded(dicom(film(3)), uid.JPEGLSLossless)
+    decode(content)
+    for process in dicom_decoder._idle:
+        process.kill()
+        process.wait()
+    np.testing.assert_array_equal(shown(content), film(3))
+
+
+def test_a_rescale_that_says_nothing_changes_nothing():
+    content = dicom(film(3) // 2, RescaleSlope=1, RescaleIntercept=0)
+    np.testing.assert_array_equal(shown(content), film(3) // 2)
+
+
+@pytest.mark.parametrize("syntax", [uid.HTJ2KLossless, uid.JPEGExtended12Bit])
 def test_missing_decoder_is_named(syntax):
     content = dicom(RAMP, bits=12, syntax=syntax, frames=[b"\xff\xd8 some code stream \xff\xd9"])
     with pytest.raises(ImageRefused) as caught:

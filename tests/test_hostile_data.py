@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from dicom_material import dicom
+from dicom_material import dicom, recoded
 from material import CLASSES, FRACTIONS, encoded, film
 from PIL import Image
 from pydicom import uid
@@ -41,7 +41,11 @@ HOSTILE = {
     "cine.dcm": (dicom(film(), NumberOfFrames=40), "several frames"),
     "lossless.dcm": (
         dicom(film(), syntax=uid.JPEGLosslessSV1, frames=[b"\xff\xd8\xff\xd9"]),
-        "no decoder for JPEG Lossless",
+        "cannot be decoded",
+    ),
+    "htj2k.dcm": (
+        dicom(film(), syntax=uid.HTJ2KLossless, frames=[b"\xff\x4f\xff\xd9"]),
+        "no decoder for High-Throughput JPEG 2000",
     ),
 }
 READABLE = {
@@ -54,6 +58,8 @@ READABLE = {
     "deep.dcm": dicom(film(37).astype(np.uint16) * 9, bits=12),
     "rle.dcm": dicom(film(38), syntax=uid.RLELossless, compress=True),
     "j2k.dcm": dicom(film(39), syntax=uid.JPEG2000Lossless, frames=[encoded(film(39), "JPEG2000")]),
+    "lossless jpeg.dcm": recoded(dicom(film(320)), uid.JPEGLosslessSV1),
+    "jpeg ls.dcm": recoded(dicom(film(321)), uid.JPEGLSLossless),
     "deep.tif": encoded(film(310).astype(np.uint16) * 9, "TIFF"),
     "palette.png": encoded(Image.fromarray(film(11)).convert("P")),
     "alpha.png": encoded(np.dstack([film(12)] * 3 + [np.full((40, 48), 200, np.uint8)])),

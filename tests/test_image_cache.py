@@ -10,10 +10,10 @@ import pytest
 from dicom_material import dicom
 from material import CLASSES, encoded, film
 
-from lib import image_cache
+from lib import growing_arrays, image_cache
 from lib.collection import DataError
 from lib.data import read_index
-from lib.films import read_image, resize
+from lib.films import read_bytes, read_image, resize
 from lib.measures import COLUMNS, measure
 
 
@@ -75,14 +75,84 @@ def test_full_disk_names_file_and_bytes_and_leaves_nothing(collection, tmp_path,
     settings = {"sizes": [16, 32], "aspect": "crop", "folder": tmp_path / "cache"}
     message = rf"images_16\.npy, .*No space left.*bytes free, expected {12 * (16**2 + 32**2)}\."
     with monkeypatch.context() as patch:
-        patch.setattr(image_cache, "open", lambda path, mode: FullDisk(path, mode), raising=False)
+        patch.setattr(
+            growing_arrays, "open", lambda path, mode: FullDisk(path, mode), raising=False
+        )
         with pytest.raises(DataError, match=message):
             image_cache.build(index, collection, **settings)
     assert list((tmp_path / "cache").iterdir()) == []
-    monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
+    monkeypatch.setattr(growing_arrays.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
     with pytest.raises(DataError, match="found 100 bytes free"):
         image_cache.build(index, collection, **settings)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("end", ["interrupt", "kill"])
+def test_an_interrupted_run_is_taken_up_where_it_stopped(collection, tmp_path, monkeypatch, end):
+    """A kill leaves what was handed to the system, here every second row, and a torn line."""
+    monkeypatch.setattr(growing_arrays, "ROWS_AT_RISK", 2)
+    (collection / "normal" / "normal_2.png").write_bytes(b"")
+    index = read_index(collection, classes=CLASSES)
+    settings = {"sizes": [32, 20], "aspect": "crop", "measure": measure, "workers": 1}
+    whole = image_cache.build(index, collection, folder=tmp_path / "whole", **settings)
+    folder, decoded = tmp_path / "cache", []
+
+    def stop(done, total):
+        if done == 8:
+            for file in folder.iterdir():  # a kill does not close files: keep them as they are now
+                (tmp_path / file.name).write_bytes(file.read_bytes())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        image_cache.build(index, collection, folder=folder, progress=stop, **settings)
+    left = sorted(path.name.split("-")[-1] for path in folder.iterdir())
+    assert left == ["images.jsonl", "images_20.npy", "images_32.npy"]
+    if end == "kill":
+        for file in folder.iterdir():
+            file.write_bytes((tmp_path / file.name).read_bytes())
+        with open(next(folder.glob("*.jsonl")), "ab") as journal:
+            journal.write(b'[1, ["", {"sha2')
+
+    def counted(path):
+        decoded.append(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(image_cache, "read_bytes", counted)
+    again = image_cache.build(index, collection, folder=folder, **settings)
+    assert [str(path.name) for path in decoded] == [
+        file.split("/")[1] for file in index["file"][8:]
+    ]  # fmt: skip
+    for one, other in zip(whole, again, strict=True):
+        assert one.equals(other)
+    assert sorted(path.name for path in folder.iterdir()) == ["images_20.npy", "images_32.npy"]
+    for path in folder.iterdir():
+        assert path.read_bytes() == (tmp_path / "whole" / path.name).read_bytes()
+
+
+def test_rows_of_other_films_or_settings_are_not_taken_up(collection, tmp_path):
+    index = read_index(collection, classes=CLASSES)
+    folder = tmp_path / "cache"
+
+    def stop(done, total):
+        if done == 8:
+            raise KeyboardInterrupt
+
+    def interrupted():
+        with pytest.raises(KeyboardInterrupt):
+            image_cache.build(
+                index, collection, sizes=[20], aspect="crop", folder=folder, progress=stop
+            )
+
+    interrupted()
+    (collection / "normal" / "normal_2.png").write_bytes(encoded(film(77)))
+    image_cache.build(index, collection, sizes=[20], aspect="crop", folder=folder)
+    cache = image_cache.load(folder / "images_20.npy")
+    np.testing.assert_array_equal(cache[2], resize(film(77), size=20, aspect="crop"))
+    interrupted()
+    image_cache.build(index, collection, sizes=[20], aspect="squash", folder=folder)
+    cache = image_cache.load(folder / "images_20.npy")
+    np.testing.assert_array_equal(cache[2], resize(film(77), size=20, aspect="squash"))
+    assert [path.name for path in folder.iterdir()] == ["images_20.npy"]
 
 
 def test_folder_that_cannot_be_made(collection, tmp_path):

@@ -202,6 +202,12 @@ def test_a_failed_cell_says_why_and_does_not_stop_the_others(smoke, paths):
     assert not targets[0].exists() and targets[1].exists()
 
 
+def test_remedies_need_the_films_and_no_training(tmp_path):
+    assert planned(tmp_path, "TARGETS=remedies") == {"prepare": 1, "remedies": 1, "total": 2}
+    both = planned(tmp_path, "TARGETS=remedies", f"BEFORE={tmp_path}")  # with drift to compare
+    assert both["drift"] == 1 and both["finetune"] == 6
+
+
 def test_wrong_parameters_stop_before_anything_runs(tmp_path):
     done = make("reproduce", tmp_path, "SET=finetune.lerning_rate=1", check=False)
     assert done.returncode != 0 and "did you mean 'learning_rate'" in done.stderr

@@ -1,0 +1,78 @@
+"""A folder of DICOM, PNG, JPEG and broken files, from the files to a table of drift."""
+
+import numpy as np
+import pytest
+from dicom_material import dicom
+from material import CLASSES, FRACTIONS, encoded, film
+from test_hostile_data import mixed, reasons  # noqa: F401 (a fixture)
+
+from lib import artefacts, batches, duplicates, image_cache, pairings, studies, tables, training
+from lib.attribution import Explainer
+from lib.data import read_index
+from lib.maps import MapSet
+from lib.params import Finetune, Runtime, Transfer
+from lib.splits import assign_splits, check_counts
+
+
+@pytest.fixture
+def folder(mixed):  # noqa: F811
+    """The hostile folder of test_hostile_data, with enough sound films to learn from."""
+    for number in range(20):
+        sound = film(400 + number) // 2 + 120, film(500 + number) // 2
+        (mixed / "normal" / f"bright_{number}.dcm").write_bytes(
+            dicom(sound[0], PatientID=f"bright {number}")
+        )
+        (mixed / "covid19" / f"dark_{number}.png").write_bytes(encoded(sound[1]))
+    return mixed
+
+
+def test_a_mixed_folder_becomes_a_table_of_drift(folder, tmp_path, tiny_model):
+    words = f"data.source={folder} classes=[{','.join(CLASSES)}]"
+    studies.check_data(studies.load("real", studies.parse_overrides(words)))
+    index = read_index(folder, classes=CLASSES)
+    films, rejected = image_cache.build(
+        index, folder, sizes=[32], aspect="letterbox", folder=tmp_path
+    )
+    assert len(rejected) == len(reasons()) and len(films) == len(index) - len(rejected)
+    films, _ = duplicates.resolve(films)
+    manifest = assign_splits(films, fractions=FRACTIONS, seed=1)
+    assert check_counts(manifest, classes=CLASSES)["images"].min() > 0
+
+    cache = image_cache.load(tmp_path / "images_32.npy")
+    train, validation, test = (
+        batches.films(cache, manifest, splits=[split], classes=CLASSES)
+        for split in ("train", "validation", "test")
+    )
+    how = {
+        "classes": CLASSES, "runtime": Runtime(), "seed": 1, "state": tmp_path / "state",
+        "report": lambda line: None,
+    }  # fmt: skip
+    model = tiny_model(classes=2)
+    explain = Explainer(model, {"post_activation": model.get_layer("top")})
+    ids = manifest.query("split == 'test'")["image_id"]
+    features = training.pooled_features(model, cache, batch_size=32)
+    start = Transfer(epochs=20, learning_rate=0.1)
+    training.train_transfer(model, train, validation, start, features=features, **how)
+    explain(test, ids).save(tmp_path / "transfer.npz")
+    tune = Finetune(epochs=2, learning_rate=0.01, batch_size=8)
+    training.train_finetune(model, train, validation, tune, **how)
+    explain(test, ids).save(tmp_path / "finetune.npz")
+
+    sets = {"transfer-s0": "transfer.npz", "finetune-s0": "finetune.npz"}
+    sets = {"resnet50v2": {name: MapSet.load(tmp_path / file) for name, file in sets.items()}}
+    common, support = tables.support_table(sets, classes=CLASSES)
+    assert support["films"].sum() == len(test) and common.sum() > len(test) / 2
+    patients = manifest.query("split == 'test'")["patient_id"].to_numpy()
+    single, _, _ = tables.drift_tables(
+        sets, pairings.pairings([0], [0]), patients, common, seed=1,
+        pairs_file=tmp_path / "pairs.csv",
+    )  # fmt: skip
+    drift = tables.over_seeds(single).query("pairing == 'finetune' and metric == 'iou_top20'")
+    assert drift["method"].tolist() == ["layercam", "gradcam_plus_plus", "gradcam"]
+    assert (drift["n"] + drift["blank"] == common.sum()).all() and drift["n"].min() > 0
+    assert drift["mean"].between(0, 1).all()
+    np.testing.assert_allclose(drift["mean"].iloc[0], drift["mean"].iloc[1])  # at the pooled map
+    pairs = artefacts.read_table(tmp_path / "pairs.csv")
+    assert set(pairs["image_id"]) == set(ids)
+    assert {name.rsplit(".", 1)[-1] for name in ids} >= {"dcm", "png"}
+    assert not set(ids) & {f"normal/{name}" for name in reasons()}
