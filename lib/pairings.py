@@ -3,6 +3,10 @@
 ``finetune``: transfer → each fine-tuned checkpoint. ``placebo``: transfer → each placebo.
 ``finetune_seeds`` and ``transfer_seeds``: checkpoints that differ only in their seed.
 ``ceiling``: like ``finetune``, but each film is paired with another patient's film of its class.
+
+The audit of any two checkpoints has controls that need no training. ``change``: before → after.
+``repeat``: before → the same explained once more. ``randomised``: before → redrawn weights
+(Adebayo et al. 2018, arXiv:1810.03292).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +20,7 @@ from lib import drift
 from lib.maps import MapSet
 
 PAIRINGS = ("finetune", "placebo", "finetune_seeds", "transfer_seeds", "ceiling")
+AUDIT_PAIRINGS = ("change", "repeat", "ceiling", "randomised")
 STRATA = ("kept-correct", "rescued", "lost", "kept-wrong")
 
 
@@ -26,7 +31,7 @@ class Pairing:
     Attributes
     ----------
     name : str
-        One of `PAIRINGS`.
+        One of `PAIRINGS` or `AUDIT_PAIRINGS`.
     before, after : str
         Names of the two checkpoints.
     """
@@ -47,6 +52,12 @@ def pairings(transfer_seeds: Sequence[int], seeds: Sequence[int]) -> list[Pairin
         *(Pairing("transfer_seeds", *pair) for pair in combinations(transfer, 2)),
         *(Pairing("ceiling", transfer[0], name) for name in tuned),
     ]
+
+
+def audit_pairings() -> list[Pairing]:
+    """The pairings of an audit of two checkpoints."""
+    partner = {"repeat": "before_again", "randomised": "randomised"}
+    return [Pairing(name, "before", partner.get(name, "after")) for name in AUDIT_PAIRINGS]
 
 
 def correct(maps: MapSet) -> np.ndarray:
