@@ -12,6 +12,13 @@ CORES ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 GPU ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo 1 || echo 0)
 EXECUTOR ?=
 TARGETS ?=
+BEFORE ?=
+AFTER ?=
+LAYER ?=
+PREPROCESSING ?=
+CLASSES ?=
+SIZE ?=
+NAME ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -26,7 +33,7 @@ SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
 
-.PHONY: help setup reproduce sensitivity plan unlock test lint format lock notebooks reference lab bench clean
+.PHONY: help setup reproduce sensitivity audit plan unlock test lint format lock notebooks reference lab bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +60,18 @@ reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues whe
 
 sensitivity: $(STAMP)  ## how drift depends on layer, class, score and reading (STUDY, DATA, SET)
 	@$(MAKE) --no-print-directory reproduce TARGETS=sensitivity
+
+# Not through Snakemake: one notebook, on files that no rule makes, has nothing to put in order.
+audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DATA; README says more)
+	@folder=$$($(PY) -m lib.pair_params --before "$(BEFORE)" --after "$(AFTER)" --data "$(DATA)" \
+	  --layer "$(LAYER)" --preprocessing "$(PREPROCESSING)" --classes "$(CLASSES)" \
+	  --size "$(SIZE)" --name "$(NAME)" --set "$(SET)" --results "$(RESULTS)"); \
+	log="$$folder/audit.log"; \
+	$(PY) notebooks/execute.py A4_audit_pair --output "$$folder/notebooks/A4_audit_pair.ipynb" \
+	  --parameters "$$(cat "$$folder/parameters.json")" > "$$log" 2>&1 || \
+	  { grep '^error: ' "$$log" >&2 || tail -n 3 "$$log" >&2; exit 1; }; \
+	grep -E '^(serious|warning|note): ' "$$log" || true; \
+	echo "Tables, figures and the notebook: $$folder"
 
 plan: $(STAMP)  ## show what reproduce would run, without running it
 	@mkdir -p $(dir $(PARAMS))
