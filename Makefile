@@ -7,12 +7,18 @@ STUDY ?= phantom
 DATA ?=
 SET ?=
 RESULTS ?= results
-BEFORE ?=
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 GPU ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo 1 || echo 0)
 EXECUTOR ?=
 TARGETS ?=
+BEFORE ?=
+AFTER ?=
+LAYER ?=
+PREPROCESSING ?=
+CLASSES ?=
+SIZE ?=
+NAME ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -27,7 +33,7 @@ SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
 
-.PHONY: help setup reproduce sensitivity remedies plan unlock test lint format lock notebooks reference lab bench clean
+.PHONY: help setup reproduce sensitivity remedies audit plan unlock test lint format lock notebooks reference lab bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +63,18 @@ sensitivity: $(STAMP)  ## how drift depends on layer, class, grid, reading and l
 
 remedies: $(STAMP)  ## what data remedies change, for probes and (BEFORE=results) for drift
 	@$(MAKE) --no-print-directory reproduce TARGETS=remedies
+
+# Not through Snakemake: one notebook, on files that no rule makes, has nothing to put in order.
+audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DATA; README says more)
+	@folder=$$($(PY) -m lib.pair_params --before "$(BEFORE)" --after "$(AFTER)" --data "$(DATA)" \
+	  --layer "$(LAYER)" --preprocessing "$(PREPROCESSING)" --classes "$(CLASSES)" \
+	  --size "$(SIZE)" --name "$(NAME)" --set "$(SET)" --results "$(RESULTS)"); \
+	log="$$folder/audit.log"; \
+	$(PY) notebooks/execute.py A4_audit_pair --output "$$folder/notebooks/A4_audit_pair.ipynb" \
+	  --parameters "$$(cat "$$folder/parameters.json")" > "$$log" 2>&1 || \
+	  { grep '^error: ' "$$log" >&2 || tail -n 3 "$$log" >&2; exit 1; }; \
+	grep -E '^(serious|warning|note): ' "$$log" || true; \
+	echo "Tables, figures and the notebook: $$folder"
 
 plan: $(STAMP)  ## show what reproduce would run, without running it
 	@mkdir -p $(dir $(PARAMS))

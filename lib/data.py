@@ -90,6 +90,44 @@ def read_index(path, *, classes, labels=None, other_labels="error"):
     return table[first + [column for column in table if column not in first]]
 
 
+def class_names(path, labels=None):
+    """Sorted classes of a collection whose classes nobody named: its folders, or its labels.
+
+    Sorted names are also the order of outputs of models trained by
+    ``keras.utils.image_dataset_from_directory``.
+
+    Parameters
+    ----------
+    path : path-like
+        As `read_index`.
+    labels : dict of str to str, optional
+        Class of what the collection calls otherwise.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    DataError
+        If the collection cannot be read, or films have several labels (a NIH-style table).
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = layouts.class_folders(path)
+    elif path.is_file() and path.suffix.lower() == ".csv":
+        table = _read_manifest(path)
+        if layouts.is_nih(table):
+            raise DataError(
+                f"{path}: found a table of findings, several to a film; expected to be told the "
+                "classes. Name them."
+            )
+        found = table["label"].str.strip()
+    else:
+        raise _unreadable(path)
+    return tuple(sorted({(labels or {}).get(name, name) for name in found}))
+
+
 def _check_classes(classes, labels):
     if not classes or len(set(classes)) < len(classes):
         raise DataError(f"classes: found {classes}, expected distinct names. List each class once.")
@@ -108,8 +146,12 @@ def _read(path, classes, labels, other_labels):
         if layouts.is_nih(table):
             table = layouts.from_nih(table, path.parent, classes, labels)
         return path.parent, table
+    raise _unreadable(path)
+
+
+def _unreadable(path):
     found = "something else" if path.exists() else "nothing"
-    raise DataError(
+    return DataError(
         f"{path}: found {found}, expected a folder of class folders or a .csv manifest. "
         "Check the path, or write a manifest with columns file,label."
     )

@@ -32,7 +32,11 @@ CONTRASTS = {
 
 
 def retained_table(
-    observed: Observations, *, metrics: Sequence[str] = SIMILARITIES, level: float = 0.95
+    observed: Observations,
+    *,
+    metrics: Sequence[str] = SIMILARITIES,
+    level: float = 0.95,
+    pairings: tuple[str, str, str] = ("finetune", "placebo", "ceiling"),
 ) -> pd.DataFrame:
     """Retained evidence R by architecture, method, role and similarity.
 
@@ -42,6 +46,8 @@ def retained_table(
     metrics : sequence of str
         Similarities; those that the pairs do not have are left out.
     level : float in (0, 1)
+    pairings : tuple of str
+        What is judged, and the pairings for which R is 1 and 0.
 
     Returns
     -------
@@ -55,13 +61,9 @@ def retained_table(
     rows = []
     for metric in (name for name in metrics if name in observed.pairs):
         cells = observed.cells(metric)
-        for cell in _cells(observed):
-            names = {
-                part: (*cell, pairing)
-                for part, pairing in (
-                    ("tuned", "finetune"), ("placebo", "placebo"), ("ceiling", "ceiling"),
-                )
-            }  # fmt: skip
+        for cell in _cells(observed, pairings[0]):
+            parts = zip(("tuned", "placebo", "ceiling"), pairings, strict=True)
+            names = {part: (*cell, pairing) for part, pairing in parts}
             found = _absent()
             if _known(cells, names.values()):
                 found = _described(retained_evidence(cells, **names), level)
@@ -85,7 +87,7 @@ def difference_table(
     rows = []
     for metric in metrics:
         cells = observed.cells(metric)
-        for cell in _cells(observed):
+        for cell in _cells(observed, "finetune"):
             for title, pairings in CONTRASTS.items():
                 names = [(*cell, pairing) for pairing in pairings]
                 if not set(names) <= set(observed.names):
@@ -195,8 +197,8 @@ def _joined(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[columns]
 
 
-def _cells(observed: Observations) -> list[tuple[str, str, str]]:
-    return list(dict.fromkeys(name[:3] for name in observed.names if name[3] == "finetune"))
+def _cells(observed: Observations, pairing: str) -> list[tuple[str, str, str]]:
+    return list(dict.fromkeys(name[:3] for name in observed.names if name[3] == pairing))
 
 
 def _groups(names: Sequence[Name]) -> dict[tuple[str, str], list[Name]]:

@@ -1,19 +1,21 @@
-"""Which layers are explained: the roles of the study, or any other layer by name."""
+"""Which layers are explained: the roles of the study, found by position, or any layer by name."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from math import prod
 
 import keras
+import pandas as pd
 
 from lib.architectures import ARCHITECTURES, ROLES
 
 
-def _made_by(tensor):
+def made_by(tensor):
     """The operation of a functional graph that made a tensor."""
     return tensor._keras_history.operation
 
 
-def _read_by(tensor) -> list:
+def read_by(tensor) -> list:
     """The tensors that the operation behind a tensor reads."""
     history = tensor._keras_history  # a shared layer has a node for every call
     return history.operation._inbound_nodes[history.node_index].input_tensors
@@ -31,11 +33,11 @@ def feeding(model: keras.Model) -> dict[str, frozenset[str]]:
     stack = [model.output]
     while stack:
         tensor = stack[-1]
-        name, sources = _made_by(tensor).name, _read_by(tensor)
-        waiting = [each for each in sources if _made_by(each).name not in found]
+        name, sources = made_by(tensor).name, read_by(tensor)
+        waiting = [each for each in sources if made_by(each).name not in found]
         if name in found or not waiting:
             stack.pop()
-            through = [found[_made_by(each).name] for each in sources]
+            through = [found[made_by(each).name] for each in sources]
             passed = frozenset.intersection(*through) if through else frozenset()
             found.setdefault(name, passed | {name})
         else:
@@ -43,17 +45,62 @@ def feeding(model: keras.Model) -> dict[str, frozenset[str]]:
     return found
 
 
-def _is_map(layer: keras.Layer) -> bool:
-    return not isinstance(layer.output, list) and len(layer.output.shape) == 4
+def _is_map(operation) -> bool:
+    return not isinstance(operation.output, list) and len(operation.output.shape) == 4
 
 
-def _before_final_stage(model: keras.Model, final_height: int) -> keras.Layer:
-    """The last layer of the next finer resolution that all of the evidence passes through."""
-    graph = feeding(model)
-    trunk = graph[_made_by(model.output).name]
-    maps = [model.get_layer(name) for name in graph if name in trunk]
-    finer = [layer for layer in maps if _is_map(layer) and layer.output.shape[1] > final_height]
-    return finer[-1]
+def maps_of(model: keras.Model) -> list:
+    """Operations with a map of more than one cell that feeds the output, from input to output.
+
+    What is done to the films before the first layer that learns is left out: its map is the film.
+    """
+    made = {operation.name: operation for operation in model.operations}
+    graph = [made[name] for name in feeding(model)]
+    learns = [
+        bool(getattr(x, "weights", ())) and not isinstance(x, keras.layers.Normalization)
+        for x in graph
+    ]
+    after = graph[learns.index(True) :] if any(learns) else []
+    return [x for x in after if _is_map(x) and prod(x.output.shape[1:3]) > 1]
+
+
+def found_roles(model: keras.Model) -> dict:
+    """The layer of each role of `lib.architectures.ROLES` that a flat classifier has, by position.
+
+    Returns
+    -------
+    dict of str to keras.Operation
+        ``post_activation`` is the last map that all of the evidence passes through, which is what
+        pooling or flattening reads; ``stage4`` the last such map of the next finer resolution;
+        ``auto_conv`` and ``prev_conv`` the last and last but one ``Conv2D`` of ``model.layers``
+        with more than one cell (squeeze-and-excite branches have one). A role may be missing, and
+        two may be one layer.
+
+    Raises
+    ------
+    ValueError
+        If no map lies between films and logits.
+    """
+    maps = maps_of(model)
+    through = feeding(model)[made_by(model.output).name]
+    trunk = [operation for operation in maps if operation.name in through]
+    if not trunk:
+        raise ValueError(
+            f"{model.name}: no layer that all of the evidence passes through has a map (films, "
+            "height, width, channels) of more than one cell; expected a convolutional network."
+        )
+    pooled = trunk[-1]
+    finer = [x for x in trunk if x.output.shape[1] > pooled.output.shape[1]]
+    names = {operation.name for operation in maps}
+    convolutions = [
+        x for x in model.layers if isinstance(x, keras.layers.Conv2D) and x.name in names
+    ]
+    return {
+        **({"stage4": finer[-1]} if finer else {}),
+        **({"auto_conv": convolutions[-1]} if convolutions else {}),
+        **({"prev_conv": convolutions[-2]} if len(convolutions) > 1 else {}),
+        "post_activation": pooled,
+    }
 
 
 def role_layers(model: keras.Model, name: str) -> dict[str, keras.Layer]:
@@ -71,15 +118,7 @@ def role_layers(model: keras.Model, name: str) -> dict[str, keras.Layer]:
     ValueError
         If a layer does not have the channels that its role must have.
     """
-    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    (into_pool,) = _read_by(model.get_layer("average_pool").output)
-    pooled = _made_by(into_pool)
-    found = {
-        "stage4": _before_final_stage(model, pooled.output.shape[1]),
-        "auto_conv": convolutions[-1],
-        "prev_conv": convolutions[-2],
-        "post_activation": pooled,
-    }
+    found = found_roles(model)
     for role in ROLES:
         channels, expected = found[role].output.shape[-1], ARCHITECTURES[name].channels[role]
         if channels != expected:
@@ -115,14 +154,14 @@ def layer_by_name(model: keras.Model, name: str) -> keras.Layer:
     ValueError
         If there is none of that name; the message lists candidates.
     """
-    graph = feeding(model)
-    maps = [layer.name for layer in model.layers if _is_map(layer) and layer.name in graph]
+    graph, made = feeding(model), {operation.name: operation for operation in model.operations}
+    maps = [x.name for x in made.values() if _is_map(x) and x.name in graph]
     if name in maps:
-        return model.get_layer(name)
-    if name not in [layer.name for layer in model.layers]:
+        return made[name]
+    if name not in made:
         why = "no such layer"
     elif name in graph:
-        why = f"its output of shape {model.get_layer(name).output.shape} is not a map"
+        why = f"its output of shape {made[name].output.shape} is not a map"
     else:
         why = "it does not feed the logits"
     close = get_close_matches(name, maps, n=3) or maps[-3:]
@@ -130,3 +169,60 @@ def layer_by_name(model: keras.Model, name: str) -> keras.Layer:
         f"layer {name!r} of {model.name}: {why}. Expected one of {len(maps)} layers with a map "
         f"(films, height, width, channels), e.g. {', '.join(close)}"
     )
+
+
+AUDITED = ("stage4", "auto_conv", "post_activation")
+
+
+def audited_layers(model: keras.Model, names: Sequence[str] = ()) -> dict:
+    """The layers of an audit: those that are named, or the roles of `AUDITED` that the model has.
+
+    A layer that has two roles is explained once, as the later one.
+
+    Raises
+    ------
+    ValueError
+        If a name is no layer with a map, or, without names, the model has no map or reads its last
+        one as a sequence of tokens.
+    """
+    if names:
+        return {name: layer_by_name(model, name) for name in dict.fromkeys(names)}
+    found = found_roles(model)
+    pooled = found["post_activation"]
+    graph = feeding(model)
+    made = {operation.name: operation for operation in model.operations}
+    order = list(graph)
+    later = [made[name] for name in order[order.index(pooled.name) + 1 :]]
+    tokens = [x for x in later if not isinstance(x.output, list) and len(x.output.shape) == 3]
+    if tokens:
+        raise ValueError(
+            f"{model.name}: after its last map {pooled.name!r} it computes with a sequence "
+            f"({tokens[0].name!r} of shape {tokens[0].output.shape[1:]}), as vision transformers "
+            "do. The methods here explain maps that are pooled or flattened; to explain that map "
+            f"all the same, say LAYER={pooled.name}."
+        )
+    last = {layer.name: role for role, layer in found.items() if role in AUDITED}
+    return {role: found[role] for role in AUDITED if role in last.values()}
+
+
+def layer_table(model: keras.Model, chosen: dict) -> pd.DataFrame:
+    """All layers that could be explained, from input to output, with the roles they have.
+
+    Returns
+    -------
+    DataFrame
+        ``layer``, ``kind``, ``height``, ``width``, ``channels``, ``all_evidence`` (whether every
+        path to the logits passes through it), ``role`` (of all that are found), ``explained``.
+    """
+    through = feeding(model)[made_by(model.output).name]
+    roles = {}
+    for role, layer in found_roles(model).items():
+        roles.setdefault(layer.name, []).append(role)
+    explained = {layer.name for layer in chosen.values()}
+    rows = [
+        (x.name, type(x).__name__, *x.output.shape[1:], x.name in through,
+         ", ".join(roles.get(x.name, ())), x.name in explained)
+        for x in maps_of(model)
+    ]  # fmt: skip
+    columns = ["layer", "kind", "height", "width", "channels", "all_evidence", "role", "explained"]
+    return pd.DataFrame(rows, columns=columns)

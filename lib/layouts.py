@@ -57,6 +57,28 @@ def scan(root, classes, labels, *, others):
     return _class_folders(root, root, classes, labels, others)
 
 
+def class_folders(root):
+    """Names of the class folders in a folder, or in its split folders, sorted.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    DataError
+        As `scan`.
+    """
+    folders = _folders(root)
+    if folders and set(folders) <= set(SPLIT_FOLDERS):
+        return sorted({name for split in folders for name in _folders(root / split)})
+    return folders
+
+
 def _folders(root):
     """Names of the folders in `root`, after a look at what lies beside them."""
     try:

@@ -68,6 +68,12 @@ STAGE = {
     "repeat": Look("transfer, explained again", _BLACK, "*"),
     "randomised": Look("random weights", _BROWN, "P"),
 }
+AUDIT = {
+    "change": Look("before → after", _VERMILION, "D"),
+    "repeat": Look("before, explained twice", SKY, "s", hatch="////"),
+    "randomised": Look("before → redrawn weights", _PINK, "^", hatch="...."),
+}
+"""Pairings of an audit of two checkpoints, beside the ceiling of `PAIRING`."""
 _METRIC = {
     "centroid_displacement": "Centroid displacement (share of the diagonal)",
     "iou_half": "IoU of U ≥ 0.5 (0 to 1)",
@@ -123,6 +129,12 @@ def present(values: Iterable[str], known: dict, name: str) -> list[str]:
         expected = f"expected some of {list(known)} (the looks defined in lib/looks.py)"
         raise ValueError(f"{name}: found {sorted(map(str, found))}; {expected}.")
     return [value for value in known if value in found]
+
+
+def introduce(architecture: str) -> None:
+    """Let all figures of this process take an audited architecture and the pairings of `AUDIT`."""
+    ARCHITECTURE.setdefault(architecture, Look(architecture, INK, "P", ":"))
+    PAIRING.update(AUDIT)
 
 
 def roles_present(values: Iterable[str]) -> list[str]:

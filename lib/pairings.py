@@ -6,6 +6,9 @@
 ``explainer``: the transfer checkpoint explained twice. ``randomised``: transfer → the same network
 with all of its weights randomised. ``ceiling``: like ``finetune``, but each film is paired with
 another patient's film of its class.
+
+The audit of any two checkpoints has controls that need no training. ``change``: before → after;
+``explainer``, ``randomised`` and ``ceiling`` with "before" in the place of transfer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,6 +26,7 @@ PAIRINGS = (
     *("finetune", "corrected", "placebo", "finetune_seeds", "transfer_seeds"),
     *("explainer", "randomised", "ceiling"),
 )
+AUDIT_PAIRINGS = ("change", "repeat", "ceiling", "randomised")
 STRATA = ("kept-correct", "rescued", "lost", "kept-wrong")
 
 
@@ -33,7 +37,7 @@ class Pairing:
     Attributes
     ----------
     name : str
-        One of `PAIRINGS`.
+        One of `PAIRINGS` or `AUDIT_PAIRINGS`.
     before, after : str
         Names of the two checkpoints.
     """
@@ -66,6 +70,12 @@ def pairings(
         Pairing("randomised", transfer[0], f"randomised-s{first}"),
         *(Pairing("ceiling", transfer[0], name) for name in tuned),
     ]
+
+
+def audit_pairings() -> list[Pairing]:
+    """The pairings of an audit of two checkpoints."""
+    partner = {"repeat": "before_again", "randomised": "randomised"}
+    return [Pairing(name, "before", partner.get(name, "after")) for name in AUDIT_PAIRINGS]
 
 
 def correct(maps: MapSet) -> np.ndarray:

@@ -62,6 +62,15 @@ def confusion(
     return pd.DataFrame(counts, index=list(classes), columns=list(classes))
 
 
+def confusion_rows(counts: pd.DataFrame) -> pd.DataFrame:
+    """A table of `confusion` as rows of ``true``, ``predicted`` and ``count``."""
+    return (
+        counts.rename_axis("true")
+        .melt(ignore_index=False, var_name="predicted", value_name="count")
+        .reset_index()
+    )
+
+
 def true_probability(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Softmax probability of the true class of each film."""
     return softmax(np.asarray(logits, np.float64), axis=1)[np.arange(len(labels)), labels]

@@ -289,7 +289,13 @@ def confusions(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def controls(summary: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
+def controls(
+    summary: pd.DataFrame,
+    *,
+    metric: str = "iou_top20",
+    between: tuple[str, str] = ("placebo", "ceiling"),
+    title: str = "Where does fine-tuning lie between placebo and ceiling?",
+) -> Figure:
     """Mean drift of every pairing: where fine-tuning lies between placebo and ceiling.
 
     Parameters
@@ -298,6 +304,9 @@ def controls(summary: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         "architecture", "method", "role", "pairing", "metric", "n", "mean" and "sd".
     metric : str
         One of those in "metric".
+    between : tuple of str
+        The two pairings that a grey bar joins.
+    title : str
 
     Raises
     ------
@@ -317,7 +326,7 @@ def controls(summary: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         len(methods),
         width=max(5.5, 1.2 + 2.9 * len(methods)),
         height=0.7 + 0.6 * len(architectures),
-        title="Where does fine-tuning lie between placebo and ceiling?",
+        title=title,
         sharex=True,
         sharey=True,
     )
@@ -326,8 +335,8 @@ def controls(summary: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         panel = rows[(rows["role"] == roles[i]) & (rows["method"] == methods[j])]
         for y, architecture in enumerate(architectures):
             own = panel[panel["architecture"] == architecture].set_index("pairing")
-            ends = own.loc[own.index.isin(["placebo", "ceiling"]), "mean"].dropna()
-            if set(ends.index) == {"placebo", "ceiling"}:
+            ends = own.loc[own.index.isin(between), "mean"].dropna()
+            if set(ends.index) == set(between):
                 span = {"left": ends.min(), "height": 0.86, "color": "0.85", "zorder": 0}
                 ax.barh(y, ends.max() - ends.min(), **span)
             for pairing, row in own.iterrows():
@@ -350,7 +359,7 @@ def controls(summary: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         *(Line2D([], [], **looks.dot(PAIRING[name])) for name in pairings),
         Patch(color="0.85"),
     ]
-    labels = [*looks.titles(PAIRING, pairings), "from placebo to ceiling"]
+    labels = [*looks.titles(PAIRING, pairings), "from {} to {}".format(*between)]
     looks.legend(figure, handles, labels, "Whiskers: ± 1 standard deviation over the pairs.")
     return figure
 

@@ -88,10 +88,7 @@ def confusion_table(paths: StudyPaths, architectures, checkpoints, *, classes) -
         table = read_table(paths.predictions(architecture, checkpoint)).query("split == 'test'")
         labels = pd.Categorical(table["label"], categories=list(classes)).codes
         logits = performance.logits_of(table, classes=classes)
-        counts = performance.confusion(logits, labels, classes=classes)
-        return counts.rename_axis("true").melt(
-            ignore_index=False, var_name="predicted", value_name="count"
-        ).reset_index()  # fmt: skip
+        return performance.confusion_rows(performance.confusion(logits, labels, classes=classes))
 
     return gather(paths, architectures, checkpoints, read)
 

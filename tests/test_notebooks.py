@@ -28,6 +28,7 @@ def test_the_study_is_there():
         "05_drift", "06_hypotheses", "A1_attribution_methods", "A2_sensitivity",
         "A3_data_remedies",
         "A5_randomised_weights",
+        "A4_audit_pair",
     ]  # fmt: skip
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == {path.stem for path in SOURCES}
 

@@ -1,0 +1,100 @@
+"""Whether the outputs of a classifier stand for the classes that one thinks they stand for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import factorial
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import binomtest
+
+from lib.performance import confusion
+
+_GAIN, _LEVEL = 0.1, 0.01
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """How well outputs fit classes, as they are ordered and as they would fit best.
+
+    Attributes
+    ----------
+    accuracy, best_accuracy : float in [0, 1]
+        In the given order of classes, and in the best one.
+    p_chance : float
+        One-sided p-value (binomial) that the accuracy is no better than always naming the most
+        frequent class.
+    best_order : tuple of str
+        Class of each output in the best order.
+    permuted : bool
+        Whether the best order is better by at least 0.1 and no accident: better than chance even
+        after correction for the number of orders that were tried.
+    """
+
+    accuracy: float
+    best_accuracy: float
+    p_chance: float
+    best_order: tuple[str, ...]
+    permuted: bool
+
+
+def check_mapping(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) -> Mapping:
+    """Compare the given order of classes with the best one.
+
+    The best order maximises the sum of a diagonal of the confusion matrix (Kuhn 1955, the
+    assignment problem).
+
+    Parameters
+    ----------
+    logits : ndarray of float, shape (films, classes)
+    labels : ndarray of int, shape (films,)
+    classes : sequence of str
+        In the order of the outputs, as assumed.
+    """
+    counts = confusion(logits, labels, classes=classes).to_numpy()
+    films, right = int(counts.sum()), int(np.trace(counts))
+    true, output = linear_sum_assignment(counts, maximize=True)
+    best = int(counts[true, output].sum())
+    chance = float(counts.sum(axis=1).max() / films)
+    order = dict(zip(output, true, strict=True))
+    p_best = binomtest(best, films, chance, alternative="greater").pvalue
+    return Mapping(
+        accuracy=right / films,
+        best_accuracy=best / films,
+        p_chance=float(binomtest(right, films, chance, alternative="greater").pvalue),
+        best_order=tuple(classes[order[number]] for number in range(len(classes))),
+        permuted=bool(
+            (best - right) / films >= _GAIN and p_best * factorial(len(classes)) < _LEVEL
+        ),
+    )
+
+
+def require_classes(outputs: int, classes: Sequence[str]) -> None:
+    """Check that there is a class for each output.
+
+    Raises
+    ------
+    ValueError
+        If not; says what to do.
+    """
+    if outputs != len(classes):
+        raise ValueError(
+            f"the models tell {outputs} classes apart, the data have {len(classes)}: "
+            f"{', '.join(classes)}. Name all classes in the order of the outputs, "
+            'CLASSES="first,second,…"; films of every class are needed.'
+        )
+
+
+def mapping_table(mappings: dict[str, Mapping], *, classes: Sequence[str]) -> pd.DataFrame:
+    """One row per checkpoint: accuracies, chance, and the best order where it is another."""
+    rows = {
+        name: {
+            "accuracy": found.accuracy,
+            "p_chance": found.p_chance,
+            "best_accuracy": found.best_accuracy,
+            "best_order": ", ".join(found.best_order) if found.permuted else "as given",
+        }
+        for name, found in mappings.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("checkpoint").reset_index()

@@ -1,0 +1,298 @@
+"""Two checkpoints of one classifier, whoever made it, brought to maps that can be compared.
+
+The controls need no training: the same checkpoint explained twice, unrelated films, and redrawn
+weights.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from lib import flat_graph, image_cache, performance, preprocessing
+from lib.artefacts import sha256
+from lib.attribution import Explainer
+from lib.batches import Films, batches
+from lib.checkpoint_files import CheckpointRefused, load
+from lib.collection import DataError
+from lib.data import class_names, read_index
+from lib.inference_tables import retained_table
+from lib.layers import audited_layers
+from lib.maps import MapSet
+from lib.models import recalibrate_batch_norm
+from lib.observations import Observations
+from lib.pair_params import AuditedFilms, PairParams
+from lib.paths import resolve
+from lib.privacy import pseudonymise, read_salt
+from lib.same_architecture import require_same_architecture, swappable
+
+CHECKPOINTS = ("before", "after")
+_CALIBRATED, _TRIED = 128, 100  # films for batch-norm statistics, and for a trial
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two checkpoints of one architecture.
+
+    Attributes
+    ----------
+    models : tuple of keras.Model
+        BEFORE and AFTER as they were loaded.
+    name : str
+        Of the architecture, as the model calls itself; letters, digits, "_", "." and "-".
+    shape : tuple of int
+        Height, width, channels of the films.
+    files : dict of str to str
+        SHA-256 of the two files.
+    plain : tuple of Flat
+        Both as flat graphs that take films as they come.
+    """
+
+    models: tuple[keras.Model, keras.Model]
+    name: str
+    shape: tuple[int, int, int]
+    files: dict[str, str]
+    plain: tuple[flat_graph.Flat, flat_graph.Flat]
+
+    def preprocessed(self, how: str) -> tuple[flat_graph.Flat, flat_graph.Flat]:
+        """Both as flat graphs that preprocess films first, see `lib.preprocessing.affine`."""
+        if how == "none":
+            return self.plain
+        rescale = preprocessing.affine(how, channels=self.shape[2])
+        made = [flat_graph.flatten(x, size=self.shape[0], rescale=rescale) for x in self.models]
+        return tuple(made)
+
+
+def open_pair(before: Path, after: Path, *, size: int | None = None) -> Pair:
+    """Load two checkpoints and check that they differ in nothing but their weights.
+
+    Raises
+    ------
+    CheckpointRefused
+        If a file cannot be audited, or the architectures differ.
+    """
+    models = tuple(load(path) for path in (before, after))
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", models[0].name) or "model"
+    shape = flat_graph.input_shape(models[0], size)
+    if shape != flat_graph.input_shape(models[1], size):
+        raise CheckpointRefused(
+            f"BEFORE takes films of {shape}, AFTER of {flat_graph.input_shape(models[1], size)} "
+            "(height, width, channels); only two checkpoints of one architecture can be compared."
+        )
+    files = {key: sha256(path) for key, path in zip(CHECKPOINTS, (before, after), strict=True)}
+    plain = tuple(flat_graph.flatten(model, size=shape[0]) for model in models)
+    require_same_architecture(*(flat.graph for flat in plain))
+    return Pair(models, name, shape, files, plain)
+
+
+def choose_films(index: pd.DataFrame, params: AuditedFilms, *, seed: int) -> pd.DataFrame:
+    """Rows of an index to explain: of one split, and not too many.
+
+    Raises
+    ------
+    DataError
+        If the split is empty.
+    """
+    split = params.split
+    if split == "auto":
+        split = "test" if (index["split"] == "test").any() else "all"
+    rows = index if split == "all" else index[index["split"] == split]
+    if rows.empty:
+        raise DataError(
+            f"data.split = {split}: the collection has no such films. Take data.split=all, or add "
+            "a column split."
+        )
+    if len(rows) > params.most:
+        chosen = np.random.default_rng(seed).permutation(len(rows))[: params.most]
+        rows = rows.iloc[np.sort(chosen)]
+    return rows.reset_index(drop=True)
+
+
+def read_films(
+    params: PairParams, *, size: int, folder: Path
+) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
+    """Decode the films of an audit into a cache.
+
+    Returns
+    -------
+    manifest, rejected : DataFrame
+        As `lib.image_cache.build`; ``split`` is "audited".
+    classes : tuple of str
+        In the order of the outputs: as given, or the sorted names of the collection.
+
+    Raises
+    ------
+    DataError
+        If the collection cannot be read, or a class has no film left.
+    """
+    source, films = resolve(params.data.source), params.data
+    classes = params.classes or class_names(source, films.labels)
+    index = read_index(
+        source, classes=classes, labels=films.labels, other_labels=films.other_labels
+    )
+    manifest, rejected = image_cache.build(
+        choose_films(index, films, seed=params.seed),
+        source if source.is_dir() else source.parent,
+        sizes=[size],
+        aspect=films.aspect,
+        folder=folder,
+        views=films.views,
+    )
+    if salt := read_salt(films.salt_file):
+        manifest, rejected = pseudonymise(manifest, rejected, salt=salt)
+    if absent := [name for name in classes if not (manifest["label"] == name).any()]:
+        raise DataError(
+            f"{source}: no readable film of {', '.join(absent)} is left to explain. Take more "
+            "(data.most, data.split=all), or see why films were rejected."
+        )
+    return manifest.assign(split="audited"), rejected, classes
+
+
+def choose_preprocessing(pair: Pair, films: Films, given: str) -> tuple[str, list[str]]:
+    """How to preprocess, and what the models do themselves; see `lib.preprocessing.choose`.
+
+    Raises
+    ------
+    PreprocessingUnknown, ValueError
+        If it must be said, or there is no such way.
+    """
+    if given:  # a misspelt name fails before anything is measured
+        preprocessing.affine(given, channels=pair.shape[2])
+    flat = pair.plain[0]
+    inside = preprocessing.inside(flat.graph)
+    few = np.random.default_rng(0).permutation(len(films))[:_TRIED]
+
+    def try_all() -> pd.DataFrame:
+        return preprocessing.trial(
+            flat, films.images[films.rows[few]], films.labels[few], channels=pair.shape[2]
+        )
+
+    return preprocessing.choose(given, inside, try_all), inside
+
+
+def explain_pair(
+    flats: tuple[flat_graph.Flat, flat_graph.Flat],
+    films: Films,
+    image_ids: Sequence[str],
+    *,
+    layers: Sequence[str] = (),
+    methods: Sequence[str],
+    batch_size: int,
+    report: Callable[[str], Callable[[int, int], None]],
+) -> dict[str, MapSet]:
+    """Maps of both checkpoints and of the controls, for the true class of every film.
+
+    Parameters
+    ----------
+    flats : tuple of Flat
+        BEFORE and AFTER. The graph of BEFORE is compiled once and takes the weights of AFTER;
+        a quantised AFTER has a graph of its own.
+    films, image_ids, methods, batch_size
+        As `lib.attribution.Explainer`.
+    layers : sequence of str
+        As `lib.layers.audited_layers`.
+    report : callable
+        Receives what is counted, "films, before"; returns a reporter of (films done, in all).
+
+    Returns
+    -------
+    dict of str to MapSet
+        "before", "before_again", "after", "randomised". Redrawn weights get batch-norm statistics
+        of the audited films: with none, activations of a deep network fade and leave no map.
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot be explained or a checkpoint returns what is not finite, or probabilities
+        that the graph does not show as such.
+    """
+    before, after = flats
+    explainers = {}
+
+    def explain(flat, name: str) -> MapSet:
+        if id(flat) not in explainers:
+            roles = audited_layers(flat.graph, layers)
+            explainers[id(flat)] = Explainer(flat.graph, roles, methods=methods)
+        found = explainers[id(flat)](
+            films, image_ids, batch_size=batch_size, report=report(f"films, {name}")
+        )
+        _require_logits(found.logits, name)
+        return found
+
+    sets = {name: explain(before, name) for name in ("before", "before_again")}
+    own = flat_graph.weights_of(before.graph)
+    if swappable(before.graph, after.graph):
+        flat_graph.put_weights(before.graph, flat_graph.weights_of(after.graph))
+        sets["after"] = explain(before, "after")
+    else:
+        sets["after"] = explain(after, "after")
+    flat_graph.put_weights(before.graph, before.fresh)
+    few = Films(films.images, films.rows[:_CALIBRATED], films.labels[:_CALIBRATED])
+    recalibrate_batch_norm(before.graph, (x for x, *_ in batches(few, batch_size=batch_size)))
+    sets["randomised"] = explain(before, "randomised")
+    flat_graph.put_weights(before.graph, own)
+    return sets
+
+
+def _require_logits(logits: np.ndarray, name: str) -> None:
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            f"{name}: {(~np.isfinite(logits)).any(axis=1).sum()} of {len(logits)} films have "
+            "outputs that are not finite. Look at its weights and at PREPROCESSING."
+        )
+    if (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
+        raise ValueError(
+            f"{name}: the outputs are probabilities, but no softmax is found at the end of the "
+            "graph, so there are no logits to explain. Save the model with logits."
+        )
+
+
+def prediction_tables(
+    sets: Mapping[str, MapSet], manifest: pd.DataFrame, *, architecture: str, classes: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """What both checkpoints predict: film by film, how good it is, and what is taken for what.
+
+    Returns
+    -------
+    predictions, scores, confusion : DataFrame
+        As `lib.performance.prediction_table` and `by_split`, and a row per true and predicted
+        class; each with the columns ``architecture`` and ``checkpoint``.
+    """
+    predictions, scores, confusion = [], [], []
+    for name in CHECKPOINTS:
+        found = sets[name]
+        names = {"architecture": architecture, "checkpoint": name}
+        table = performance.prediction_table(manifest, found.logits, classes=classes)
+        predictions.append(table.assign(**names))
+        scores.append(performance.by_split(table, classes=classes).assign(**names))
+        counts = performance.confusion(found.logits, found.label, classes=classes)
+        confusion.append(performance.confusion_rows(counts).assign(**names))
+    return tuple(pd.concat(parts, ignore_index=True) for parts in (predictions, scores, confusion))
+
+
+def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
+    """Retained evidence of the change, 1 = as when explained twice, 0 = as unrelated films.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        ``tables/pairs.csv`` of the audit.
+    patients : Series
+        Patient by image id.
+
+    Returns
+    -------
+    DataFrame
+        As `lib.inference_tables.retained_table`. Intervals are over patients: there is one pair of
+        checkpoints, and nothing is said about other trainings.
+    """
+    known = pairs.assign(before=pairs["before"] + "-s0", after=pairs["after"] + "-s0")
+    return retained_table(
+        Observations.from_tables(known, patients),
+        metrics=("iou_top20", "soft_iou", "pearson"),
+        pairings=("change", "repeat", "ceiling"),
+    )

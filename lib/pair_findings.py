@@ -1,0 +1,99 @@
+"""What is to be said about an audit of two checkpoints before its drift is believed."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from lib.audit import NOTE, SERIOUS, SEVERITIES, WARNING
+from lib.class_mapping import Mapping as ClassMapping
+from lib.maps import MapSet
+from lib.pairings import AUDIT_PAIRINGS
+
+_FEW, _BLANK, _CHANCE, _PRIMARY = 20, 0.2, 0.05, "iou_top20"
+
+
+def findings(
+    sets: Mapping[str, MapSet],
+    mappings: Mapping[str, ClassMapping],
+    drift: pd.DataFrame,
+    *,
+    common: np.ndarray,
+) -> list[dict[str, str]]:
+    """Findings in words, the worst first.
+
+    Parameters
+    ----------
+    sets : mapping of str to MapSet
+        As `lib.pair_audit.explain_pair`.
+    mappings : mapping of checkpoint to lib.class_mapping.Mapping
+    drift : DataFrame
+        As `lib.tables.over_seeds`.
+    common : ndarray of bool, shape (films,)
+        Films that both checkpoints classify correctly.
+
+    Returns
+    -------
+    list of dict
+        ``severity`` ("serious", "warning" or "note") and ``text``.
+    """
+    found = [
+        *_class_findings(mappings),
+        *_support_findings(common),
+        *_weight_findings(sets),
+        *_control_findings(drift[drift["metric"] == _PRIMARY]),
+    ]
+    found.sort(key=lambda finding: -SEVERITIES.index(finding[0]))
+    return [{"severity": severity, "text": text} for severity, text in found]
+
+
+def _class_findings(mappings):
+    for name, mapping in mappings.items():
+        accuracy = f"accuracy {mapping.accuracy:.2f}"
+        if mapping.permuted:
+            order = ",".join(mapping.best_order)
+            text = f"The outputs of {name} fit the classes far better in another order ({accuracy}"
+            yield SERIOUS, f'{text}, there {mapping.best_accuracy:.2f}): CLASSES="{order}".'
+        elif mapping.p_chance > _CHANCE:
+            text = f"{name} classifies no better than always naming the most frequent class"
+            advice = "Check PREPROCESSING and CLASSES: without skill there is no evidence to find."
+            yield SERIOUS, f"{text} ({accuracy}, p = {mapping.p_chance:.2f}). {advice}"
+
+
+def _support_findings(common):
+    if (count := int(common.sum())) < _FEW:
+        text = f"Only {count} of {len(common)} films are classified correctly by both checkpoints"
+        yield WARNING, f"{text}; with fewer than {_FEW} the means say little."
+
+
+def _weight_findings(sets):
+    if np.array_equal(sets["before"].logits, sets["after"].logits):
+        yield NOTE, "Both checkpoints compute exactly the same logits."
+
+
+def _control_findings(drift):
+    means = drift.pivot_table(index=["role", "method"], columns="pairing", values="mean")
+    for (role, method), row in means.reindex(columns=AUDIT_PAIRINGS).iterrows():
+        cell, change = f"{method} at {role}", row["change"]
+        if row["repeat"] < 1:
+            text = f"the same checkpoint explained twice overlaps by {row['repeat']:.3f}, not 1"
+            yield WARNING, f"{cell}: {text}; differences of this size are no drift."
+        if row["randomised"] >= change:
+            text = (
+                f"maps of redrawn weights overlap with those of BEFORE by {row['randomised']:.2f}"
+            )
+            yield (
+                WARNING,
+                (
+                    f"{cell}: {text}, no less than those of AFTER ({change:.2f}); they may show "
+                    "the film rather than what was learnt."
+                ),
+            )
+        if change <= row["ceiling"]:
+            text = f"the two maps of a film overlap by {change:.2f}, no more than maps of unrelated"
+            yield NOTE, f"{cell}: {text} films of its class ({row['ceiling']:.2f})."
+    for row in drift[drift["pairing"] == "change"].itertuples():
+        total = row.n + row.blank
+        if row.blank > _BLANK * total:
+            text = f"{row.blank} of {total} pairs have a blank map, which cannot be compared"
+            yield WARNING, f"{row.method} at {row.role}: {text}."

@@ -1,0 +1,167 @@
+"""What a classifier expects of the grey levels of a film: found in its graph, or given by name.
+
+Every convention in use is affine in the pixels, so it is one layer at the front of the graph. The
+numbers are not copied from Keras but read off its own functions.
+"""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+import keras
+import numpy as np
+import pandas as pd
+
+from lib.flat_graph import Flat
+from lib.layers import feeding
+
+MODES = ("none", "unit", "tf", "torch", "caffe")
+"""0 to 255 as they are; 0 to 1; −1 to 1; 0 to 1, less ImageNet's mean, by its standard deviation;
+less ImageNet's mean in BGR."""
+_ARITHMETIC = ("Rescaling", "Normalization")
+_NO_ARITHMETIC = ("GetItem", "Cast", "Reshape", "Transpose", "Flip")
+_LEVELS = (0.0, 100.0, 255.0)
+
+
+class PreprocessingUnknown(ValueError):
+    """It is neither inside the model nor given; the message offers what was measured."""
+
+
+def affine(name: str, *, channels: int) -> tuple[list[float], list[float]]:
+    """Scale and offset per channel of a way of preprocessing: pixels · scale + offset.
+
+    Parameters
+    ----------
+    name : str
+        One of `MODES`, or a module of ``keras.applications`` whose ``preprocess_input`` is meant.
+    channels : int
+        1 or 3.
+
+    Raises
+    ------
+    ValueError
+        If there is no such way, or one channel is to be treated in three ways.
+    """
+    function = _function(name)
+    pixels = np.repeat(np.array(_LEVELS, np.float32).reshape(-1, 1, 1, 1), 3, axis=-1)
+    low, middle, high = np.asarray(function(pixels), np.float64).reshape(3, 3)
+    scale = (high - low) / (_LEVELS[2] - _LEVELS[0])
+    if not np.allclose(low + scale * _LEVELS[1], middle, atol=1e-4):
+        raise ValueError(
+            f"preprocessing {name!r}: not affine in the pixels; bring it into the model"
+        )
+    if channels == 1:
+        if np.ptp(scale) > 1e-9 or np.ptp(low) > 1e-9:
+            raise ValueError(
+                f"preprocessing {name!r} has statistics of three colours, and the model takes one "
+                "channel. Expected none, unit or tf."
+            )
+        scale, low = scale[:1], low[:1]
+    return scale.tolist(), low.tolist()
+
+
+def _function(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    if name == "none":
+        return np.copy
+    if name == "unit":
+        return lambda pixels: pixels / np.float32(255)
+    if name in MODES:
+        return lambda pixels: keras.applications.imagenet_utils.preprocess_input(
+            pixels.copy(), mode=name
+        )
+    known = [x for x in dir(keras.applications) if x.islower() and x != "imagenet_utils"]
+    modules = [x for x in known if hasattr(getattr(keras.applications, x), "preprocess_input")]
+    if name not in modules:
+        close = get_close_matches(name.lower(), [*MODES, *modules], n=1)
+        hint = f"Did you mean {close[0]}? " if close else ""
+        raise ValueError(
+            f"preprocessing {name!r}: {hint}Expected one of {', '.join(MODES)}, or a module of "
+            f"keras.applications: {', '.join(modules)}."
+        )
+    function = getattr(keras.applications, name).preprocess_input
+    return lambda pixels: function(pixels.copy())
+
+
+def inside(graph: keras.Model) -> list[str]:
+    """Arithmetic that a flat graph does on films before the first layer that learns.
+
+    Returns
+    -------
+    list of str
+        Such as "Rescaling 'rescaling'", from the films on; empty where the model computes with the
+        pixels as they come.
+    """
+    made = {operation.name: operation for operation in graph.operations}
+    found = []
+    for operation in (made[name] for name in feeding(graph)):
+        kind = type(operation).__name__
+        is_layer = isinstance(operation, keras.layers.Layer)
+        if is_layer and operation.weights and kind not in _ARITHMETIC:
+            break
+        if operation.name != "preprocess" and (
+            kind in _ARITHMETIC or (not is_layer and kind not in _NO_ARITHMETIC)
+        ):
+            found.append(f"{kind} {operation.name!r}")
+    return found
+
+
+def trial(
+    flat: Flat, films: np.ndarray, labels: np.ndarray, *, channels: int, batch_size: int = 16
+) -> pd.DataFrame:
+    """Accuracy of a classifier under every way of preprocessing: a hint, never a choice.
+
+    Parameters
+    ----------
+    flat : Flat
+        Made without ``rescale``.
+    films : ndarray of uint8, shape (n, size, size)
+    labels : ndarray of int, shape (n,)
+    channels, batch_size : int
+
+    Returns
+    -------
+    DataFrame
+        ``preprocessing``, ``accuracy``, ``films``; best first.
+    """
+    rows = []
+    for name in MODES:
+        try:
+            scale, offset = affine(name, channels=channels)
+        except ValueError:  # three colours, one channel
+            continue
+        right = 0
+        for start in range(0, len(films), batch_size):
+            part = slice(start, start + batch_size)
+            grey = np.repeat(films[part, ..., None].astype(np.float32), 3, axis=-1)
+            found = flat.graph.predict_on_batch(grey * np.float32(scale) + np.float32(offset))
+            right += int((found.argmax(axis=1) == labels[part]).sum())
+        rows.append([name, right / len(films), len(films)])
+    table = pd.DataFrame(rows, columns=["preprocessing", "accuracy", "films"])
+    return table.sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
+
+
+def choose(given: str, found: list[str], try_all: Callable[[], pd.DataFrame]) -> str:
+    """The way to preprocess: what is given, or none where the model does it itself.
+
+    Parameters
+    ----------
+    given : str
+        As `affine`, or "" where nothing was said.
+    found : list of str
+        As `inside`.
+    try_all : callable
+        Makes the table of `trial`; called only if the model must be refused.
+
+    Raises
+    ------
+    PreprocessingUnknown
+        If nothing is given and nothing found.
+    """
+    if given or found:
+        return given or "none"
+    table = try_all()
+    measured = ", ".join(f"{row.preprocessing} {row.accuracy:.2f}" for row in table.itertuples())
+    raise PreprocessingUnknown(
+        "the models do no preprocessing of their own, and none was given. Say how they were "
+        f"trained: PREPROCESSING={'|'.join(MODES)} or a module of keras.applications. A hint, not "
+        f"a choice: accuracy of BEFORE on {table['films'].iloc[0]} films with each: {measured}."
+    )

@@ -1,0 +1,325 @@
+"""The audit of two checkpoints that this project did not build: known answers and refusals."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from material import encoded, film
+from tiny_models import body, classifier, films, sequential
+
+from lib import (
+    class_mapping,
+    data,
+    looks,
+    pair_audit,
+    pair_findings,
+    pair_params,
+    pairings,
+    plots,
+    tables,
+)  # fmt: skip
+from lib.artefacts import read_table, require
+from lib.checkpoint_files import CheckpointRefused
+from lib.collection import DataError
+from lib.paths import ROOT
+from lib.preprocessing import PreprocessingUnknown, affine
+from lib.studies import ParamsError
+
+METHODS = ("layercam", "gradcam_plus_plus")
+
+
+def report(name):
+    return None
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(model, name):
+        path = tmp_path / f"{name}.keras"
+        model.save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twelve films of three classes, in folders."""
+    root = tmp_path / "films"
+    for number, label in enumerate(("benign", "ill", "unclear")):
+        (root / label).mkdir(parents=True)
+        for copy in range(4):
+            content = encoded(film(10 * number + copy))
+            (root / label / f"{copy}.png").write_bytes(content)
+    return root
+
+
+def explained(before, after, save, **options):
+    pair = pair_audit.open_pair(save(before, "before"), save(after, "after"))
+    flats = pair.preprocessed("none")
+    ids = [f"film{number:02d}" for number in range(12)]
+    return pair, pair_audit.explain_pair(
+        flats, films(12), ids, methods=METHODS, batch_size=5, report=report, **options
+    )
+
+
+def compared(pair, sets, folder):
+    common = np.ones(12, bool)
+    single, _, _ = tables.drift_tables(
+        {pair.name: sets}, pairings.audit_pairings(), [f"p{n}" for n in range(12)], common,
+        seed=1, pairs_file=folder / "pairs.csv",
+    )  # fmt: skip
+    return tables.over_seeds(single)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_identical_checkpoints_do_not_drift_at_all(save, tmp_path, nested):
+    model = classifier(nested=nested, end="softmax")
+    pair, sets = explained(model, model, save)
+    drift = compared(pair, sets, tmp_path).query("pairing in ('change', 'repeat') and n > 0")
+    assert len(drift)
+    for metric, mean in drift[["metric", "mean"]].itertuples(index=False):
+        same = metric.startswith("iou") or metric in ("soft_iou", "pearson", "spearman", "ssim")
+        assert mean == pytest.approx(1.0 if same else 0.0, abs=1e-9), metric
+    for key, stack in sets["before"].maps.items():
+        np.testing.assert_array_equal(stack, sets["after"].maps[key])
+    randomised = sets["randomised"].maps["post_activation", "layercam"]
+    assert not np.allclose(randomised, sets["before"].maps["post_activation", "layercam"])
+
+
+def test_layercam_is_gradcam_plus_plus_where_a_linear_head_pools_and_only_there(save):
+    _, sets = explained(classifier(), classifier(seed=2), save)
+    for name in ("before", "after"):
+        assert pairings.largest_difference(sets[name], "post_activation", METHODS) < 1e-5
+    _, sets = explained(classifier(head="flatten"), classifier(head="flatten", seed=2), save)
+    assert pairings.largest_difference(sets["before"], "post_activation", METHODS) > 1e-3
+
+
+def test_maps_do_not_depend_on_how_the_model_was_written(save):
+    plain = classifier(), classifier(seed=2)
+    other = classifier(nested=True, end="softmax", dropout=0.4), classifier(end="layer")
+    for one, two in zip(plain, other, strict=True):
+        two.set_weights(one.get_weights())
+    plain, other = (explained(*pair, save)[1] for pair in (plain, other))
+    for name, maps in plain.items():
+        if name != "randomised":
+            for key, stack in maps.maps.items():
+                np.testing.assert_allclose(
+                    stack, other[name].maps[key], rtol=1e-3, atol=1e-5 * stack.max()
+                )
+
+
+def test_after_has_its_own_weights_and_before_keeps_its(save):
+    before, after = classifier(), classifier(seed=2)
+    pair, sets = explained(before, after, save)
+    x = np.repeat(films(12).images[..., None], 3, -1).astype(np.float32)
+    np.testing.assert_allclose(sets["before"].logits, before(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(sets["after"].logits, after(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(pair.plain[0].graph(x), before(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_quantised_checkpoint_is_audited_in_a_graph_of_its_own(save):
+    before, after = classifier(end="softmax"), classifier(end="softmax")
+    after.quantize("int8")
+    _, sets = explained(before, after, save)
+    assert not np.array_equal(sets["before"].logits, sets["after"].logits)
+    np.testing.assert_allclose(sets["before"].logits, sets["after"].logits, atol=0.1)
+    a, b = (sets[name].maps["post_activation", "layercam"] for name in ("before", "after"))
+    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.99
+
+
+def test_one_output_has_evidence_for_both_classes(save):
+    model = classifier(classes=1, end="sigmoid")
+    pair = pair_audit.open_pair(save(model, "a"), save(model, "b"))
+    data = films(6, classes=2)
+    sets = pair_audit.explain_pair(
+        pair.plain, data, list("abcdef"), methods=["gradcam"], batch_size=3, report=report
+    )
+    assert sets["before"].logits.shape == (6, 2)
+    shown = sets["before"].maps["post_activation", "gradcam"].max(axis=(1, 2)) > 0
+    assert set(data.labels[shown]) <= {0, 1} and shown.any()
+
+
+def test_other_architectures_sizes_and_formats_are_refused(save):
+    one = save(classifier(), "one")
+    with pytest.raises(CheckpointRefused, match="not of one architecture"):
+        pair_audit.open_pair(one, save(sequential(), "two"))
+    with pytest.raises(CheckpointRefused, match=r"BEFORE takes films of \(32, 32, 3\), AFTER of"):
+        pair_audit.open_pair(one, save(classifier(channels=1), "grey"))
+
+
+def test_classes_must_be_as_many_as_outputs():
+    class_mapping.require_classes(3, ["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"tell 4 classes apart, the data have 3: a, b, c"):
+        class_mapping.require_classes(4, ["a", "b", "c"])
+
+
+def test_a_permutation_of_the_classes_is_found_and_named():
+    labels = np.arange(90) % 3
+    logits = np.eye(3)[(labels + 1) % 3]  # output 0 means class 2, 1 means 0, 2 means 1
+    found = class_mapping.check_mapping(logits, labels, classes=["x", "y", "z"])
+    assert found.permuted and found.accuracy == 0 and found.best_accuracy == 1
+    assert found.best_order == ("z", "x", "y")
+    right = class_mapping.check_mapping(np.eye(3)[labels], labels, classes=["x", "y", "z"])
+    assert not right.permuted and right.best_order == ("x", "y", "z") and right.p_chance < 1e-9
+
+
+def test_a_classifier_without_skill_is_no_permutation():
+    generator = np.random.default_rng(3)
+    labels = np.arange(60) % 4
+    found = [
+        class_mapping.check_mapping(generator.normal(size=(60, 4)), labels, classes=list("abcd"))
+        for _ in range(200)
+    ]
+    assert np.mean([each.permuted for each in found]) <= 0.02
+    assert np.mean([each.p_chance > 0.05 for each in found]) > 0.85  # discrete, level 0.05 or less
+
+
+def test_preprocessing_is_needed_and_the_refusal_says_what_was_measured(save):
+    pair = pair_audit.open_pair(
+        save(classifier(inside=False), "a"), save(classifier(inside=False, seed=2), "b")
+    )
+    with pytest.raises(
+        PreprocessingUnknown, match=r"PREPROCESSING=none\|unit\|tf.*on 12 films with each: "
+    ) as refusal:
+        pair_audit.choose_preprocessing(pair, films(12), "")
+    assert all(f"{name} 0." in str(refusal.value) for name in ("none", "unit", "tf", "caffe"))
+    assert pair_audit.choose_preprocessing(pair, films(12), "xception") == ("xception", [])
+    inside = pair_audit.open_pair(save(classifier(), "c"), save(classifier(seed=2), "d"))
+    assert pair_audit.choose_preprocessing(inside, films(12), "") == ("none", ["Rescaling 'unit'"])
+
+
+def test_a_way_of_preprocessing_that_does_not_exist_or_fit_is_refused():
+    with pytest.raises(ValueError, match=r"Did you mean mobilenet_v2\?"):
+        affine("mobilenetv2", channels=3)
+    with pytest.raises(ValueError, match="statistics of three colours"):
+        affine("torch", channels=1)
+    np.testing.assert_allclose(affine("tf", channels=1), ([1 / 127.5], [-1]))
+    np.testing.assert_allclose(affine("efficientnet", channels=3), ([1] * 3, [0] * 3))
+
+
+def test_probabilities_without_a_softmax_in_sight_are_refused(save):
+    inputs = keras.Input((32, 32, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(body(inputs))
+    heads = [keras.layers.Dense(3, activation="softmax")(pooled) for _ in range(2)]
+    model = keras.Model(inputs, keras.layers.Average()(heads))
+    with pytest.raises(ValueError, match="the outputs are probabilities"):
+        explained(model, model, save)
+
+
+def test_class_names_are_those_of_folders_or_labels(folder, tmp_path):
+    assert data.class_names(folder) == ("benign", "ill", "unclear")
+    assert data.class_names(folder, {"unclear": "ill"}) == ("benign", "ill")
+    for split in ("train", "test"):
+        for label in ("b", "a"):
+            (tmp_path / "split" / split / label).mkdir(parents=True)
+    assert data.class_names(tmp_path / "split") == ("a", "b")
+    (tmp_path / "list.csv").write_text("file,label\n1.png,x\n2.png,w \n")
+    assert data.class_names(tmp_path / "list.csv") == ("w", "x")
+    (tmp_path / "nih.csv").write_text("Image Index,Finding Labels\n1.png,A|B\n")
+    with pytest.raises(DataError, match="Name them"):
+        data.class_names(tmp_path / "nih.csv")
+
+
+def test_the_films_are_the_test_films_where_these_are_known():
+    index = pd.DataFrame({"label": list("aabb"), "split": ["train", "test", "test", ""]})
+    take = lambda **o: pair_params.AuditedFilms(source="x", **o)  # noqa: E731
+    assert pair_audit.choose_films(index, take(), seed=1).shape[0] == 2
+    assert pair_audit.choose_films(index, take(split="all"), seed=1).shape[0] == 4
+    assert pair_audit.choose_films(index, take(split="all", most=3), seed=1).shape[0] == 3
+    with pytest.raises(DataError, match="validation: the collection has no such films"):
+        pair_audit.choose_films(index, take(split="validation"), seed=1)
+
+
+def test_findings_say_what_is_wrong(save, tmp_path):
+    pair, sets = explained(classifier(), classifier(), save)
+    drift = compared(pair, sets, tmp_path)
+    labels = np.arange(90) % 3
+    wrong = class_mapping.check_mapping(
+        np.eye(3)[(labels + 1) % 3], labels, classes=["x", "y", "z"]
+    )
+    found = pair_findings.findings(sets, {"before": wrong}, drift, common=np.ones(12, bool))
+    assert found[0]["severity"] == "serious" and 'CLASSES="z,x,y"' in found[0]["text"]
+    texts = " ".join(finding["text"] for finding in found)
+    assert "Only 12 of 12 films" in texts and "exactly the same logits" in texts
+    assert "explained twice" not in texts
+
+
+def test_figures_take_an_architecture_that_is_not_of_the_study(save, tmp_path):
+    kept = [(known, dict(known)) for known in (looks.ARCHITECTURE, looks.PAIRING)]
+    try:
+        pair, sets = explained(classifier(), classifier(seed=2), save)
+        looks.introduce(pair.name)
+        drift = compared(pair, sets, tmp_path)
+        figure = plots.controls(drift, between=("repeat", "ceiling"), title="Which?")
+        texts = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert texts[-1] == "from repeat to ceiling" and "before → after" in texts
+        assert figure.axes[0].get_yticklabels()[0].get_text() == "stranger"
+    finally:
+        for known, before in kept:
+            known.clear()
+            known.update(before)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ([], "BEFORE, AFTER, DATA not given"),
+        (["--before", "no.keras"], "AFTER, DATA not given"),
+        (["--before", "no.keras", "--after", "b", "--data", "d"], "BEFORE=.*no such file"),
+        (["--set", "batch_sise=3"], "did you mean 'batch_size'"),
+        (["--size", "many"], "size = 'many'"),
+    ],
+)
+def test_the_command_line_says_what_is_missing(folder, save, capsys, words, why):
+    given = ["--before", str(save(classifier(), "a")), "--after", str(save(classifier(), "b")),
+             "--data", str(folder)]  # fmt: skip
+    given = words if "given" in why or "no such" in why else [*given, *words]
+    assert pair_params.main([*given, "--results", str(folder.parent)]) == 2
+    assert pd.Series([capsys.readouterr().err]).str.contains(why).all()
+
+
+def test_the_settings_survive_the_command_line(folder, save, capsys):
+    before, after = save(classifier(), "a"), save(classifier(), "b")
+    results = folder.parent / "results"
+    words = ["--before", str(before), "--after", str(after), "--data", str(folder)]
+    words += ["--layer", "first, last", "--classes", "ill,benign", "--results", str(results)]
+    assert pair_params.main([*words, "--set", "data.shareable=true batch_size=4"]) == 0
+    made = json.loads((results / "audit-a-b/parameters.json").read_text())
+    params = pair_params.validate(made["settings"])
+    assert params.layers == ("first", "last") and params.classes == ("ill", "benign")
+    assert params.data.shareable and params.batch_size == 4
+    with pytest.raises(ParamsError, match="values that occur once"):
+        pair_params.validate(made["settings"] | {"classes": ["a", "a"]})
+
+
+@pytest.mark.study
+def test_the_whole_audit_from_the_command(folder, save, tmp_path):
+    before = save(classifier(nested=True, end="softmax", channels=1, side=40), "old")
+    after = save(classifier(nested=True, end="softmax", channels=1, seed=2, side=40), "new")
+
+    def audit(*words):
+        return subprocess.run(
+            ["make", "audit", f"BEFORE={before}", f"DATA={folder}", f"RESULTS={tmp_path}/out",
+             f"PY={sys.executable}", "STAMP=", *words],
+            cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    done = audit(f"AFTER={after}")
+    assert done.returncode == 0, done.stderr
+    root = tmp_path / "out/audit-old-new"
+    assert "films are classified correctly by both" in done.stdout and str(root) in done.stdout
+    for file in ("tables/drift.csv", "data/manifest.csv", "maps/stranger/after.npz"):
+        require(root / file)
+    drift = read_table(root / "tables/drift.csv").query("pairing == 'repeat' and n > 0")
+    assert (drift.query("metric == 'iou_top20'")["mean"] == 1).all()
+    assert (root / "notebooks/A4_audit_pair.ipynb").exists()
+    assert (root / "figures/controls.svg").exists()
+    refused = audit(f"AFTER={save(sequential(), 'other')}")
+    assert refused.returncode != 0
+    assert "error: A4_audit_pair: CheckpointRefused" in refused.stderr
