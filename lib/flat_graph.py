@@ -32,14 +32,10 @@ class Flat:
         weights of the model.
     output : str
         What the model returned: "softmax", "log_softmax", "sigmoid" or "logits".
-    fresh : Weights
-        As `weights_of`, drawn by the layers' initialisers while the graph was made. What films
-        taught a Normalization about their grey levels is no such weight and is kept.
     """
 
     graph: keras.Model
     output: str
-    fresh: Weights
 
 
 def flatten(
@@ -83,13 +79,8 @@ def flatten(
         ]
         logits = keras.layers.Concatenate(name="two_logits")(sides)
     graph = keras.Model(films, logits, name=model.name)
-    fresh = weights_of(graph)
     copier.copy_weights()
-    fresh = [
-        own if isinstance(layer, keras.layers.Normalization) else drawn
-        for layer, own, drawn in zip(graph.layers, weights_of(graph), fresh, strict=True)
-    ]
-    return Flat(graph, output, fresh)
+    return Flat(graph, output)
 
 
 def weights_of(graph: keras.Model) -> Weights:

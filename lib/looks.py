@@ -68,12 +68,8 @@ STAGE = {
     "repeat": Look("transfer, explained again", _BLACK, "*"),
     "randomised": Look("random weights", _BROWN, "P"),
 }
-AUDIT = {
-    "change": Look("before → after", _VERMILION, "D"),
-    "repeat": Look("before, explained twice", SKY, "s", hatch="////"),
-    "randomised": Look("before → redrawn weights", _PINK, "^", hatch="...."),
-}
-"""Pairings of an audit of two checkpoints, beside the ceiling of `PAIRING`."""
+AUDIT = {"change": Look("before → after", _VERMILION, "D")}
+"""Pairings of an audit of two checkpoints, beside the controls of `PAIRING`."""
 _METRIC = {
     "centroid_displacement": "Centroid displacement (share of the diagonal)",
     "iou_half": "IoU of U ≥ 0.5 (0 to 1)",

@@ -1,6 +1,6 @@
 """Two checkpoints of one classifier, whoever made it, brought to maps that can be compared.
 
-The controls need no training: the same checkpoint explained twice, unrelated films, and redrawn
+The controls need no training: the same checkpoint explained twice, unrelated films, and permuted
 weights.
 """
 
@@ -16,22 +16,22 @@ import pandas as pd
 from lib import flat_graph, image_cache, performance, preprocessing
 from lib.artefacts import sha256
 from lib.attribution import Explainer
-from lib.batches import Films, batches
+from lib.batches import Films
 from lib.checkpoint_files import CheckpointRefused, load
 from lib.collection import DataError
 from lib.data import class_names, read_index
 from lib.inference_tables import retained_table
 from lib.layers import audited_layers
 from lib.maps import MapSet
-from lib.models import recalibrate_batch_norm
 from lib.observations import Observations
 from lib.pair_params import AuditedFilms, PairParams
 from lib.paths import resolve
 from lib.privacy import pseudonymise, read_salt
+from lib.randomisation import randomise
 from lib.same_architecture import require_same_architecture, swappable
 
 CHECKPOINTS = ("before", "after")
-_CALIBRATED, _TRIED = 128, 100  # films for batch-norm statistics, and for a trial
+_TRIED = 100  # films for a trial of preprocessing
 
 
 @dataclass(frozen=True)
@@ -201,8 +201,8 @@ def explain_pair(
     Returns
     -------
     dict of str to MapSet
-        "before", "before_again", "after", "randomised". Redrawn weights get batch-norm statistics
-        of the audited films: with none, activations of a deep network fade and leave no map.
+        "before", "before_again", "after", "randomised" (the weights of BEFORE, permuted, see
+        `lib.randomisation`).
 
     Raises
     ------
@@ -230,9 +230,8 @@ def explain_pair(
         sets["after"] = explain(before, "after")
     else:
         sets["after"] = explain(after, "after")
-    flat_graph.put_weights(before.graph, before.fresh)
-    few = Films(films.images, films.rows[:_CALIBRATED], films.labels[:_CALIBRATED])
-    recalibrate_batch_norm(before.graph, (x for x, *_ in batches(few, batch_size=batch_size)))
+    flat_graph.put_weights(before.graph, own)
+    randomise(before.graph, seed=0)
     sets["randomised"] = explain(before, "randomised")
     flat_graph.put_weights(before.graph, own)
     return sets
@@ -294,5 +293,5 @@ def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
     return retained_table(
         Observations.from_tables(known, patients),
         metrics=("iou_top20", "soft_iou", "pearson"),
-        pairings=("change", "repeat", "ceiling"),
+        pairings=("change", "explainer", "ceiling"),
     )

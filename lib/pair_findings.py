@@ -75,12 +75,12 @@ def _control_findings(drift):
     means = drift.pivot_table(index=["role", "method"], columns="pairing", values="mean")
     for (role, method), row in means.reindex(columns=AUDIT_PAIRINGS).iterrows():
         cell, change = f"{method} at {role}", row["change"]
-        if row["repeat"] < 1:
-            text = f"the same checkpoint explained twice overlaps by {row['repeat']:.3f}, not 1"
+        if row["explainer"] < 1:
+            text = f"the same checkpoint explained twice overlaps by {row['explainer']:.3f}, not 1"
             yield WARNING, f"{cell}: {text}; differences of this size are no drift."
         if row["randomised"] >= change:
             text = (
-                f"maps of redrawn weights overlap with those of BEFORE by {row['randomised']:.2f}"
+                f"maps of permuted weights overlap with those of BEFORE by {row['randomised']:.2f}"
             )
             yield (
                 WARNING,

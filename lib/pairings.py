@@ -26,7 +26,7 @@ PAIRINGS = (
     *("finetune", "corrected", "placebo", "finetune_seeds", "transfer_seeds"),
     *("explainer", "randomised", "ceiling"),
 )
-AUDIT_PAIRINGS = ("change", "repeat", "ceiling", "randomised")
+AUDIT_PAIRINGS = ("change", "explainer", "ceiling", "randomised")
 STRATA = ("kept-correct", "rescued", "lost", "kept-wrong")
 
 
@@ -74,7 +74,7 @@ def pairings(
 
 def audit_pairings() -> list[Pairing]:
     """The pairings of an audit of two checkpoints."""
-    partner = {"repeat": "before_again", "randomised": "randomised"}
+    partner = {"explainer": "before_again", "randomised": "randomised"}
     return [Pairing(name, "before", partner.get(name, "after")) for name in AUDIT_PAIRINGS]
 
 

@@ -55,6 +55,10 @@ def _permute(layer: keras.Layer, seed: int, place: int) -> None:
 
 
 def randomise(model: keras.Model, *, seed: int) -> None:
-    """Randomise all weights of any model in place, as the last step of `cascade` leaves them."""
+    """Randomise all weights of any model in place, as the last step of `cascade` leaves them.
+
+    What a Normalization was told about the grey levels of films is no learnt weight and stays.
+    """
     for place, layer in enumerate(model.layers):
-        _permute(layer, seed, place)
+        if not isinstance(layer, keras.layers.Normalization):
+            _permute(layer, seed, place)

@@ -194,7 +194,7 @@ shown.round(2)
 
 # %%
 figure = plots.controls(
-    drift, between=("repeat", "ceiling"), title="Where does the change lie between its controls?"
+    drift, between=("explainer", "ceiling"), title="Where does the change lie between its controls?"
 )
 display(figure)
 looks.save(figure, paths.figures / "controls")
@@ -202,7 +202,7 @@ looks.save(figure, paths.figures / "controls")
 # %% [markdown]
 # Read each panel from left (nothing in common) to right (the same places). *Before → after* at 1:
 # the evidence stayed. At the ceiling: the two maps of one film are no more alike than those of two
-# patients. At the redrawn weights: no more alike than to a model that has learnt nothing.
+# patients. At the permuted weights: no more alike than to a model that has learnt nothing.
 
 # %% [markdown]
 # The change brought to one number: 1 as when explained twice, 0 as maps of unrelated films. Intervals

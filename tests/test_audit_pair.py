@@ -81,7 +81,7 @@ def compared(pair, sets, folder):
 def test_identical_checkpoints_do_not_drift_at_all(save, tmp_path, nested):
     model = classifier(nested=nested, end="softmax")
     pair, sets = explained(model, model, save)
-    drift = compared(pair, sets, tmp_path).query("pairing in ('change', 'repeat') and n > 0")
+    drift = compared(pair, sets, tmp_path).query("pairing in ('change', 'explainer') and n > 0")
     assert len(drift)
     for metric, mean in drift[["metric", "mean"]].itertuples(index=False):
         same = metric.startswith("iou") or metric in ("soft_iou", "pearson", "spearman", "ssim")
@@ -256,9 +256,9 @@ def test_figures_take_an_architecture_that_is_not_of_the_study(save, tmp_path):
         pair, sets = explained(classifier(), classifier(seed=2), save)
         looks.introduce(pair.name)
         drift = compared(pair, sets, tmp_path)
-        figure = plots.controls(drift, between=("repeat", "ceiling"), title="Which?")
+        figure = plots.controls(drift, between=("explainer", "ceiling"), title="Which?")
         texts = [text.get_text() for text in figure.legends[0].get_texts()]
-        assert texts[-1] == "from repeat to ceiling" and "before → after" in texts
+        assert texts[-1] == "from explainer to ceiling" and "before → after" in texts
         assert figure.axes[0].get_yticklabels()[0].get_text() == "stranger"
     finally:
         for known, before in kept:
@@ -316,7 +316,7 @@ def test_the_whole_audit_from_the_command(folder, save, tmp_path):
     assert "films are classified correctly by both" in done.stdout and str(root) in done.stdout
     for file in ("tables/drift.csv", "data/manifest.csv", "maps/stranger/after.npz"):
         require(root / file)
-    drift = read_table(root / "tables/drift.csv").query("pairing == 'repeat' and n > 0")
+    drift = read_table(root / "tables/drift.csv").query("pairing == 'explainer' and n > 0")
     assert (drift.query("metric == 'iou_top20'")["mean"] == 1).all()
     assert (root / "notebooks/A4_audit_pair.ipynb").exists()
     assert (root / "figures/controls.svg").exists()
