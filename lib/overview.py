@@ -43,6 +43,7 @@ def text(paths: StudyPaths) -> str:
         f"Tables     {_short(paths.tables)}",
         f"Figures    {_short(paths.figures)}",
         f"Notebooks  {_short(paths.root / 'notebooks')}",
+        *([f"Report     {_short(paths.report)}"] if manifest_path(paths.report).exists() else []),
     ]
     if weights == "none":
         lines.insert(1, "WARNING: without a source task this comparison is empty by construction.")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lib import report
 from lib.artefacts import ArtefactError, read_manifest, read_table, require, write_json, write_text
 from lib.digest import drift_means, provenance, stage_means
 from lib.paths import ROOT, StudyPaths
@@ -175,6 +176,15 @@ def publish(paths: StudyPaths, *, command: str) -> None:
             continue  # single films, even if only by name
         shutil.copyfile(figure, target / "figures" / figure.name)
     shutil.copyfile(paths.verdicts, target / "verdicts.json")
+    classes = parameters["classes"]
+    report.write(
+        paths,
+        target / "report",
+        classes=classes,
+        shareable=drawn,
+        notebooks="none",
+        figures="../figures",
+    )
     audit = json.loads((paths.data / "audit.json").read_text(encoding="utf-8"))
     audit.get("duplicates", {}).pop("pairs", None)  # numbers travel, names of films do not
     write_json(target / "audit.json", audit)

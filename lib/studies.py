@@ -41,6 +41,7 @@ STAGES = {
         *("transfer_seeds", "seeds", "attribution"),
     ),
     "hypotheses": ("study", "seed", "architectures", "input_size", "attribution"),
+    "report": ("study", "classes", "architectures", "data", "attribution"),
 }
 """The parameters that each stage reads: a change of any other one does not rerun it."""
 
