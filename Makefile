@@ -33,7 +33,7 @@ SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
 
-.PHONY: help setup reproduce sensitivity remedies audit plan unlock test lint format lock notebooks reference lab bench clean
+.PHONY: help setup reproduce report sensitivity remedies audit plan unlock test lint format lock notebooks reference lab bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues whe
 	@$(RESOLVE) --write $(PARAMS)
 	@$(SNAKEMAKE) --configfile $(PARAMS) --quiet host reason -- $(TARGETS)
 	@$(if $(TARGETS),,$(PY) -m lib.overview $(STUDY) --results $(RESULTS))
+
+report: $(STAMP)  ## build the page and the case browser of a STUDY, and what they need
+	@$(MAKE) --no-print-directory reproduce TARGETS=report
 
 sensitivity: $(STAMP)  ## how drift depends on layer, class, grid, reading and learnt weights (STUDY, DATA, SET)
 	@$(MAKE) --no-print-directory reproduce TARGETS="sensitivity randomisation"

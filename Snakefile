@@ -130,6 +130,8 @@ rule all:
         str(P.notebook("05_drift")),
         files(P.verdicts, *INFERENCE),
         str(P.notebook("06_hypotheses")),
+        files(P.report),
+        str(P.notebook("07_report")),
     message:
         "the study is complete"
 
@@ -357,5 +359,44 @@ rule hypotheses:
         str(P.root / "logs/06_hypotheses.log"),
     message:
         "judge the hypotheses on {PARAMS.study}"
+    shell:
+        RUN
+
+
+SENSITIVITY = manifest_path(P.tables / "sensitivity.csv")
+EXECUTED = [
+    P.notebook(name)
+    for name in (
+        "01_prepare_data",
+        *(f"02_transfer-{a}-s{seed}" for a in PARAMS.architectures for seed in PARAMS.transfer_seeds),
+        *(f"03_{mode}-{a}-s{seed}" for a in PARAMS.architectures
+          for mode in ("finetune", "placebo") for seed in PARAMS.seeds),
+        *(f"04_attribute-{a}" for a in PARAMS.architectures),
+        "05_drift", "06_hypotheses",
+    )
+]
+
+
+rule report:
+    input:
+        code("07_report"),
+        [str(file) for file in sorted((BASE / "lib/report_templates").iterdir())],
+        DATA,
+        [explained(a) for a in PARAMS.architectures],
+        files(*TABLES),
+        files(P.verdicts),
+        [str(file) for file in EXECUTED],
+    output:
+        files(P.report),
+        notebook=str(P.notebook("07_report")),
+    params:
+        notebook="07_report",
+        arguments=arguments("report"),
+        # Shown where `make sensitivity` has made it, but nothing that a report would start.
+        sensitivity=lambda wildcards: SENSITIVITY.stat().st_mtime_ns if SENSITIVITY.exists() else 0,
+    log:
+        str(P.root / "logs/07_report.log"),
+    message:
+        "report on {PARAMS.study}"
     shell:
         RUN

@@ -5,6 +5,7 @@ import json
 import sys
 
 from lib.artefacts import ArtefactError, manifest_path, read_manifest, read_table, require
+from lib.digest import drift_means, stage_means
 from lib.paths import ROOT, StudyPaths
 
 
@@ -17,17 +18,10 @@ def text(paths: StudyPaths) -> str:
         If the study is not complete.
     """
     manifest = read_manifest(paths.tables / "drift.csv")
-    test = read_table(paths.tables / "performance.csv").query("split == 'test'")
-    stage = test["checkpoint"].str.split("-").str[0]
-    areas = test.pivot_table(
-        index="architecture", columns=stage, values="macro_auc", sort=False, dropna=False
-    ).add_prefix("AUC ")
-    drift = read_table(paths.tables / "drift.csv").query("metric == 'iou_top20'")
-    drift = drift[drift["pairing"].isin(("placebo", "finetune", "ceiling"))]
-    overlap = drift.pivot_table(
-        index=["architecture", "role", "method"], columns="pairing", values="mean", sort=False,
-        dropna=False,
-    )  # fmt: skip
+    performance = read_table(paths.tables / "performance.csv")
+    areas = stage_means(performance, "macro_auc").add_prefix("AUC ")
+    drift = read_table(paths.tables / "drift.csv")
+    overlap = drift_means(drift[drift["pairing"].isin(("placebo", "finetune", "ceiling"))])
     weights = manifest["weights"]
     verdicts = _verdicts(paths)
     lines = [
@@ -43,6 +37,7 @@ def text(paths: StudyPaths) -> str:
         f"Tables     {_short(paths.tables)}",
         f"Figures    {_short(paths.figures)}",
         f"Notebooks  {_short(paths.root / 'notebooks')}",
+        *([f"Report     {_short(paths.report)}"] if manifest_path(paths.report).exists() else []),
     ]
     if weights == "none":
         lines.insert(1, "WARNING: without a source task this comparison is empty by construction.")

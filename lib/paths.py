@@ -91,6 +91,11 @@ class StudyPaths:
         """Verdicts on the hypotheses, with their numbers."""
         return self.root / "verdicts.json"
 
+    @property
+    def report(self) -> Path:
+        """First page of the static report; its folder holds all that it needs."""
+        return self.root / "report" / "index.html"
+
     def notebook(self, name: str) -> Path:
         """Executed notebook, e.g. ``02_transfer-densenet201-s0``."""
         return self.root / "notebooks" / f"{name}.ipynb"

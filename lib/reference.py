@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lib import report
 from lib.artefacts import (
     ArtefactError,
     manifest_path,
@@ -22,6 +23,7 @@ from lib.artefacts import (
     write_json,
     write_text,
 )
+from lib.digest import drift_means, provenance, stage_means
 from lib.paths import ROOT, StudyPaths
 
 TABLES = (
@@ -49,36 +51,23 @@ def markdown(table: pd.DataFrame) -> str:
 
 def performance_lines(performance: pd.DataFrame) -> pd.DataFrame:
     """Macro AUC and balanced accuracy on test films by architecture and stage, mean over seeds."""
-    test = performance.query("split == 'test'")
-    stage = test["checkpoint"].str.split("-").str[0]
     names = {"macro_auc": "AUC", "balanced_accuracy": "balanced accuracy"}
-    out = pd.DataFrame(index=test["architecture"].drop_duplicates())
+    out = {}
     for column, title in names.items():
-        wide = test.pivot_table(index="architecture", columns=stage, values=column)
+        wide = stage_means(performance, column)
         for name in ("transfer", "placebo", "finetune"):
             if name in wide:
                 out[f"{name} {title}"] = wide[name].map("{:.3f}".format)
-    return out.reset_index()
+    return pd.DataFrame(out).reset_index()
 
 
 def drift_lines(drift: pd.DataFrame, *, metric: str = "iou_top20") -> pd.DataFrame:
     """Mean overlap by architecture, layer and method: placebo, fine-tuning, ceiling and blanks."""
-    rows = drift[drift["metric"] == metric]
-    keys = ["architecture", "role", "method"]
-    wide = rows.pivot_table(
-        index=keys, columns="pairing", values="mean", sort=False, dropna=False, observed=True
-    )
-    counts = rows[rows["pairing"] == "finetune"].set_index(keys)[["n", "blank"]]
-    order = [
-        name
-        for name in (
-            *("explainer", "placebo", "finetune", "corrected", "finetune_seeds", "transfer_seeds"),
-            *("ceiling", "randomised"),
-        )
-        if name in wide
-    ]
-    wide = wide[order].map(lambda value: "–" if pd.isna(value) else f"{value:.2f}")
-    return wide.join(counts.reindex(wide.index)).reset_index()
+    wide = drift_means(drift, metric=metric)
+    tuned = drift[(drift["metric"] == metric) & (drift["pairing"] == "finetune")]
+    counts = tuned.set_index(wide.index.names)[["n", "blank"]]
+    shown = wide.map(lambda value: "–" if pd.isna(value) else f"{value:.2f}")
+    return shown.join(counts.reindex(wide.index)).reset_index()
 
 
 def remedy_lines(table: pd.DataFrame) -> pd.DataFrame:
@@ -221,26 +210,6 @@ def with_answer(text: str, folder: Path) -> str:
     return before + answer(folder) + after
 
 
-def provenance(paths: StudyPaths) -> dict:
-    """Parameters, versions, device and duration of every artefact of a study."""
-    manifest = read_manifest(paths.tables / "drift.csv")
-    parameters = manifest["parameters"]
-    # The name of the source alone: where it lies is a matter of one machine.
-    parameters["data"]["source"] = Path(parameters["data"]["source"]).name
-    seconds = {}
-    for file in sorted(paths.root.rglob("*.json")):
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if isinstance(found, dict) and found.get("status") == "complete":
-            seconds[file.relative_to(paths.root).as_posix().removesuffix(".json")] = found[
-                "seconds"
-            ]
-    return {
-        "parameters": parameters,
-        **{key: manifest[key] for key in ("code", "versions", "device", "finished")},
-        "seconds": seconds,
-    }
-
-
 def publish(paths: StudyPaths, *, command: str) -> None:
     """Copy a finished study into ``results/reference/<study>``."""
     target = ROOT / "results" / "reference" / paths.study
@@ -265,6 +234,15 @@ def publish(paths: StudyPaths, *, command: str) -> None:
             continue  # single films, even if only by name
         shutil.copyfile(figure, target / "figures" / figure.name)
     shutil.copyfile(paths.verdicts, target / "verdicts.json")
+    classes = parameters["classes"]
+    report.write(
+        paths,
+        target / "report",
+        classes=classes,
+        shareable=drawn,
+        notebooks="none",
+        figures="../figures",
+    )
     audit = json.loads((paths.data / "audit.json").read_text(encoding="utf-8"))
     audit.get("duplicates", {}).pop("pairs", None)  # numbers travel, names of films do not
     write_json(target / "audit.json", audit)

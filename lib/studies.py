@@ -42,6 +42,7 @@ STAGES = {
     ),
     "remedies": ("study", "seed", "classes", "architectures", "input_size", "data"),
     "hypotheses": ("study", "seed", "architectures", "input_size", "attribution"),
+    "report": ("study", "classes", "architectures", "data", "attribution"),
 }
 """The parameters that each stage reads: a change of any other one does not rerun it."""
 

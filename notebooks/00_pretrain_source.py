@@ -116,4 +116,5 @@ print("wrote", weights.name)
 # ## What we saw
 #
 # A backbone that has learnt something general from no image at all. Whether it is good enough is
-# decided by the transfer stage: see the macro AUC in [2 · Transfer](02_transfer.ipynb).
+# decided by the transfer stage: see the macro AUC in [2 · Transfer](02_transfer.ipynb). Back to the
+# [index](00_index.ipynb).

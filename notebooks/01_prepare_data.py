@@ -271,4 +271,4 @@ print("wrote", ", ".join(p.name for p in (paths.manifest, *files)), *(f"{n}.csv"
 # says how much of the task needs no disease at all. Every later accuracy is to be read beside it.
 #
 # Next: [2 · Transfer](02_transfer.ipynb), or before it
-# [0 · Pre-train on a source task](00_pretrain_source.ipynb).
+# [0 · Pre-train on a source task](00_pretrain_source.ipynb). Back to the [index](00_index.ipynb).

@@ -176,4 +176,5 @@ print("wrote", record.path.name, "with learning curve, predictions and features"
 # ## What we saw
 #
 # The "before": a classifier whose evidence was chosen elsewhere. Next:
-# [3 · Fine-tune](03_finetune.ipynb), from exactly this checkpoint.
+# [3 · Fine-tune](03_finetune.ipynb), from exactly this checkpoint. Back: [1 · Data](01_prepare_data.ipynb),
+# [index](00_index.ipynb).

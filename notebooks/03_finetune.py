@@ -152,4 +152,5 @@ print("wrote", record.path.name, "with learning curve and predictions")
 # ## What we saw
 #
 # Two checkpoints that share a starting point and differ in whether the backbone moved. Next:
-# [4 · Attribute](04_attribute.ipynb) asks each of them for its evidence.
+# [4 · Attribute](04_attribute.ipynb) asks each of them for its evidence. Back:
+# [2 · Transfer](02_transfer.ipynb), [index](00_index.ipynb).

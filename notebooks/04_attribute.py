@@ -174,4 +174,4 @@ for name, maps in sets.items():
 # ## What we saw
 #
 # Each checkpoint's evidence, raw. It means little alone: [5 · Drift](05_drift.ipynb) compares it with
-# the other checkpoints.
+# the other checkpoints. Back: [3 · Fine-tune](03_finetune.ipynb), [index](00_index.ipynb).

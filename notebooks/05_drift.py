@@ -373,3 +373,6 @@ print("wrote", record.path.name, *(file.name for file in others), "and", len(fig
 # How far evidence moved, between what it moves without cause and how far it can move at all. The
 # source weights of this run are in the record beside the tables: with `weights.source=none` a
 # backbone knows nothing before it is fine-tuned, and the comparison is empty by construction.
+#
+# Next: [6 · Hypotheses](06_hypotheses.ipynb), what may be said. Back:
+# [4 · Attribute](04_attribute.ipynb), [index](00_index.ipynb).

@@ -237,3 +237,6 @@ print(
 # Which claims about drift these films and seeds carry, and which they do not. *Not supported* is a
 # finding: the opposite was shown, within a margin that was stated beforehand. *Inconclusive* is none:
 # absence of evidence is not stability.
+#
+# Next: [7 · Report](07_report.ipynb), for readers. Back: [5 · Drift](05_drift.ipynb),
+# [index](00_index.ipynb).

@@ -230,4 +230,5 @@ pd.concat(
 # A map is a sum over channels of activation times gradient, cut off at zero. Its layer decides what
 # it can see at all, more than its method. Blank maps come from linear layers with mostly negative
 # sums. Two methods that must agree at the pooled map can disagree before it. Next to read:
-# [4 · Attribute](04_attribute.ipynb), where all films get their maps.
+# [4 · Attribute](04_attribute.ipynb), where all films get their maps. Back to the
+# [index](00_index.ipynb).

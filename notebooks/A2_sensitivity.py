@@ -145,4 +145,5 @@ print("wrote", record.path.name)
 #
 # Which choices matter for this study and which do not, with numbers. `largest_change` is the most
 # that the mean of any architecture moved against the study's own reading; `tau` is Kendall's rank
-# correlation of the two rankings, 1 for the same order and −1 for the reverse.
+# correlation of the two rankings, 1 for the same order and −1 for the reverse. Back:
+# [5 · Drift](05_drift.ipynb), [index](00_index.ipynb).

@@ -1,6 +1,6 @@
 """Execute every notebook of the study in order on its small defaults and keep it with its outputs.
 
-``python notebooks/render.py`` writes ``NN_name.ipynb`` beside each ``NN_name.py``; these are the
+``python notebooks/render.py [NN_name …]`` writes ``NN_name.ipynb`` beside each ``NN_name.py``; these are the
 files that one reads, and the reference of the regression test.
 """
 
@@ -38,8 +38,9 @@ def clean(path: Path) -> None:
 
 
 def main() -> int:
-    """Render all; stop at the first failure."""
-    for source in STUDY_NOTEBOOKS:
+    """Render all, or those that the command line names; stop at the first failure."""
+    wanted = sys.argv[1:] or [source.stem for source in STUDY_NOTEBOOKS]
+    for source in [FOLDER / f"{name}.py" for name in wanted]:
         print(source.stem, flush=True)
         if reason := execute(source.stem, source.with_suffix(".ipynb"), {}):
             print(f"error: {source.stem}: {reason}", file=sys.stderr)

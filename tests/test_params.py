@@ -253,6 +253,7 @@ def test_parameters_of_a_stage_suffice_to_load_it_again():
         ("pretrain", "00_pretrain_source"), ("prepare", "01_prepare_data"),
         ("transfer", "02_transfer"), ("finetune", "03_finetune"),
         ("attribute", "04_attribute"), ("drift", "05_drift"), ("sensitivity", "A2_sensitivity"),
+        ("report", "07_report"),
     ],
 )  # fmt: skip
 def test_notebooks_read_only_what_their_stage_declares(stage, notebook):

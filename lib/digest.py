@@ -1,0 +1,85 @@
+"""A finished study in small: means by stage and by pairing, and where every artefact is from."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from lib.artefacts import read_manifest
+from lib.paths import StudyPaths
+
+PRIMARY = "iou_top20"
+_PAIRINGS = (
+    *("explainer", "placebo", "finetune", "corrected", "finetune_seeds", "transfer_seeds"),
+    *("ceiling", "randomised"),
+)
+
+
+def stage_means(performance: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Mean over seeds on test films, a row per architecture and a column per stage.
+
+    Parameters
+    ----------
+    performance : DataFrame
+        ``architecture``, ``checkpoint`` (``transfer-s0``), ``split`` and `column`.
+    column : str
+        A score, such as ``macro_auc``.
+    """
+    test = performance.query("split == 'test'")
+    stage = test["checkpoint"].str.split("-").str[0]
+    wide = test.pivot_table(index="architecture", columns=stage, values=column)
+    return wide.reindex(test["architecture"].drop_duplicates())
+
+
+def drift_means(drift: pd.DataFrame, *, metric: str = PRIMARY) -> pd.DataFrame:
+    """Mean of a metric, a row per architecture, role and method, a column per pairing.
+
+    The pairings of a study come in the order of `_PAIRINGS`, others after.
+    """
+    wide = drift[drift["metric"] == metric].pivot_table(
+        index=["architecture", "role", "method"], columns="pairing", values="mean", sort=False,
+        dropna=False, observed=True,
+    )  # fmt: skip
+    known = [name for name in _PAIRINGS if name in wide]
+    return wide[[*known, *(name for name in wide if name not in known)]]
+
+
+def public_parameters(parameters: dict) -> dict:
+    """Parameters without the places of files: where they lie is a matter of one machine."""
+    shown = json.loads(json.dumps(parameters))
+    data, weights = shown.get("data", {}), shown.get("weights", {})
+    for key in ("source", "salt_file"):
+        if data.get(key):
+            data[key] = Path(data[key]).name
+    if weights.get("files"):
+        weights["files"] = {name: Path(file).name for name, file in weights["files"].items()}
+    return shown
+
+
+def provenance(paths: StudyPaths) -> dict:
+    """Parameters, versions, device and duration of every artefact of a study.
+
+    Raises
+    ------
+    ArtefactError
+        If the tables are not complete.
+    """
+    manifest = read_manifest(paths.tables / "drift.csv")
+    return {
+        "parameters": public_parameters(manifest["parameters"]),
+        **{key: manifest[key] for key in ("code", "versions", "device", "finished")},
+        "seconds": {name: found["seconds"] for name, found in manifests(paths).items()},
+    }
+
+
+def manifests(paths: StudyPaths) -> dict[str, dict]:
+    """Manifests of all complete artefacts of a study but its report, by path from its folder."""
+    complete = {}
+    for file in sorted(paths.root.rglob("*.json")):
+        name = file.relative_to(paths.root)
+        if name.parts[0] == "report":
+            continue
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and found.get("status") == "complete":
+            complete[name.as_posix().removesuffix(".json")] = found
+    return complete

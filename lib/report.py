@@ -1,0 +1,271 @@
+"""The static report of a study: one folder that opens from disk, without a server or network.
+
+Everything in it is read from the study's tables, figures, verdicts, maps and manifests. What a
+study does not have, the report leaves out. Names are text and never markup: the templates escape
+them, and the content security policy of the pages forbids inline scripts and any network.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from lib.artefacts import manifest_path, read_table, require, write_text
+from lib.digest import PRIMARY, manifests, provenance
+from lib.paths import StudyPaths
+from lib.report_cases import Cases, write_cases
+from lib.report_notebooks import executed, notebook_pages
+from lib.report_tables import Table, shown, study_tables
+from lib.report_words import answer, interval_rows, reach
+
+TEMPLATES = Path(__file__).parent / "report_templates"
+QUESTION = "Does fine-tuning change why a chest X-ray classifier decides?"
+POLICY = (
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file:; "
+    "base-uri 'none'; form-action 'none'"
+)
+TABLES = (
+    *("performance", "support", "drift", "strata", "retained", "blanks", "priors"),
+    *("evidence_change", "sensitivity"),
+)
+FIGURES = {
+    "answer": "Overlap of the strongest cells at the pooled map between placebo and ceiling.",
+    "performance": "Macro AUC of every checkpoint on the test films.",
+    "learning_curves": "Learning curves: dashed training, solid validation, marks at kept epochs.",
+    "confusions": "True (rows) and predicted classes before and after fine-tuning.",
+    "controls": "Overlap of the strongest cells between placebo and ceiling, by layer and method.",
+    "drift_distributions": "The overlap film by film.",
+    "retained": "Retained evidence with intervals: 1 is the placebo, 0 maps of unrelated films.",
+    "ranking": "Which architecture is most stable, by layer and method.",
+    "interaction": "Differences between architectures by method: does the ranking reverse?",
+    "ranks": "How often each rank comes out again with other films and seeds.",
+    "evidence_levels": "Share of the maps that lies on the lesion, by stage.",
+    "drift_against_evidence": "Drift against the change of the share on the lesion.",
+    "sensitivity": "Drift by reading of the maps.",
+}
+"""Figures that a report takes, from anywhere below the study's figures, with their captions."""
+
+
+def write(
+    paths: StudyPaths,
+    folder: Path,
+    *,
+    classes: Sequence[str],
+    shareable: bool,
+    title: str = "",
+    question: str = QUESTION,
+    notebooks: str = "pages",
+    figures: str = "figures",
+) -> list[Path]:
+    """Write the report of a study; what was in the folder is replaced.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+        Of a study with at least ``tables/drift.csv`` or ``tables/pairs.csv``, complete.
+    folder : Path
+        Where the report goes: ``index.html`` and all that it needs.
+    classes : sequence of str
+    shareable : bool
+        Whether films and their names may be shown. Otherwise neither leaves the study, and the
+        executed notebooks, which print names, are linked where they are and not copied.
+    title, question : str
+        Name of the study for readers, and the headline.
+    notebooks : {"pages", "none"}
+        Whether the executed notebooks come with the report.
+    figures : str
+        Folder of the figures, from that of the report: they are copied to ``figures``; any other
+        folder, such as ``../figures``, holds them already.
+
+    Returns
+    -------
+    list of Path
+        All files, ``index.html`` first.
+
+    Raises
+    ------
+    ArtefactError
+        If a table is not complete or the maps do not belong to it.
+    """
+    tables = {n: read_table(f) for n in TABLES if (f := paths.tables / f"{n}.csv").exists()}
+    verdicts = _verdicts(paths)
+    origin = provenance(paths) if manifest_path(paths.tables / "drift.csv").exists() else None
+    if origin:
+        require(paths.tables / "drift.csv")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    cases = None
+    if (paths.tables / "pairs.csv").exists():
+        cases = write_cases(paths, folder / "cases", classes=classes, shareable=shareable)
+    audit = _json(paths.data / "audit.json")
+    context = {
+        "title": title or f"The {paths.study} study",
+        "question": question,
+        "answer": answer(tables, verdicts),
+        "warning": _warning(paths),
+        "finished": origin["finished"][:10] if origin else "",
+        "verdicts": [_shown_verdict(name, verdict) for name, verdict in (verdicts or {}).items()],
+        "cases": len(cases.image_id) if cases else 0,
+        "audit": audit,
+        "worst": _worst(audit),
+        "origin": origin,
+        "shareable": shareable,
+        "tables": study_tables(tables) | _fact_tables(paths, audit, origin),
+        **_extremes(cases, shareable=shareable),
+    }
+    copied = _copy_figures(paths, folder / "figures") if figures == "figures" else []
+    context["figures_at"] = figures
+    there = {file.stem for file in (folder / figures).glob("*.png")}
+    context["figures"] = [(name, text) for name, text in FIGURES.items() if name in there]
+    context["lead"] = next((p for p in context["figures"] if p[0] in ("answer", "controls")), None)
+    pages, context["notebooks"] = [], []
+    if notebooks == "pages" and shareable:
+        template = _environment().get_template("notebook.html.j2")
+        pages, context["notebooks"] = notebook_pages(paths, folder / "notebooks", template)
+    elif notebooks == "pages":
+        found = executed(paths)
+        context["notebooks"] = [(p.stem, f"../notebooks/{quote(p.name)}") for p in found]
+    context["sections"] = _sections(context)
+    written = _pages(folder, context)
+    return [*written, *(cases.files if cases else []), *copied, *pages]
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True,
+    )  # fmt: skip
+
+
+def _pages(folder: Path, context: Mapping) -> list[Path]:
+    environment = _environment()
+    names = ["index.html", *(["cases.html"] if context["cases"] else [])]
+    for name in names:
+        template = environment.get_template(f"{name}.j2")
+        write_text(folder / name, template.render(context, policy=POLICY, root=""))
+    assets = ["report.css", "report.js", *(["cases.js"] if context["cases"] else [])]
+    for name in assets:
+        shutil.copyfile(TEMPLATES / name, folder / name)
+    return [folder / name for name in (*names, *assets)]
+
+
+def _sections(context: Mapping) -> list[tuple[str, str]]:
+    tables = context["tables"]
+    there = {
+        "verdicts": ("Verdicts", context["verdicts"]),
+        "cases": ("Cases", context["cases"]),
+        "data": ("Data and audit", context["audit"] or "support" in tables),
+        "models": ("Models and accuracy", "performance" in tables),
+        "drift": ("Drift with controls", "drift" in tables),
+        "evidence": ("Evidence in the lesion", "evidence_change" in tables),
+        "sensitivity": ("Sensitivity", "sensitivity" in tables),
+        "methods": ("Methods", True),
+        "provenance": ("Provenance", context["origin"]),
+        "notebooks": ("Notebooks", context["notebooks"]),
+    }
+    return [(anchor, name) for anchor, (name, present) in there.items() if present]
+
+
+def _json(path: Path) -> dict | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _verdicts(paths: StudyPaths) -> dict | None:
+    if not manifest_path(paths.verdicts).exists():
+        return None
+    require(paths.verdicts)
+    return _json(paths.verdicts)["verdicts"]
+
+
+def _warning(paths: StudyPaths) -> str:
+    found = _json(manifest_path(paths.tables / "drift.csv")) or {}
+    empty = "Without a source task (weights: none) this comparison is empty by construction."
+    return empty if found.get("weights") == "none" else ""
+
+
+def _worst(audit: Mapping | None) -> str:
+    """The first finding that warns: an answer without it would mislead."""
+    found = (audit or {}).get("findings", ())
+    return next((f["text"] for f in found if f["severity"] in ("serious", "warning")), "")
+
+
+def _shown_verdict(name: str, verdict: Mapping) -> dict:
+    """A verdict with the rows of its family, and the scale of their intervals in 200 units."""
+    rows = interval_rows(verdict)
+    ends = [abs(row[key]) for row in rows for key in ("low", "high") if row[key] is not None]
+    widest = min(max(ends, default=1), 2) or 1  # a hopelessly wide interval must not hide the rest
+
+    def scale(value: float) -> str:
+        return f"{100 + 96 * max(-1, min(1, value / widest)):.1f}"
+
+    facts = {key: verdict[key] for key in ("question", "verdict", "sentence", "reasons")}
+    return {"name": name, "rows": rows, "scale": scale, "reach": reach(rows), **facts}
+
+
+def _fact_tables(paths: StudyPaths, audit: Mapping | None, origin: Mapping | None) -> dict:
+    """Tables of what is no table of the study: films by split, artefacts, parameters."""
+    tables: dict[str, Table] = {}
+    if audit and audit.get("images"):
+        counts = pd.DataFrame(audit["images"]).T.fillna(0).astype(int)
+        order = [name for name in ("train", "validation", "test") if name in counts]
+        counts = counts[[*order, *(name for name in counts if name not in order)]]
+        counts["patients"] = pd.Series(audit.get("patients", {}))
+        frame = counts.rename_axis("class").reset_index()
+        tables["films"] = shown("films", "Films by class and split, and patients.", frame)
+    if origin:
+        facts = pd.json_normalize(origin["parameters"], sep=".").iloc[0].map(str)
+        frame = facts.rename_axis("parameter").rename("value").reset_index()
+        tables["parameters"] = shown("parameters", "All parameters of the study.", frame)
+        found = manifests(paths)
+        rows = [
+            [name, facts["files"].get(Path(name).name, {}).get("sha256", "")[:16],
+             facts["device"], facts["finished"], facts["seconds"]]
+            for name, facts in found.items()
+        ]  # fmt: skip
+        frame = pd.DataFrame(rows, columns=["artefact", "sha256", "device", "finished", "seconds"])
+        caption = "Artefacts with the beginning of their SHA-256 and how long each took."
+        tables["artefacts"] = shown("artefacts", caption, frame, decimals=1)
+    return tables
+
+
+def _extremes(cases: Cases | None, *, shareable: bool, most: int = 3) -> dict[str, object]:
+    """The films with the lowest mean overlap, with links into the case browser."""
+    if cases is None:
+        return {"extremes": [], "extremes_of": ""}
+    pairs = cases.pairs
+    first = "finetune" if "finetune" in set(pairs["pairing"]) else pairs["pairing"].iloc[0]
+    pairs = pairs[pairs["pairing"] == first]
+    common = pairs["common"].astype(bool)
+    of = "of the films that every checkpoint classifies correctly"
+    if not common.any():
+        common = pairs["stratum"] == "kept-correct"
+        of = "of the pairs in which both checkpoints classify the film correctly"
+    chosen = pairs[common].groupby("image_id")[PRIMARY].agg(["mean", "count", "size"])
+    chosen = chosen.dropna().sort_values("mean", kind="stable")[:most]
+    number = {name: place + 1 for place, name in enumerate(cases.image_id)}
+    extremes = [
+        {
+            "name": name if shareable else f"film {number[name]}",
+            "label": cases.label[number[name] - 1].replace("_", " "),
+            "value": row["mean"], "pairs": int(row["count"]),
+            "blank": int(row["size"] - row["count"]),
+            "link": "cases.html#" + urlencode({"film": number[name]}),
+        }
+        for name, row in chosen.iterrows()
+    ]  # fmt: skip
+    return {"extremes": extremes, "extremes_of": of}
+
+
+def _copy_figures(paths: StudyPaths, folder: Path) -> list[Path]:
+    """Copy the figures that a report takes, in their order."""
+    found = {file.stem: file for file in sorted(paths.figures.rglob("*.png"))}
+    copied = []
+    for name in FIGURES:
+        if name in found:
+            folder.mkdir(parents=True, exist_ok=True)
+            copied.append(shutil.copyfile(found[name], folder / f"{name}.png"))
+    return copied

@@ -1,0 +1,282 @@
+"""The data of the case browser: maps on their native grid, small enough to travel with the report.
+
+A browser opens the report from disk, where it may load scripts but not fetch files. So the data
+are scripts that hand one JSON value to ``receiveShard``: ``index.js`` with what is true of all
+cases, a shard per checkpoint with its maps, a shard per pair of checkpoints with its metrics. The
+page asks for the two or three shards that it shows. Names of shards are numbers, never names of
+the study, and JSON is written in ASCII: no name can become a path or code.
+"""
+
+import base64
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from lib import drift, looks
+from lib.artefacts import ArtefactError, atomic, read_array, read_table, write_text
+from lib.cases import lesion_masks
+from lib.maps import MapSet
+from lib.pairings import STRATA, require_same_films
+from lib.paths import StudyPaths
+from lib.performance import true_probability
+from lib.report_words import title
+from lib.tables import load_maps
+
+COLOURS = ("viridis", "cividis", "magma", "gray")
+LARGEST_FILM, QUALITY = 256, 70
+_MISSING = 65535
+
+
+@dataclass(frozen=True)
+class Cases:
+    """What `write_cases` wrote.
+
+    Attributes
+    ----------
+    files : list of Path
+        ``index.js`` first.
+    image_id : ndarray of str, shape (films,)
+        Films in the order of their numbers.
+    label : list of str
+        Classes of the films.
+    pairs : DataFrame
+        The pairs of maps of one film.
+    """
+
+    files: list[Path]
+    image_id: np.ndarray
+    label: list[str]
+    pairs: pd.DataFrame
+
+
+def packed(array: np.ndarray) -> str:
+    """Bytes of an array (little endian), compressed with gzip, in base64; always the same text."""
+    array = array.astype(array.dtype.newbyteorder("<"))
+    return base64.b64encode(gzip.compress(array.tobytes(), mtime=0)).decode("ascii")
+
+
+def quantised_maps(maps: np.ndarray) -> np.ndarray:
+    """Maps as U = M / max(M) in 255 steps; a blank map is zero everywhere.
+
+    Parameters
+    ----------
+    maps : ndarray of float, shape (n, h, w), non-negative
+
+    Returns
+    -------
+    ndarray of uint8, shape (n, h × w)
+    """
+    cells = np.where((drift.blank_reason(maps) == "")[:, None, None], maps, 0)
+    cells = cells.reshape(len(maps), -1).astype(np.float64)
+    top = cells.max(axis=1, keepdims=True)
+    return np.rint(255 * np.divide(cells, top, out=np.zeros_like(cells), where=top > 0)).astype(
+        np.uint8
+    )
+
+
+def quantised_metric(values: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Values in 65534 steps between the lowest and the highest; 65535 where missing.
+
+    Returns
+    -------
+    codes : ndarray of uint16
+    low, step : float
+        ``value = low + step · code``.
+    """
+    values = np.asarray(values, np.float64)
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(values.shape, _MISSING, np.uint16), 0.0, 0.0
+    low = float(values[known].min())
+    step = (float(values[known].max()) - low) / (_MISSING - 1)
+    codes = np.rint((values - low) / step) if step else np.zeros(values.shape)
+    return np.where(known, codes, _MISSING).astype(np.uint16), low, step
+
+
+def outline(mask: np.ndarray) -> list[list[int]]:
+    """Outlines of a mask as polygons ``[x, y, x, y, …]`` in thousandths of the film's sides."""
+    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_TC89_L1)
+    side = 1000 / np.array(mask.shape[::-1])
+    return [np.rint((c.reshape(-1, 2) + 0.5) * side).astype(int).ravel().tolist() for c in found]
+
+
+def _same_film_pairs(path: Path) -> pd.DataFrame:
+    """The table of pairs without those of two different films.
+
+    Raises
+    ------
+    ArtefactError
+        If it is missing or has no pair of one film.
+    """
+    pairs = read_table(path)
+    pairs = pairs[pairs["image_id"] == pairs["partner_id"]]
+    if pairs.empty:
+        raise ArtefactError(f"{path}: found no pair of maps of one film, expected some. Rerun it.")
+    return pairs
+
+
+def write_cases(
+    paths: StudyPaths, folder: Path, *, classes: Sequence[str], shareable: bool
+) -> Cases:
+    """Write all cases of a study for the browser.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+        Of a study with ``tables/pairs.csv`` and the maps that it names.
+    folder : Path
+        Receives ``index.js``, the shards and, where allowed, ``films/*.jpg``.
+    classes : sequence of str
+    shareable : bool
+        Whether films, their outlines and their names may be shown. Otherwise films are numbers.
+
+    Returns
+    -------
+    Cases
+
+    Raises
+    ------
+    ArtefactError
+        If maps are missing or of other films than the table of pairs.
+    """
+    pairs = _same_film_pairs(paths.tables / "pairs.csv")
+    metrics = [name for name in drift.METRICS if name in pairs]
+    shards, architectures, some = [], [], None
+    for name, of in pairs.groupby("architecture", sort=False):
+        sets = _maps(paths, name, of)
+        require_same_films(sets if some is None else {"another architecture": some, **sets})
+        some = some or next(iter(sets.values()))
+        facts = _architecture(name, sets)
+        for checkpoint, maps in sets.items():
+            facts["checkpoints"][checkpoint] = _add(
+                folder, shards, _maps_shard(maps, facts["cells"])
+            )
+        for key, pair in of.groupby(["pairing", "before", "after"], sort=False):
+            number = _add(folder, shards, _pair_shard(pair, some.image_id, facts, metrics))
+            look = title(looks.PAIRING, key[0])
+            facts["pairs"].append([*key, look, number])
+        architectures.append(facts)
+    common = pairs.groupby("image_id")["common"].any().reindex(some.image_id)
+    index = {
+        "classes": [str(name) for name in classes],
+        "labels": some.label.tolist(),
+        "common": common.astype(int).tolist(),
+        "architectures": architectures,
+        "methods": {m: title(looks.METHOD, m) for m in pairs["method"].unique()},
+        "metrics": [[name, looks.metric_label(name)] for name in metrics],
+        "strata": list(STRATA),
+        "colours": {name: _colours(name) for name in (*COLOURS, "PuOr")},
+        "names": [], "outlines": [], "films": False,
+    }  # fmt: skip
+    films = []
+    if shareable:
+        films, outlines = _films(paths, folder, some.image_id)
+        names = some.image_id.tolist()
+        index |= {"names": names, "outlines": outlines, "films": bool(films)}
+    write_text(folder / "index.js", _script("index", index))
+    labels = [index["classes"][label] for label in index["labels"]]
+    return Cases([folder / "index.js", *shards, *films], some.image_id, labels, pairs)
+
+
+def _maps(paths: StudyPaths, architecture: str, pairs: pd.DataFrame) -> dict[str, MapSet]:
+    wanted = list(dict.fromkeys([*pairs["before"], *pairs["after"]]))
+    sets = load_maps(paths, architecture, wanted)
+    if absent := [name for name in wanted if name not in sets]:
+        raise ArtefactError(
+            f"{paths.tables / 'pairs.csv'}: names {', '.join(absent)} of {architecture}, of which "
+            "there are no complete maps. Rerun 04_attribute, or delete the tables and rerun them."
+        )
+    return sets
+
+
+def _architecture(name: str, sets: dict[str, MapSet]) -> dict:
+    some = next(iter(sets.values()))
+    cells = [[role, method, *maps.shape[1:]] for (role, method), maps in some.maps.items()]
+    return {
+        "name": name, "title": title(looks.ARCHITECTURE, name), "cells": cells,
+        "checkpoints": {}, "pairs": [],
+    }  # fmt: skip
+
+
+def _maps_shard(maps: MapSet, cells: list) -> dict:
+    stacks = [quantised_maps(maps.maps[role, method]) for role, method, *_ in cells]
+    probability = true_probability(maps.logits, maps.label)
+    return {
+        "probability": [round(float(p), 4) for p in probability],
+        "predicted": maps.logits.argmax(axis=1).tolist(),
+        "maps": packed(np.concatenate([stack.ravel() for stack in stacks])),
+    }
+
+
+def _pair_shard(pair: pd.DataFrame, ids: np.ndarray, facts: dict, metrics: list[str]) -> dict:
+    """Metrics by cell, metric and film; the cells in the order of the maps."""
+    reasons, codes, values, scales = [""], [], [], []
+    strata = None
+    for role, method, *_ in facts["cells"]:
+        cell = pair[(pair["role"] == role) & (pair["method"] == method)]
+        cell = cell.set_index("image_id").reindex(ids)
+        if strata is None and cell["stratum"].notna().all():
+            strata = [STRATA.index(name) for name in cell["stratum"]]
+        blank = cell["blank"].fillna("").astype(str)
+        reasons += [text for text in blank.unique() if text not in reasons]
+        codes.append(np.array([reasons.index(text) for text in blank], np.uint8))
+        for metric in metrics:
+            found, low, step = quantised_metric(cell[metric].to_numpy())
+            values.append(found)
+            scales.append([low, step])
+    return {
+        "strata": strata or [],
+        "reasons": reasons,
+        "scales": scales,
+        "blank": packed(np.concatenate(codes)),
+        "values": packed(np.concatenate(values)),
+    }
+
+
+def _films(paths: StudyPaths, folder: Path, ids: np.ndarray) -> tuple[list[Path], list]:
+    """Films as JPEGs named by number, and the outlines of their lesions where these are known."""
+    caches = {int(p.stem.removeprefix("images_")): p for p in paths.data.glob("images_*.npy")}
+    if not caches:
+        return [], []
+    size = max([s for s in caches if s <= LARGEST_FILM], default=min(caches))
+    manifest = read_table(paths.manifest).set_index("image_id")
+    if absent := [name for name in ids if name not in manifest.index]:
+        raise ArtefactError(
+            f"{paths.manifest}: {len(absent)} films of the maps are not in it, such as "
+            f"{absent[0]!r}. Rerun 04_attribute and 05_drift on these data."
+        )
+    rows = manifest.loc[ids, "row"].to_numpy()
+    cache, files = read_array(caches[size]), []
+    for number, row in enumerate(rows):
+        files.append(folder / f"films/{number}.jpg")
+        options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+        _, content = cv2.imencode(".jpg", np.asarray(cache[row]), options)
+        with atomic(files[-1]) as temporary:
+            temporary.write_bytes(content.tobytes())
+    masks = lesion_masks(paths.data, rows, size=size)
+    return files, [] if masks is None else [outline(mask) for mask in masks]
+
+
+def _colours(name: str) -> str:
+    table = matplotlib.colormaps[name](np.arange(256), bytes=True)[:, :3]
+    return base64.b64encode(table.tobytes()).decode("ascii")
+
+
+def _add(folder: Path, shards: list[Path], value: dict) -> int:
+    number = len(shards)
+    shards.append(folder / f"shard-{number}.js")
+    write_text(shards[-1], _script(f"shard-{number}", value))
+    return number
+
+
+def _script(name: str, value) -> str:
+    # JSON in ASCII is JavaScript too; NaN is neither, so it is an error.
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return f'receiveShard("{name}",{text});\n'

@@ -1,0 +1,84 @@
+"""Executed notebooks as pages of a report, sanitised: an output may hold any markup."""
+
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import bleach
+import nbformat
+from jinja2 import Template
+from markupsafe import Markup
+from nbconvert import HTMLExporter
+
+from lib.artefacts import write_text
+from lib.paths import StudyPaths
+
+POLICY = (
+    "default-src 'none'; style-src 'self' file:; img-src data:; base-uri 'none'; form-action 'none'"
+)
+# What Markdown, tables of data frames and highlighted code are made of; the sanitiser of nbconvert
+# would turn paragraphs and headings into text.
+_TAGS = (
+    *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "blockquote", "pre", "code", "span"),
+    *("div", "em", "strong", "b", "i", "sub", "sup", "a", "ul", "ol", "li"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+)
+_ATTRIBUTES = {
+    "*": ["class", "id"],
+    "a": ["href"],
+    "th": ["colspan", "rowspan"],
+    "td": ["colspan", "rowspan"],
+}
+
+
+def sanitised(markup: object) -> str:
+    """Markup without scripts, styles, events or any element but those of plain text and tables."""
+    text = re.sub(r"<style\b.*?</style>", "", str(markup), flags=re.S | re.I)
+    return bleach.clean(text, tags=_TAGS, attributes=_ATTRIBUTES)
+
+
+def executed(paths: StudyPaths) -> list[Path]:
+    """Executed notebooks of a study in order, without its report and without failed runs."""
+    found = sorted((paths.root / "notebooks").glob("*.ipynb"))
+    # The report's own notebook is still running while it writes the report.
+    return [p for p in found if not p.stem.startswith("07_") and not p.stem.endswith(".failed")]
+
+
+def notebook_pages(
+    paths: StudyPaths, folder: Path, template: Template
+) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Write a page per executed notebook, each with links to its neighbours.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+    folder : Path
+        ``notebooks`` in the folder of the report.
+    template : jinja2.Template
+        Takes ``title``, ``content``, ``before``, ``after``, ``root`` and ``policy``.
+
+    Returns
+    -------
+    pages : list of Path
+    links : list of (name, address)
+        Addresses from the folder of the report.
+    """
+    sources, pages = executed(paths), []
+    if not sources:
+        return [], []
+    exporter = HTMLExporter(template_name="basic", sanitize_html=True)
+    exporter.register_filter("clean_html", sanitised)
+    links = [(source.stem, f"{quote(source.stem)}.html") for source in sources]
+    for place, source in enumerate(sources):
+        content, _ = exporter.from_notebook_node(nbformat.read(source, as_version=4))
+        text = template.render(
+            title=source.stem,
+            root="../",
+            policy=POLICY,
+            content=Markup(content),  # sanitised above
+            before=links[place - 1] if place else None,
+            after=links[place + 1] if place + 1 < len(links) else None,
+        )
+        pages.append(folder / f"{source.stem}.html")
+        write_text(pages[-1], text)
+    return pages, [(name, f"notebooks/{link}") for name, link in links]

@@ -1,0 +1,345 @@
+"""The report: what it says is in the tables, names are text, and no film leaves its study."""
+
+import base64
+import gzip
+import html
+import json
+import re
+from html.parser import HTMLParser
+
+import cv2
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import report_material as made
+
+from lib import report, report_cases, report_words
+from lib.artefacts import ArtefactError, manifest_path, read_table
+from lib.maps import MapSet
+from lib.paths import ROOT, StudyPaths
+from lib.report_tables import shown
+
+
+def write(paths, *, shareable=True, **options):
+    folder = paths.report.parent
+    return folder, report.write(paths, folder, classes=made.CLASSES, shareable=shareable, **options)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    paths = made.make_study(tmp_path_factory.mktemp("results"))
+    notebook = nbformat.v4.new_notebook()
+    output = nbformat.v4.new_output(
+        "display_data",
+        {"text/html": "<style>.dropped {}</style><b>kept</b><script>alert(5)</script>"},
+    )
+    notebook.cells = [
+        nbformat.v4.new_markdown_cell("# One <img src=x onerror=alert(6)>"),
+        nbformat.v4.new_code_cell("1 + 1", outputs=[output], execution_count=1),
+    ]
+    for name in ("01_prepare_data", "05_drift", "07_report"):
+        file = paths.notebook(name)
+        file.parent.mkdir(exist_ok=True)
+        nbformat.write(notebook, file)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def shared(study):
+    return write(study)
+
+
+class Elements(HTMLParser):
+    """Names and attributes of the elements of a page, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def page(folder, name="index.html"):
+    return Elements((folder / name).read_text(encoding="utf-8"))
+
+
+def shard(file):
+    """JSON value that a shard hands over."""
+    return json.loads(re.fullmatch(r'receiveShard\("[\w-]+",(.*)\);\n', file.read_text())[1])
+
+
+def unpacked(text, kind):
+    return np.frombuffer(gzip.decompress(base64.b64decode(text)), kind)
+
+
+def test_every_file_is_named_and_there(shared):
+    folder, files = shared
+    assert files[0] == folder / "index.html"
+    assert sorted(files) == sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def test_names_are_text_and_never_markup(shared):
+    folder, files = shared
+    for file in (file for file in files if file.suffix == ".html"):
+        found = page(file.parent, file.name).found
+        scripts = [attributes for tag, attributes in found if tag == "script"]
+        assert all(set(script) <= {"src", "defer"} for script in scripts)
+        assert {script["src"] for script in scripts} <= {"report.js", "cases.js"}
+        assert not [t for t, attributes in found if any(a.startswith("on") for a in attributes)]
+        assert not [t for t, attributes in found if t not in ("line",) and "style" in attributes]
+        assert not [a for tag, a in found if tag == "img" and a.get("src") == "x"]
+    text = page(folder).text
+    for name in made.CLASSES:
+        assert name in text
+    assert "class <script>alert(3)</script> is rare" in text
+    assert "Is <b>this</b> bold?" in text
+    for file in (file for file in files if file.suffix == ".js" and file.parent.name == "cases"):
+        content = file.read_text()
+        assert content.isascii()
+        assert set(shard(file))
+
+
+def test_pages_forbid_the_network_and_name_nothing_outside(shared):
+    for file in (file for file in shared[1] if file.suffix == ".html"):
+        elements = page(file.parent, file.name).found
+        policies = [a["content"] for t, a in elements if a.get("http-equiv")]
+        assert len(policies) == 1 and policies[0].startswith("default-src 'none'; ")
+        assert "unsafe" not in policies[0] and "http" not in policies[0]
+        for _, attributes in elements:
+            for key in ("src", "href"):
+                target = attributes.get(key, "")
+                assert "//" not in target
+                if target and not target.startswith(("#", "data:")):
+                    assert (file.parent / target.split("#")[0]).exists(), target
+
+
+def test_notebooks_come_sanitised_and_linked_both_ways(shared):
+    folder, _ = shared
+    first, second = (folder / f"notebooks/{n}.html" for n in ("01_prepare_data", "05_drift"))
+    text = first.read_text()
+    assert "<b>kept</b>" in text and re.search(r"<h1[^>]*>One", text)
+    assert "&lt;script&gt;alert(5)" in text and "<script" not in text
+    assert "dropped" not in text and "&lt;p&gt;" not in text
+    links = [a["href"] for t, a in page(first.parent, first.name).found if t == "a"]
+    assert "05_drift.html" in links and "../index.html#notebooks" in links
+    links = [a["href"] for t, a in page(second.parent, second.name).found if t == "a"]
+    assert "01_prepare_data.html" in links
+    assert not (folder / "notebooks/07_report.html").exists()
+
+
+def test_the_answer_repeats_the_tables(study, shared):
+    drift = read_table(study.tables / "drift.csv").query("metric == 'iou_top20'")
+    text = " ".join(page(shared[0]).text.split())
+    assert "from 0.700 to 0.800 (DenseNet201) and 0.700 to 0.800 (ResNet50V2)" in text
+    for pairing in ("finetune", "placebo", "ceiling"):
+        means = drift[drift["pairing"] == pairing]["mean"]
+        assert f"{means.min():.2f} to {means.max():.2f}" in text, pairing
+    assert "On the 3 of 12 test films" in text
+    assert "H3 is supported and H1 is inconclusive" in text
+    assert "0.125 to 0.375" in text and "0.250" in text
+    assert "balanced accuracy of 0.43" in text
+
+
+def test_shown_tables_hold_the_numbers_of_the_study(study, shared):
+    content = (shared[0] / "index.html").read_text()
+    table = re.search(r'<table class="data" data-name="drift">(.*?)</table>', content, re.S)[1]
+    heads = re.findall(r'data-column="(.*?)"', table)
+    rows = [
+        [html.unescape(value) for value in re.findall(r'<td data-value="(.*?)"', row)]
+        for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)[1:]
+    ]
+    found = pd.DataFrame(rows, columns=heads).set_index(["architecture", "role", "method"])
+    drift = read_table(study.tables / "drift.csv").query("metric == 'iou_top20'")
+    assert len(found) == 8
+    for row in drift.itertuples():
+        value = found.loc[(row.architecture, row.role, row.method), row.pairing]
+        assert float(value) == pytest.approx(row.mean, abs=1e-6)
+
+
+def test_maps_and_metrics_come_back_as_they_were(study, shared):
+    index = shard(shared[0] / "cases/index.js")
+    facts = index["architectures"][1]
+    maps = MapSet.load(study.maps("resnet50v2", "finetune-s0"))
+    number = facts["checkpoints"]["finetune-s0"]
+    found = shard(shared[0] / f"cases/shard-{number}.js")
+    values = unpacked(found["maps"], np.uint8)
+    start = 0
+    for role, method, height, width in facts["cells"]:
+        size = 12 * height * width
+        stack = values[start : start + size].reshape(12, height, width) / 255
+        raw = maps.maps[role, method]
+        assert np.abs(stack - raw / raw.max(axis=(1, 2), keepdims=True)).max() <= 0.5 / 255 + 1e-6
+        start += size
+    assert start == len(values)
+    assert found["predicted"] == maps.logits.argmax(axis=1).tolist()
+    pair = next(p for p in facts["pairs"] if p[0] == "finetune")
+    numbers = shard(shared[0] / f"cases/shard-{pair[4]}.js")
+    codes = unpacked(numbers["values"], "<u2").reshape(4, len(index["metrics"]), 12)
+    low, step = numbers["scales"][0]
+    assert low + step * codes[0, 0] == pytest.approx((np.arange(12) + 1) / 12, abs=1e-4)
+
+
+def test_a_blank_map_has_no_value_and_a_reason(shared):
+    index = shard(shared[0] / "cases/index.js")
+    pair = next(p for p in index["architectures"][0]["pairs"] if p[0] == "finetune")
+    numbers = shard(shared[0] / f"cases/shard-{pair[4]}.js")
+    blank = unpacked(numbers["blank"], np.uint8).reshape(4, 12)
+    assert numbers["reasons"] == ["", "a: all zero"]
+    assert blank[:, 0].tolist() == [1] * 4 and not blank[:, 1:].any()
+    assert (unpacked(numbers["values"], "<u2").reshape(4, -1, 12)[:, :, 0] == 65535).all()
+
+
+def test_pairs_of_different_films_are_no_cases(shared):
+    index = shard(shared[0] / "cases/index.js")
+    assert [p[:3] for p in index["architectures"][0]["pairs"]] == [
+        ["finetune", "transfer-s0", "finetune-s0"],
+        ["placebo", "transfer-s0", "placebo-s0"],
+    ]
+
+
+def test_films_are_those_of_the_maps_with_their_lesion(shared):
+    index = shard(shared[0] / "cases/index.js")
+    film = cv2.imread(str(shared[0] / "cases/films/3.jpg"), cv2.IMREAD_GRAYSCALE)
+    assert film.shape == (64, 64) and film[:, :8].mean() < 60 < 200 < film[:, -8:].mean()
+    assert index["names"] == made.ids(12)
+    (polygon,) = index["outlines"][0]
+    x, y = np.array(polygon).reshape(-1, 2).T
+    assert (x.min(), x.max(), y.min(), y.max()) == pytest.approx((500, 750, 250, 500), abs=12)
+
+
+def test_nothing_of_a_film_leaves_data_that_are_not_shareable(tmp_path):
+    paths = made.make_study(tmp_path / "place")
+    notebook = paths.notebook("01_prepare_data")
+    notebook.parent.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(), notebook)
+    folder, files = write(paths, shareable=False)
+    assert {file.suffix for file in files} == {".html", ".css", ".js"}
+    for file in files:
+        text = file.read_text()
+        assert not [name for name in made.ids(12) if name in text or html.escape(name) in text]
+        assert "secret" not in text and str(tmp_path) not in text
+    index = shard(folder / "cases/index.js")
+    assert (index["names"], index["outlines"], index["films"]) == ([], [], False)
+    pairs = read_table(paths.tables / "pairs.csv").query("pairing == 'finetune'")
+    lowest = pairs[pairs["common"]].sort_values("iou_top20")["image_id"].iloc[0]
+    assert f"film {made.ids(12).index(lowest) + 1}" in page(folder).text
+    links = [a["href"] for t, a in page(folder).found if t == "a"]
+    assert "../notebooks/01_prepare_data.ipynb" in links
+
+
+def test_a_study_with_fewer_tables_has_a_report(tmp_path):
+    paths = made.make_study(tmp_path)
+    for name in ("performance", "support"):
+        (paths.tables / f"{name}.csv").unlink()
+    for file in (paths.verdicts, manifest_path(paths.verdicts), paths.data / "audit.json"):
+        file.unlink()
+    folder, _ = write(paths, title="An <audit>", question="Did it <i>move</i>?", notebooks="none")
+    found = page(folder)
+    assert "Did it <i>move</i>?" in found.text and "An <audit>" in found.text
+    anchors = {a["href"] for t, a in found.found if t == "a" and a["href"].startswith("#")}
+    assert anchors == {"#top", "#cases", "#drift", "#methods", "#provenance"}
+    assert "classifies correctly the strongest 20 %" in " ".join(found.text.split())
+    assert "macro AUC" not in found.text
+
+
+def test_without_pairs_there_are_no_cases_and_no_link_to_them(tmp_path):
+    paths = made.make_study(tmp_path)
+    (paths.tables / "pairs.csv").unlink()
+    folder, files = write(paths)
+    assert not [file for file in files if "cases" in str(file.relative_to(folder))]
+    assert not [a for t, a in page(folder).found if "cases.html" in a.get("href", "")]
+
+
+def test_maps_that_are_missing_are_named(tmp_path):
+    paths = made.make_study(tmp_path)
+    manifest_path(paths.maps("resnet50v2", "placebo-s0")).unlink()
+    with pytest.raises(ArtefactError, match=r"placebo-s0 of resnet50v2, of which there are no"):
+        write(paths)
+
+
+def test_a_table_that_changed_is_refused(tmp_path):
+    paths = made.make_study(tmp_path)
+    with (paths.tables / "drift.csv").open("a") as file:
+        file.write("\n")
+    with pytest.raises(ArtefactError, match="changed since it was completed"):
+        write(paths)
+
+
+def test_the_same_study_gives_the_same_bytes(study, shared):
+    before = {file: file.read_bytes() for file in shared[1]}
+    _, again = write(study)
+    assert {file: file.read_bytes() for file in again} == before
+
+
+def test_metrics_are_coded_to_a_known_error():
+    values = np.array([-0.5, 0.25, np.nan, 1.5])
+    codes, low, step = report_cases.quantised_metric(values)
+    assert codes[2] == 65535 and low == -0.5
+    assert np.abs(low + step * codes[[0, 1, 3]] - values[[0, 1, 3]]).max() <= 2 / 65534 / 2 + 1e-12
+    same, low, step = report_cases.quantised_metric(np.array([0.3, 0.3]))
+    assert same.tolist() == [0, 0] and (low, step) == (0.3, 0.0)
+    none, *_ = report_cases.quantised_metric(np.array([np.nan]))
+    assert none.tolist() == [65535]
+
+
+def test_maps_that_are_blank_for_any_reason_have_no_cell():
+    maps = np.array([np.zeros((2, 2)), np.full((2, 2), 3), [[0, np.nan], [1, 1]], [[0, 1], [2, 4]]])
+    coded = report_cases.quantised_maps(maps)
+    assert coded.tolist() == [[0] * 4, [0] * 4, [0] * 4, [0, 64, 128, 255]]
+
+
+def test_numbers_in_cells():
+    frame = pd.DataFrame(
+        {"architecture": ["densenet201", "mine"], "x": [0.12345678, np.nan], "n": [3, 4],
+         "f": [True, False]}
+    )  # fmt: skip
+    table = shown("t", "", frame)
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["DenseNet201", "0.123", "3", "yes"], ["mine", "–", "4", "no"],
+    ]  # fmt: skip
+    assert [cell.value for cell in table.rows[0]] == ["densenet201", "0.123457", "3", "True"]
+    assert shown("t", "", frame.assign(x=-1e-9)).rows[0][1].text == "0.000"
+    assert shown("t", "", frame.assign(x=-0.5)).rows[0][1].text == "−0.500"
+
+
+def test_sentences_by_hand():
+    drift = pd.DataFrame(
+        [["a", "r", "m", "finetune", "iou_top20", 0.25, 8, 0],
+         ["b", "r", "m", "finetune", "iou_top20", np.nan, 0, 8],
+         ["a", "r", "m", "ceiling", "iou_top20", 0.125, 8, 0]],
+        columns=["architecture", "role", "method", "pairing", "metric", "mean", "n", "blank"],
+    )  # fmt: skip
+    sentence = report_words.drift_sentence(drift, None)
+    assert "overlap by 0.25 (mean" in sentence and "against 0.12 between maps of" in sentence
+    assert report_words.drift_sentence(drift.assign(mean=np.nan), None).endswith(
+        "no pair of maps could be compared."
+    )
+    assert report_words.verdict_sentence(None) == ""
+    assert report_words.listed(["a", "b", "c"]) == "a, b and c"
+
+
+@pytest.mark.parametrize(
+    "folder", sorted((ROOT / "results/reference").glob("*/report")), ids=lambda p: p.parent.name
+)
+def test_the_published_report_repeats_the_published_tables(folder):
+    paths = StudyPaths(folder.parent.parent, folder.parent.name)
+    performance = read_table(paths.tables / "performance.csv")
+    text = " ".join(page(folder).text.split())
+    assert report_words.accuracy_sentence(performance) in text
+    drift, support = (read_table(paths.tables / f"{name}.csv") for name in ("drift", "support"))
+    assert report_words.drift_sentence(drift, support) in text
+    verdicts = json.loads(paths.verdicts.read_text(encoding="utf-8"))["verdicts"]
+    assert all(verdict["sentence"] in text for verdict in verdicts.values())
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    assert size < 6.5e6
+    origin = json.loads((folder.parent / "provenance.json").read_text(encoding="utf-8"))
+    data = origin["parameters"]["data"]
+    if data["source"] != "phantom" and not data["shareable"]:
+        index = shard(folder / "cases/index.js")
+        assert not index["names"] and not list(folder.rglob("*.jpg"))
