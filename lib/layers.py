@@ -83,7 +83,9 @@ def found_roles(model: keras.Model) -> dict:
     """
     maps = maps_of(model)
     through = feeding(model)[made_by(model.output).name]
-    trunk = [operation for operation in maps if operation.name in through]
+    # A padded map has a border that is no place of the film, and shifts all others.
+    framed = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
+    trunk = [x for x in maps if x.name in through and not isinstance(x, framed)]
     if not trunk:
         raise ValueError(
             f"{model.name}: no layer that all of the evidence passes through has a map (films, "
