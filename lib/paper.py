@@ -83,8 +83,11 @@ def beside_the_paper(
 
 
 def _by(verdicts: Mapping[str, str], name: str, measured: str, *, turned: bool = False) -> tuple:
-    """A claim that a hypothesis answers; `turned` where the hypothesis denies the claim."""
-    answers = {SUPPORTED: NO if turned else YES, REFUTED: YES if turned else NO}
+    """A claim that a hypothesis answers; `turned` where the hypothesis doubts it.
+
+    A measure that cannot tell (H4) leaves the claim open, and does not refute it.
+    """
+    answers = {SUPPORTED: OPEN, REFUTED: YES} if turned else {SUPPORTED: YES, REFUTED: NO}
     return measured, answers.get(verdicts.get(name), OPEN)
 
 
