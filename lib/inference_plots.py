@@ -242,7 +242,11 @@ def rank_probabilities(table: pd.DataFrame) -> Figure:
 
 
 def _seeds(levels: pd.Series) -> str:
-    known = [each for each in levels.unique() if "no pairs" not in each and "0 seeds" not in each]
-    if any("not estimated" in each for each in known) or not known:
+    known = levels[~levels.str.contains("no pairs|0 seeds")]
+    patients_only = known.str.contains("not estimated")
+    if patients_only.all():
         return "Seed level not estimated: intervals are over patients only, for these checkpoints."
+    if patients_only.any():
+        few = f"{patients_only.sum()} of {len(known)}"
+        return f"Intervals are over seeds and patients; {few} over patients only (too few seeds)."
     return "Intervals are over seeds and patients."

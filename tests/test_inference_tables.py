@@ -238,3 +238,17 @@ def test_the_last_words_of_a_run_have_a_line_for_each_verdict(tmp_path):
     start = lines.index("Verdicts")
     assert lines[start + 1 : start + 3] == sentences
     assert f"Verdicts   {paths.verdicts}" in lines
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        (["estimated (3 seeds)"] * 2, "over seeds and patients."),
+        (["estimated (3 seeds)", "not estimated (0 seeds)"], "over seeds and patients."),
+        (["estimated (3 seeds)", "not estimated (1 seed)"], "1 of 2 over patients only"),
+        (["not estimated (1 seed)"], "Seed level not estimated"),
+        (["not estimated (no pairs)"], "Seed level not estimated"),
+    ],
+)
+def test_the_note_says_which_intervals_contain_the_spread_of_seeds(levels, expected):
+    assert expected in inference_plots._seeds(pd.Series(levels))
