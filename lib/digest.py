@@ -28,7 +28,7 @@ def stage_means(performance: pd.DataFrame, column: str) -> pd.DataFrame:
     test = performance.query("split == 'test'")
     stage = test["checkpoint"].str.split("-").str[0]
     wide = test.pivot_table(index="architecture", columns=stage, values=column)
-    return wide.reindex(test["architecture"].drop_duplicates())
+    return wide.reindex(test["architecture"].drop_duplicates())[list(dict.fromkeys(stage))]
 
 
 def drift_means(drift: pd.DataFrame, *, metric: str = PRIMARY) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import pandas as pd
 from lib import drift
 from lib.artefacts import begin, write_json, write_table
 from lib.maps import MapSet
-from lib.pairings import correct, outcome_strata, pairings
+from lib.pairings import correct, missing, outcome_strata, pairings
 from lib.paths import StudyPaths
 
 CLASSES = ("<script>alert(1)</script>", 'a&b\'s "quoted"', "plain")
@@ -91,7 +91,8 @@ def _explain(paths, architecture, names, labels, random):
 
 def _compare(architecture, sets, names, common):
     rows = []
-    for pair in pairings([0], [0]):
+    wanted = pairings([0], [0])
+    for pair in (pair for pair in wanted if not missing([pair], sets)):
         before, after = sets[pair.before], sets[pair.after]
         strata = outcome_strata(correct(before), correct(after))
         for role, method in CELLS:

@@ -15,6 +15,7 @@ from lib.methods import GRADIENT_METHODS
 from lib.validity import RELATIONS
 
 pytestmark = pytest.mark.usefixtures("printed_style")
+STAGES = ("transfer", "placebo", "finetune")
 
 
 def joined_table(count=40):
@@ -40,7 +41,7 @@ def validity_table(rho=(0.816, -0.052), n=38, blank=2):
 
 
 def summary_table(architectures=looks.ARCHITECTURE, **changes):
-    cells = itertools.product(architectures, looks.STAGE, ROLES, GRADIENT_METHODS, MEASURES)
+    cells = itertools.product(architectures, STAGES, ROLES, GRADIENT_METHODS, MEASURES)
     columns = ["architecture", "stage", "role", "method", "measure"]
     values = {"n": 9, "mean": 0.3, "low": 0.2, "high": 0.45, "uniform": 0.1, "centre": 0.15}
     return pd.DataFrame(cells, columns=columns).assign(**values | changes)
@@ -120,7 +121,7 @@ def test_tables_that_mix_pairings_are_refused():
 def test_levels_stand_beside_chance():
     figure = evidence_levels(summary_table())
     assert len(figure.axes) == 12
-    labels = [look.title for look in looks.STAGE.values()]
+    labels = [look.title for look in map(looks.STAGE.get, STAGES)]
     assert legend_texts(figure) == [*labels, "uniform map", "centre prior"]
     ax = figure.axes[0]
     assert ax.get_title() == "stage4 · LayerCAM" and ax.get_xlim()[0] == 0
