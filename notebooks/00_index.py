@@ -61,7 +61,10 @@ drift = read_table(paths.tables / "drift.csv")
 # | [7 · Report](07_report.ipynb) | How does anyone else read it? | a page with all cases |
 #
 # Beside the thread: [A1 · What an attribution map is made of](A1_attribution_methods.ipynb) takes one
-# map apart, [A2 · Sensitivity](A2_sensitivity.ipynb) asks how much the answer depends on choices.
+# map apart, [A2 · Sensitivity](A2_sensitivity.ipynb) asks how much the answer depends on choices,
+# [A3 · Data remedies](A3_data_remedies.ipynb) what can be done about data that give classes away,
+# [A4 · Audit](A4_audit_pair.ipynb) does the same for two checkpoints of yours, and
+# [A5 · Randomised weights](A5_randomised_weights.ipynb) asks whether maps need what was learnt.
 
 # %% [markdown]
 # ## How good are the models?
