@@ -16,7 +16,6 @@ import pandas as pd
 from lib import report
 from lib.artefacts import (
     ArtefactError,
-    manifest_path,
     read_manifest,
     read_table,
     require,
@@ -31,14 +30,10 @@ TABLES = (
     *("retained", "contrasts", "crossover", "ranks", "agreement", "priors"),
 )
 EVIDENCE_TABLES = ("evidence", "evidence_change", "validity")  # where the lesions are known
-# Of the appendices: the table that is complete, and all that were written with it.
-OPTIONAL_TABLES = {
-    "paper": ("paper",),
-    "shortcut": ("shortcut",),
-    "sensitivity": ("sensitivity",),
-    "randomisation": ("randomisation",),
-    "remedies": ("remedies", "remedies_drift"),
-}
+# Of the appendices, if they were run; an empty one (no second study to compare with) is left out.
+OPTIONAL_TABLES = (
+    *("paper", "shortcut", "sensitivity", "randomisation", "remedies", "remedies_drift"),
+)
 BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
 
 
@@ -144,7 +139,7 @@ def page(paths: StudyPaths, *, command: str) -> str:
         "",
         *_beside_the_paper(paths.tables / "paper.csv"),
     ]
-    if manifest_path(paths.tables / "remedies.csv").exists():
+    if (paths.tables / "remedies.csv").exists():
         lines += [
             "",
             "## What remedies take from the linear models",
@@ -220,10 +215,8 @@ def publish(paths: StudyPaths, *, command: str) -> None:
     parameters = read_manifest(paths.tables / "drift.csv")["parameters"]
     done = [
         name
-        for main, names in OPTIONAL_TABLES.items()
-        if (paths.tables / f"{main}.csv").exists()
-        for name in names
-        if len(read_table(paths.tables / f"{name}.csv"))  # no second study, no comparison
+        for name in OPTIONAL_TABLES
+        if (file := paths.tables / f"{name}.csv").exists() and len(read_table(file))
     ]
     known = EVIDENCE_TABLES if parameters["data"]["source"] == "phantom" else ()
     for name in (*TABLES, *known, *done):
