@@ -206,8 +206,12 @@ def with_answer(text: str, folder: Path) -> str:
 
 
 def publish(paths: StudyPaths, *, command: str) -> None:
-    """Copy a finished study into ``results/reference/<study>``."""
-    target = ROOT / "results" / "reference" / paths.study
+    """Copy a finished study into ``results/reference/<study>``.
+
+    What was published before stays until the new folder is complete.
+    """
+    published = ROOT / "results" / "reference" / paths.study
+    target = published.with_name(f".partial-{paths.study}")
     text = page(paths, command=command)
     shutil.rmtree(target, ignore_errors=True)
     for folder in ("tables", "figures"):
@@ -241,9 +245,11 @@ def publish(paths: StudyPaths, *, command: str) -> None:
     write_json(target / "audit.json", audit)
     write_json(target / "provenance.json", provenance(paths))
     write_text(target / "README.md", text)
+    shutil.rmtree(published, ignore_errors=True)
+    target.rename(published)
     if paths.study == "phantom":
         readme = ROOT / "README.md"
-        write_text(readme, with_answer(readme.read_text(encoding="utf-8"), target))
+        write_text(readme, with_answer(readme.read_text(encoding="utf-8"), published))
 
 
 def main() -> int:
