@@ -15,9 +15,12 @@ STUDY_NOTEBOOKS = sorted(FOLDER.glob("[0-9A]*_*.py"))
 
 
 def is_log(output) -> bool:
-    """Whether an output is TensorFlow's C++ log, with the time and process id of this machine."""
+    """Whether an output is a log of TensorFlow, with times and addresses of this machine."""
+    text = output.get("text", "")
+    if text.startswith("WARNING:tensorflow:"):
+        return True
     return output.get("name") == "stderr" and bool(
-        re.search(r"absl::InitializeLog|^[IWEF]0000 ", output["text"], re.M)
+        re.search(r"absl::InitializeLog|^[IWEF]0000 ", text, re.M)
     )
 
 
