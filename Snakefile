@@ -106,7 +106,7 @@ TABLES = [
     P.tables / f"{name}.csv"
     for name in ("drift", "strata", "ranking", "performance", "history", "confusion", "support",
                  "blanks", "pairs", "evidence", "evidence_change", "validity",
-                 *(["shortcut"] if "corrected" in PARAMS.modes else []))
+                 *(["shortcut", "correction"] if "corrected" in PARAMS.modes else []))
 ]
 INFERENCE = [
     P.tables / f"{name}.csv"

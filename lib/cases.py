@@ -83,5 +83,10 @@ def lung_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | 
     return _masks(folder / f"lungs_{size}.npy", rows)
 
 
+def marker_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
+    """Where the marker of a planted shortcut lies, or None where the data have none."""
+    return _masks(folder / f"marker_{size}.npy", rows)
+
+
 def _masks(path: Path, rows: Sequence[int]) -> np.ndarray | None:
     return np.load(path, mmap_mode="r", allow_pickle=False)[rows] if path.exists() else None

@@ -26,7 +26,7 @@ def write_cohort(
     ----------
     params : PhantomData
     folder : Path
-        Receives ``films``, ``lungs``, ``lesions`` and the index.
+        Receives ``films``, ``lungs``, ``lesions``, with a shortcut also ``markers``, and the index.
     classes : sequence of str
         Some of `lib.classes.CLASSES`.
     seed : int
@@ -37,7 +37,8 @@ def write_cohort(
     -------
     Path
         The index ``phantoms.csv``: ``image_id``, ``file``, ``label``, ``patient_id``,
-        ``lung_mask``, ``lesion_mask``, ``marker``; as `lib.data.read_index` takes it.
+        ``lung_mask``, ``lesion_mask``, ``marker``, with a shortcut also ``marker_mask``; as
+        `lib.data.read_index` takes it.
     """
     images = cohort(
         seed=seed, patients_per_class=params.patients_per_class, classes=tuple(classes),
@@ -45,7 +46,7 @@ def write_cohort(
         # Without a shortcut its class has no meaning and need not be one of the study's.
         shortcut_class=params.shortcut_class if params.shortcut else classes[0],
     )  # fmt: skip
-    for name in ("films", "lungs", "lesions"):
+    for name in ("films", "lungs", "lesions", *(["markers"] if params.shortcut else [])):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for number, row in enumerate(images.itertuples(), start=1):
         phantom = draw(
@@ -55,6 +56,9 @@ def write_cohort(
         _write_png(folder / f"films/{row.image_id}.png", phantom.image)
         _write_png(folder / f"lungs/{row.image_id}.png", phantom.lungs.astype(np.uint8) * 255)
         _write_png(folder / f"lesions/{row.image_id}.png", phantom.lesion.astype(np.uint8) * 255)
+        if params.shortcut:
+            marker = phantom.marker.astype(np.uint8) * 255
+            _write_png(folder / f"markers/{row.image_id}.png", marker)
         if report:
             report(number, len(images))
     index = pd.DataFrame(
@@ -68,6 +72,8 @@ def write_cohort(
             "marker": images["marker"].astype(int),
         }
     )
+    if params.shortcut:
+        index["marker_mask"] = "markers/" + images["image_id"] + ".png"
     write_table(folder / "phantoms.csv", index)
     return folder / "phantoms.csv"
 

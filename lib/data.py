@@ -15,7 +15,7 @@ import pandas as pd
 from lib import layouts
 from lib.collection import SPLITS, DataError, few
 
-MASKS = {"lung_mask": "lungs", "lesion_mask": "lesion"}
+MASKS = {"lung_mask": "lungs", "lesion_mask": "lesion", "marker_mask": "marker"}
 # What spreadsheets write for "not known"; taken literally it would be one patient of many films.
 UNKNOWN_PATIENT = ("", "na", "n/a", "nan", "none", "null", "unknown")
 

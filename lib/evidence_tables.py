@@ -1,4 +1,4 @@
-"""Tables of known evidence: of single maps, their means beside chance, and the change between two.
+"""Tables of known evidence: of single maps, and the change between two.
 
 What is measured, and in which frame, is said in `lib.evidence`.
 """
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from lib.drift import blank_reason
 from lib.evidence import centre_prior, mask_on_grid, pointing_game, relevance_mass
@@ -15,12 +14,20 @@ from lib.maps import MapSet
 from lib.pairings import Pairing
 
 MEASURES = ("lesion_mass", "lesion_enrichment", "lesion_hit", "lung_mass")
+MARKER = "marker_enrichment"
+"""A further measure where a shortcut was planted. A marker covers so little of a film that its
+share of a map is near 0 for any map: only the ratio to its area can be read."""
 _KEYS = ["image_id", "role", "method"]
 _FACTS = ["label", "patient_id", "lesion_area", "lung_area"]
 
 
+def measures(table: pd.DataFrame, ending: str = "") -> list[str]:
+    """The measures that a table has, in order; `ending` is what their columns end in."""
+    return [*MEASURES, *([MARKER] if MARKER + ending in table else [])]
+
+
 def _measured(maps: np.ndarray, masks, part: str, blank: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns of `evidence_table` for one part, "lesion" or "lung"; NaN where its mask is empty."""
+    """Columns of `evidence_table` for one part of the film; NaN where its mask is empty."""
     if masks is None:
         masks = np.zeros((len(maps), 1, 1), bool)  # nothing is known of any film
     cover = mask_on_grid(masks, maps.shape[1:])
@@ -41,11 +48,19 @@ def _measured(maps: np.ndarray, masks, part: str, blank: np.ndarray) -> dict[str
             "lesion_hit_uniform": np.where(known, (cover > 0).mean(axis=(1, 2)), np.nan),
             "lesion_hit_centre": np.where(known, pointing_game(prior, cover), np.nan),
         }
+    if part == "marker":
+        columns[MARKER] = mass / area
     return columns
 
 
 def evidence_table(
-    map_set: MapSet, lesions, lungs, *, classes: Sequence[str], patients: Sequence[str]
+    map_set: MapSet,
+    lesions,
+    lungs,
+    *,
+    classes: Sequence[str],
+    patients: Sequence[str],
+    markers=None,
 ) -> pd.DataFrame:
     """Evidence in the lesion and in the lungs for every map of a checkpoint.
 
@@ -60,6 +75,8 @@ def evidence_table(
         Names of the classes, in the order of `map_set.label`.
     patients : sequence of str, length n
         Patient of each film.
+    markers : array as `lesions`, optional
+        Where the marker of a planted shortcut lies.
 
     Returns
     -------
@@ -69,8 +86,9 @@ def evidence_table(
         ``lung_mass`` (share of the map in [0, 1]), ``lesion_enrichment`` (mass / area, 1 = chance),
         ``lesion_hit`` (0 or 1); ``lesion_mass_centre``, ``lung_mass_centre``,
         ``lesion_hit_centre`` (the same of `centre_prior`) and ``lesion_hit_uniform`` (of a cell
-        drawn blindly); ``blank`` ("" or why the map is blank). Measures are NaN where the map is
-        blank (also if constant) or the mask empty.
+        drawn blindly); with `markers` also ``marker_area``, ``marker_mass``,
+        ``marker_mass_centre`` and ``marker_enrichment``; ``blank`` ("" or why the map is blank).
+        Measures are NaN where the map is blank (also if constant) or the mask empty.
 
     Raises
     ------
@@ -78,7 +96,8 @@ def evidence_table(
         If the masks or patients are not one per film.
     """
     count = len(map_set.image_id)
-    for name, given in (("lesions", lesions), ("lungs", lungs), ("patients", patients)):
+    masks = {"lesions": lesions, "lungs": lungs, "markers": markers}
+    for name, given in (masks | {"patients": patients}).items():
         if given is not None and len(given) != count:
             raise ValueError(
                 f"{name}: found {len(given)}; expected one for each of the {count} films of the "
@@ -88,6 +107,8 @@ def evidence_table(
     for (role, method), maps in map_set.maps.items():
         blank = blank_reason(maps)
         columns = _measured(maps, lesions, "lesion", blank) | _measured(maps, lungs, "lung", blank)
+        if markers is not None:
+            columns |= _measured(maps, markers, "marker", blank)
         facts = {
             "image_id": map_set.image_id,
             "label": np.asarray(classes, dtype=object)[map_set.label],
@@ -106,13 +127,14 @@ def evidence_of_study(
     *,
     classes: Sequence[str],
     patients: Sequence[str],
+    markers: Mapping[str, np.ndarray | None] | None = None,
 ) -> pd.DataFrame:
     """`evidence_table` of every architecture and checkpoint.
 
     Parameters
     ----------
     sets : dict of architecture to dict of checkpoint to MapSet
-    lesions, lungs : mapping of architecture to masks or None
+    lesions, lungs, markers : mapping of architecture to masks or None
         Masks by architecture, because the input sizes differ.
     classes, patients
         As in `evidence_table`.
@@ -125,85 +147,15 @@ def evidence_of_study(
     parts = []
     for architecture, checkpoints in sets.items():
         masks = lesions[architecture], lungs[architecture]
+        known = {"classes": classes, "patients": patients}
+        known["markers"] = markers[architecture] if markers else None
         for checkpoint, maps in checkpoints.items():
-            table = evidence_table(maps, *masks, classes=classes, patients=patients)
+            table = evidence_table(maps, *masks, **known)
             names = [architecture, checkpoint, checkpoint.rsplit("-s", 1)[0]]
             for place, name in enumerate(("architecture", "checkpoint", "stage")):
                 table.insert(place, name, names[place])
             parts.append(table)
     return pd.concat(parts, ignore_index=True)
-
-
-def _clustered(values: np.ndarray, patients: pd.Series, level: float) -> tuple[float, float, float]:
-    """Mean and its interval: linearised, clustered by patient, t with patients − 1."""
-    mean = values.mean() if len(values) else np.nan
-    codes, names = pd.factorize(patients)
-    if len(names) < 2:
-        return mean, np.nan, np.nan
-    deviations = np.bincount(codes, values - mean)
-    error = np.sqrt(len(names) / (len(names) - 1) * (deviations**2).sum()) / len(values)
-    half = student.ppf((1 + level) / 2, len(names) - 1) * error
-    return mean, mean - half, mean + half
-
-
-def evidence_summary(
-    evidence: pd.DataFrame,
-    *,
-    by: Sequence[str] = ("architecture", "checkpoint", "role", "method"),
-    level: float = 0.95,
-) -> pd.DataFrame:
-    """Mean evidence by group, beside what a uniform map and a centre prior give on the same films.
-
-    Parameters
-    ----------
-    evidence : DataFrame
-        Of `evidence_of_study`.
-    by : sequence of str
-        Columns that make a group, such as also "label", or "stage" to pool seeds.
-    level : float in (0, 1)
-        Of the interval. It holds over patients for the checkpoints at hand; it does not contain
-        the spread of training seeds.
-
-    Returns
-    -------
-    DataFrame
-        A row per group and measure: `by`, ``measure`` (of `MEASURES`), ``n`` (maps scored),
-        ``patients``, ``mean``, ``low``, ``high`` (NaN below two patients), ``blank`` (blank maps of
-        films whose mask is known), and over the scored films ``uniform`` and ``centre``, the chance
-        levels. A group without any value keeps its rows, with n = 0.
-
-    Raises
-    ------
-    ValueError
-        If `by` lacks a column.
-    """
-    if missing := [column for column in by if column not in evidence]:
-        raise ValueError(f"evidence: found columns {list(evidence)}; expected also {missing}.")
-    chance = {
-        "lesion_mass": (evidence["lesion_area"], evidence["lesion_mass_centre"]),
-        "lesion_enrichment": (
-            evidence["lesion_area"].where(evidence["lesion_area"].isna(), 1.0),
-            evidence["lesion_mass_centre"] / evidence["lesion_area"],
-        ),
-        "lesion_hit": (evidence["lesion_hit_uniform"], evidence["lesion_hit_centre"]),
-        "lung_mass": (evidence["lung_area"], evidence["lung_mass_centre"]),
-    }
-    rows = []
-    for group, part in evidence.groupby(list(by), sort=False, observed=True):
-        for measure, levels in chance.items():
-            scored = part.index[part[measure].notna()]
-            uniform, centre = (level_of.loc[scored].mean() for level_of in levels)
-            patients = part.loc[scored, "patient_id"]
-            mean, low, high = _clustered(part.loc[scored, measure].to_numpy(), patients, level)
-            known = levels[0].loc[part.index].notna()
-            rows.append(
-                dict(zip(by, group, strict=True))
-                | {"measure": measure, "n": len(scored), "patients": patients.nunique()}
-                | {"mean": mean, "low": low, "high": high}
-                | {"blank": int((known & part[measure].isna()).sum())}
-                | {"uniform": uniform, "centre": centre}
-            )
-    return pd.DataFrame(rows)
 
 
 def evidence_change(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
@@ -237,7 +189,8 @@ def evidence_change(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
             f"after: found {len(odd)} maps in one table alone, such as {odd[0]}; expected those of "
             "`before`: attribute both checkpoints on the same films."
         )
-    change = second.loc[first.index, list(MEASURES)] - first[list(MEASURES)]
+    both = measures(first)
+    change = second.loc[first.index, both] - first[both]
     return first[_FACTS].join(change.add_suffix("_change")).reset_index()
 
 
@@ -274,38 +227,3 @@ def changes_of_study(evidence: pd.DataFrame, wanted: Sequence[Pairing]) -> pd.Da
         found = sorted(evidence["checkpoint"].unique())
         raise ValueError(f"evidence: found {found}; expected both checkpoints of a pairing.")
     return pd.concat(parts, ignore_index=True)
-
-
-def change_summary(
-    change: pd.DataFrame,
-    *,
-    by: Sequence[str] = ("architecture", "pairing", "role", "method"),
-    level: float = 0.95,
-) -> pd.DataFrame:
-    """Mean change of each measure, with its interval over patients.
-
-    The same films are seen before and after, so this interval and not the overlap of two intervals
-    of `evidence_summary` tells whether evidence was gained.
-
-    Parameters
-    ----------
-    change : DataFrame
-        Of `changes_of_study`.
-    by, level
-        As in `evidence_summary`; pairs of one film under several seeds are one patient's.
-
-    Returns
-    -------
-    DataFrame
-        A row per group and measure: `by`, ``measure``, ``n``, ``patients``, ``mean``, ``low``,
-        ``high``.
-    """
-    rows = []
-    for group, part in change.groupby(list(by), sort=False, observed=True):
-        for measure in MEASURES:
-            scored = part.dropna(subset=f"{measure}_change")
-            values, patients = scored[f"{measure}_change"].to_numpy(), scored["patient_id"]
-            found = {"measure": measure, "n": len(scored), "patients": patients.nunique()}
-            found |= zip(("mean", "low", "high"), _clustered(values, patients, level), strict=True)
-            rows.append(dict(zip(by, group, strict=True)) | found)
-    return pd.DataFrame(rows)

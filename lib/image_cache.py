@@ -162,12 +162,12 @@ def _add_headers(manifest, told):
 
 
 def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
-    """Write ``lungs_<size>.npy`` and ``lesion_<size>.npy``, bool (n, size, size), row by row.
+    """Write ``lungs_<size>.npy`` and the like, bool (n, size, size), row by row.
 
     Parameters
     ----------
     manifest : pandas.DataFrame
-        Of `build`. Columns ``lung_mask`` and ``lesion_mask`` name PNG files relative to
+        Of `build`. The columns of `lib.data.MASKS` that it has name PNG files relative to
         `root`, inside where at least half of the file's maximum; a blank is an all-false mask.
     root, sizes, aspect, folder, remedies
         As in `build`: masks follow the geometry of their films.
@@ -175,8 +175,8 @@ def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
     Returns
     -------
     pandas.DataFrame
-        The manifest with bool columns ``has_lungs`` and ``has_lesion`` (a mask was given), each
-        only if its column exists.
+        The manifest with bool columns ``has_lungs``, ``has_lesion`` and ``has_marker`` (a mask was
+        given), each only if its column exists.
 
     Raises
     ------

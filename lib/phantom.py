@@ -58,14 +58,15 @@ class Phantom:
         bool, shape (size, size), aerated lung not hidden by heart or diaphragm.
     lesion : numpy.ndarray
         bool, shape (size, size), all False for a normal radiograph.
-    marker : bool
-        Whether a lead side marker was drawn in an upper corner.
+    marker : ndarray
+        bool, shape (size, size), the smallest rectangle around the lead side marker in an upper
+        corner, all False where none was drawn.
     """
 
     image: np.ndarray
     lungs: np.ndarray
     lesion: np.ndarray
-    marker: bool
+    marker: np.ndarray
 
 
 def _random(*key):
@@ -146,7 +147,7 @@ def draw(
     Returns
     -------
     Phantom
-        Image uint8 in [0, 255], lungs and lesion bool, each of shape (size, size).
+        Image uint8 in [0, 255], lungs, lesion and marker bool, each of shape (size, size).
 
     Raises
     ------
@@ -176,10 +177,14 @@ def draw(
         density += conspicuity * view.lesion_strength * aerated * opacity
         lesion = lungs & (field > 0.3)
     value = _develop(density, frame, view, _random(patient_seed, 4, image_seed))
+    corner = np.zeros((size, size), bool)
     if marker:
-        value += _marker(frame, view) * (0.98 - value)
+        letter = _marker(frame, view)
+        value += letter * (0.98 - value)
+        rows, columns = (letter > 0.05).nonzero()
+        corner[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
     image = np.clip(np.rint(255 * value), 0, 255).astype(np.uint8)
-    return Phantom(image, lungs, lesion, bool(marker))
+    return Phantom(image, lungs, lesion, corner)
 
 
 def cohort(

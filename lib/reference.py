@@ -32,7 +32,15 @@ TABLES = (
 EVIDENCE_TABLES = ("evidence", "evidence_change", "validity")  # where the lesions are known
 # Of the appendices, if they were run; an empty one (no second study to compare with) is left out.
 OPTIONAL_TABLES = (
-    *("paper", "shortcut", "sensitivity", "randomisation", "remedies", "remedies_drift"),
+    *(
+        "paper",
+        "shortcut",
+        "correction",
+        "sensitivity",
+        "randomisation",
+        "remedies",
+        "remedies_drift",
+    ),
 )
 BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
 

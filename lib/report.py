@@ -30,7 +30,7 @@ POLICY = (
 )
 TABLES = (
     *("performance", "support", "drift", "strata", "retained", "blanks", "priors"),
-    *("evidence_change", "sensitivity"),
+    *("evidence_change", "correction", "sensitivity"),
 )
 FIGURES = {
     "answer": "Overlap of the strongest cells at the pooled map between placebo and ceiling.",

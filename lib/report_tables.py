@@ -111,7 +111,7 @@ def study_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     makers = {
         "performance": _performance, "support": _support, "drift": _drift, "metrics": _metrics,
         "strata": _strata, "retained": _retained, "blanks": _blanks, "priors": _priors,
-        "evidence_change": _evidence, "sensitivity": _sensitivity,
+        "evidence_change": _evidence, "correction": _correction, "sensitivity": _sensitivity,
     }  # fmt: skip
     sources = {"metrics": "drift"}
     found = {
@@ -218,6 +218,15 @@ def _evidence(table: pd.DataFrame) -> Table:
         "Change of the share of a map that lies on the lesion, after less before fine-tuning, "
         "with 95 % intervals over patients.",
         rows.drop(columns=["pairing", "measure"]),
+    )
+
+
+def _correction(table: pd.DataFrame) -> Table:
+    return shown(
+        "correction",
+        "What each measure says about a fine-tuning that takes a planted shortcut away, beside one "
+        "that keeps it: films of the class that the marker betrays, 95 % intervals over patients.",
+        table.query("role == 'post_activation'").drop(columns=["role", "kind"]),
     )
 
 

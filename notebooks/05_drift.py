@@ -31,13 +31,12 @@ from lib import (
 )  # fmt: skip
 from lib.audit import load as load_audit
 from lib.audit_plots import probe_bars
-from lib.cases import choose_cases, film_rows, lesion_masks, lung_masks
-from lib.evidence_tables import (
-    change_summary, changes_of_study, evidence_of_study, evidence_summary,
-)  # fmt: skip
+from lib.cases import choose_cases, film_rows, lesion_masks, lung_masks, marker_masks
+from lib.evidence_summaries import change_summary, evidence_summary
+from lib.evidence_tables import changes_of_study, evidence_of_study
 from lib.paths import StudyPaths
 from lib.seeds import derive
-from lib.shortcut import shortcut_pairs
+from lib.shortcut import correction, shortcut_pairs
 from lib.studies import load_stage
 from lib.summaries import rank_architectures
 from lib.validity import metric_validity, with_change
@@ -286,15 +285,15 @@ for architecture, cases in sheets.items():
 # film scores more. On films without masks the tables of this section are empty.
 
 # %%
-masks = {
-    a: (lesion_masks(paths.data, rows, size=size), lung_masks(paths.data, rows, size=size))
-    for a, size in params.input_size.items()
-    if a in sets
-}
-lesions, lungs = ({a: found[side] for a, found in masks.items()} for side in (0, 1))
+lesions, lungs, markers = (
+    {a: read(paths.data, rows, size=params.input_size[a]) for a in sets}
+    for read in (lesion_masks, lung_masks, marker_masks)
+)
 known = all(found is not None for found in lesions.values())
 scored = {a: {c: m for c, m in of.items() if "repeat" not in c} for a, of in sets.items()}
-evidence = evidence_of_study(scored, lesions, lungs, classes=params.classes, patients=patients)
+evidence = evidence_of_study(
+    scored, lesions, lungs, classes=params.classes, patients=patients, markers=markers
+)
 by_stage = evidence_summary(evidence, by=["architecture", "stage", "role", "method"])
 change = changes_of_study(evidence, wanted)
 gained = change_summary(change)
@@ -348,6 +347,18 @@ if "corrected" in params.modes and known:
     gains = shortcut["shortcut"].query("role == @cell['role']")
     gains = gains.groupby(["architecture", "method", "pairing"])["lesion_gain"]
     display(gains.agg(["mean", "std", "count"]).round(3))
+
+# %% [markdown]
+# And what every measure says about it. A drift metric that grows when the shortcut goes would call
+# the better model the less stable one; known evidence has a direction: more of the map on the
+# lesion, less of it on the marker (as a multiple of the marker's area, which is tiny).
+
+# %%
+if shortcut:
+    label = params.data.phantom.shortcut_class
+    shortcut["correction"] = correction(compared, change, label=label)
+    told = shortcut["correction"].query("role == @cell['role'] and method == @cell['method']")
+    display(told.drop(columns=["role", "method", "kind"]).round(3))
 
 # %% [markdown]
 # ## Write

@@ -7,13 +7,12 @@ from scipy.stats import ttest_1samp
 
 from lib import cases
 from lib.evidence import centre_prior, mask_on_grid, pointing_game, relevance_mass
+from lib.evidence_summaries import change_summary, evidence_summary
 from lib.evidence_tables import (
     MEASURES,
-    change_summary,
     changes_of_study,
     evidence_change,
     evidence_of_study,
-    evidence_summary,
     evidence_table,
 )
 from lib.films import resize_mask
@@ -167,6 +166,23 @@ def test_without_masks_nothing_is_known():
     assert table["lung_mass"].notna().sum() == 3
     with pytest.raises(ValueError, match="lesions: found 3; expected one for each of the 4 films"):
         evidence_table(map_set(layercam=MAPS), LESIONS[:3], None, **FACTS)
+
+
+def test_a_marker_is_measured_by_its_area_and_only_where_it_is_known():
+    masks = np.zeros_like(np.asarray(LESIONS))
+    masks[0, 0, 0] = True
+    table = evidence_table(map_set(layercam=MAPS), LESIONS, LUNGS, markers=masks, **FACTS)
+    first, others = table.iloc[0], table.iloc[1:]
+    assert first["marker_area"] == pytest.approx(masks[0].mean())
+    assert first["marker_enrichment"] == pytest.approx(first["marker_mass"] / first["marker_area"])
+    assert others["marker_enrichment"].isna().all()
+    known = evidence_table(map_set(layercam=MAPS), LESIONS, LUNGS, **FACTS)
+    assert "marker_enrichment" not in known
+    change = evidence_change(table, table)
+    assert change["marker_enrichment_change"].iloc[0] == 0
+    assert "marker_enrichment" in set(
+        change_summary(change.assign(pairing="finetune"), by=["pairing"])["measure"]
+    )
 
 
 def test_masks_are_read_for_the_wanted_films(tmp_path):

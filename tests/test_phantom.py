@@ -27,11 +27,11 @@ def test_same_arguments_give_identical_arrays(label):
 @pytest.mark.parametrize("size", [64, 128, 201])
 def test_arrays_have_the_promised_type_and_shape(size):
     radiograph = phantom.draw("covid19", patient_seed=1, image_seed=1, size=size)
-    kinds = {"image": np.uint8, "lungs": bool, "lesion": bool}
+    kinds = {"image": np.uint8, "lungs": bool, "lesion": bool, "marker": bool}
     for name, kind in kinds.items():
         array = getattr(radiograph, name)
         assert array.dtype == kind and array.shape == (size, size)
-    assert radiograph.marker is False
+    assert not radiograph.marker.any()
 
 
 def test_images_of_a_patient_differ_but_share_the_anatomy(monkeypatch):
@@ -150,8 +150,10 @@ def test_marker_changes_one_upper_corner_outside_the_lungs():
     corners = set()
     for patient in range(12):
         without, given = drawn("covid19", patient), drawn("covid19", patient, marker=True)
-        assert given.marker and not without.marker
+        assert not without.marker.any()
         rows, columns = (without.image != given.image).nonzero()
+        inside = given.marker[rows, columns]
+        assert inside.mean() > 0.7 and 0.001 < given.marker.mean() < 0.01
         corners.add("left" if columns.mean() < 64 else "right")
         assert len(rows) > 10 and rows.max() < 0.2 * 128
         assert columns.max() < 0.2 * 128 or columns.min() > 0.8 * 128

@@ -10,7 +10,7 @@ from lib.data import read_index
 from lib.data_params import PhantomData
 from lib.observations import Observations
 from lib.pairings import pairings
-from lib.shortcut import shortcut_pairs
+from lib.shortcut import correction, shortcut_pairs
 
 
 def change():
@@ -72,6 +72,15 @@ def test_the_twin_cohort_differs_in_markers_alone(tmp_path):
         listed = read_index(index, classes=classes)
         image_cache.build(listed, index.parent, sizes=[64], aspect="letterbox", folder=folder)
         films.append(np.asarray(image_cache.load(folder / "images_64.npy")).astype(int))
+    marked = tables[0].pop("marker_mask")
+    listed = read_index(tmp_path / "1.0/phantoms.csv", classes=classes).assign(
+        row=range(len(marked)), width=64, height=64
+    )
+    image_cache.build_masks(
+        listed, tmp_path / "1.0", sizes=[64], aspect="letterbox", folder=tmp_path
+    )
+    corners = np.asarray(image_cache.load(tmp_path / "marker_64.npy"))
+    assert (corners.any(axis=(1, 2)) == (tables[0]["label"] == "covid19")).all()
     same = [c for c in tables[0] if c != "marker"]
     pd.testing.assert_frame_equal(tables[0][same], tables[1][same])
     assert (tables[0]["marker"] == (tables[0]["label"] == "covid19")).all()
@@ -80,3 +89,57 @@ def test_the_twin_cohort_differs_in_markers_alone(tmp_path):
     differ = (tables[0]["marker"] != tables[1]["marker"]).to_numpy()
     assert (moved[~differ] == 0).all() and (moved[differ].max(axis=(1, 2)) > 0).all()
     assert (moved[:, 16:] == 0).all()  # the marker lies in an upper corner
+
+
+def measured():
+    """Six films of three patients, two seeds: without the marker maps move more, to the lesion."""
+    random, pairs, moved = np.random.default_rng(5), [], []
+    for seed in (0, 1):
+        for pairing, after, iou, gain, marker in (
+            ("finetune", f"finetune-s{seed}", 0.8, 0.0, 0.0),
+            ("corrected", f"corrected-s{seed}", 0.3, 0.2, -3.0),
+        ):
+            for film in range(6):
+                noise = 0.01 * random.standard_normal(4)
+                cell = {"architecture": "resnet50v2", "pairing": pairing, "before": "transfer-s0",
+                        "after": after, "role": "post_activation", "method": "layercam",
+                        "image_id": f"f{film}"}  # fmt: skip
+                entropy = -0.1 if pairing == "corrected" else 0.2
+                pairs.append(cell | {"iou_top20": iou + noise[0], "entropy_change": entropy})
+                moved.append(
+                    cell
+                    | {"label": "covid19" if film < 5 else "normal", "patient_id": f"p{film // 2}"}
+                    | {"lesion_mass_change": gain + noise[1]}
+                    | {"marker_enrichment_change": marker + noise[2]}
+                )
+    return pd.DataFrame(pairs), pd.DataFrame(moved)
+
+
+def test_a_metric_without_reference_takes_the_correction_for_instability():
+    pairs, moved = measured()
+    metrics = ["iou_top20", "entropy_change"]
+    table = correction(pairs, moved, label="covid19", metrics=metrics).set_index("measure")
+    assert table["finding"].to_dict() == {
+        "iou_top20": "calls the correction instability", "entropy_change": "prefers the correction",
+        "lesion_mass": "gains", "marker_enrichment": "loses",
+    }  # fmt: skip
+    assert (table["n"] == 10).all() and (table["patients"] == 3).all()  # the normal film is out
+    drift = table.loc["iou_top20"]
+    own = 1 - pairs[pairs["image_id"] != "f5"].groupby("pairing")["iou_top20"].mean()
+    assert drift["removed"] == pytest.approx(own["corrected"])
+    assert drift["difference"] == pytest.approx(own["corrected"] - own["finetune"])
+    # The size of a change of concentration is its drift, whichever way it goes.
+    assert table.loc["entropy_change", "difference"] == pytest.approx(0.1 - 0.2)
+
+
+def test_where_both_fine_tunings_move_maps_alike_no_metric_can_tell():
+    pairs, moved = measured()
+    pairs["iou_top20"] = np.random.default_rng(2).random(len(pairs))
+    table = correction(pairs, moved, label="covid19", metrics=["iou_top20"])
+    assert table.set_index("measure").loc["iou_top20", "finding"] == "cannot tell"
+
+
+def test_a_correction_needs_both_fine_tunings():
+    pairs, moved = measured()
+    with pytest.raises(ValueError, match="no film of 'covid19' with both fine-tunings"):
+        correction(pairs.query("pairing == 'finetune'"), moved, label="covid19", metrics=[])
