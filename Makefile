@@ -63,6 +63,7 @@ report: $(STAMP)  ## build the page and the case browser of a STUDY, and what th
 
 sensitivity: $(STAMP)  ## how drift depends on layer, class, grid, reading and learnt weights (STUDY, DATA, SET)
 	@$(MAKE) --no-print-directory reproduce TARGETS="sensitivity randomisation"
+	@[ ! -e "$(RESULTS)/$(STUDY)/report/index.html" ] || $(MAKE) --no-print-directory report
 
 remedies: $(STAMP)  ## what data remedies change, for probes and (BEFORE=results) for drift
 	@$(MAKE) --no-print-directory reproduce TARGETS=remedies
