@@ -29,6 +29,11 @@ CONTRASTS = {
     "placebo − ceiling": ("placebo", "ceiling"),
 }
 """Differences of the metric's means, first less second."""
+CROSSOVER = (
+    *("first", "second", "role", "method_a", "method_b", "effect_a", "effect_b"),
+    *("p_cross_adjusted", "crosses", "ruled_out", "films", "problem"),
+)
+"""Columns of `crossover_table` to read; it has more."""
 
 
 def retained_table(
@@ -109,19 +114,27 @@ def crossover_table(
 ) -> pd.DataFrame:
     """Architecture × method effects at every role of the study, see `lib.rules.crossing_table`.
 
-    The rule of the hypothesis, its minimum included, is applied to each role, adjusted within it.
+    The rule of the hypothesis, its minimum included, is applied to each role and each pair of
+    methods, that of the hypothesis first, adjusted within them. The other pairs of methods were
+    not stated beforehand: they are for looking, not for deciding.
     Only the roles of the final stage are judged: elsewhere grids differ between architectures.
     """
-    roles = dict.fromkeys(name[2] for name in observed.names)
+    roles, methods = (dict.fromkeys(name[part] for name in observed.names) for part in (2, 1))
+    stated = tuple(hypothesis.methods)
+    others = [pair for pair in combinations(methods, 2) if set(pair) != set(stated)]
     kept = tuple(a for a in hypothesis.architectures if a in grids)
     if len(kept) < 2:
-        return pd.DataFrame(columns=["first", "second", "role", "method_a", "method_b"])
+        return pd.DataFrame(columns=CROSSOVER)
     hypothesis = hypothesis.model_copy(update={"architectures": kept})
     final = ("auto_conv", "prev_conv", "post_activation")  # other layers have grids of their own
     tables = [
-        crossing_table(observed, hypothesis, grids if role in final else {}, role=role)
+        crossing_table(
+            observed, hypothesis.model_copy(update={"methods": pair}),
+            grids if role in final else {}, role=role,
+        )
+        for pair in (stated, *others)
         for role in roles
-    ]
+    ]  # fmt: skip
     return pd.concat(tables, ignore_index=True)
 
 

@@ -28,7 +28,8 @@ def retained(study):
 
 @pytest.fixture(scope="module")
 def crossover(study):
-    return inference_tables.crossover_table(study, RULE, GRIDS)
+    table = inference_tables.crossover_table(study, RULE, GRIDS)
+    return table[table[["method_a", "method_b"]].eq(list(RULE.methods)).all(axis=1)]
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,22 @@ def test_crossover_is_told_for_every_layer(crossover):
     assert stage4["problem"].str.endswith("at stage4: grids are not known to be equal").all()
     one = inference_tables.crossover_table(observed(pairs_table(seeds=1)), RULE, {"resnet50v2": 5})
     assert one.empty and list(one)[:2] == ["first", "second"]
+
+
+def test_other_pairs_of_methods_follow_the_stated_one_and_a_planted_reversal_is_found():
+    planted = {
+        ("densenet201", "layercam", "auto_conv", "finetune"): 0.6,
+        ("densenet201", "gradcam", "auto_conv", "finetune"): 0.2,
+    }
+    table = inference_tables.crossover_table(observed(pairs_table(iou=planted)), RULE, GRIDS)
+    pairs = table[["method_a", "method_b"]].drop_duplicates().to_numpy().tolist()
+    assert pairs == [
+        list(RULE.methods), ["layercam", "gradcam"], ["gradcam_plus_plus", "gradcam"]
+    ]  # fmt: skip
+    found = table[table["crosses"]]
+    assert set(found["role"]) == {"auto_conv"} and set(found["first"]) == {"densenet201"}
+    assert len(found.query("method_a == 'layercam' and method_b == 'gradcam'")) == 2
+    assert set(inference_tables.CROSSOVER) <= set(table)
 
 
 def test_ranks_are_among_those_that_have_a_value(ranks):
