@@ -103,6 +103,12 @@ class Attribution(Section):
     require_equal_grid: bool = True
 
 
+class Sensitivity(Section):
+    """What the appendices look at: at most so many test films at every step of randomisation."""
+
+    randomised_films: Positive = 240
+
+
 class Runtime(Section):
     """How it is computed."""
 
@@ -127,6 +133,7 @@ class Params(Section):
     finetune: Finetune = Finetune()
     seeds: tuple[Seed, ...] = (0, 1)
     attribution: Attribution = Attribution()
+    sensitivity: Sensitivity = Sensitivity()
     runtime: Runtime = Runtime()
 
     @model_validator(mode="after")

@@ -34,7 +34,7 @@ STAGES = {
     ),
     "sensitivity": (
         *("study", "seed", "classes", "architectures", "input_size", "data", "transfer_seeds"),
-        *("seeds", "attribution", "runtime"),
+        *("seeds", "attribution", "sensitivity", "runtime"),
     ),
     "drift": (
         *("study", "seed", "classes", "architectures", "input_size", "weights", "data"),

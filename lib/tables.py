@@ -93,6 +93,33 @@ def confusion_table(paths: StudyPaths, architectures, checkpoints, *, classes) -
     return gather(paths, architectures, checkpoints, read)
 
 
+def jointly_correct(paths: StudyPaths, architectures, checkpoints, *, classes) -> list[str]:
+    """Test films that all checkpoints classify correctly, by their predictions: before any map.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+    architectures, checkpoints : sequence of str
+        All of them must have predicted.
+    classes : sequence of str
+
+    Returns
+    -------
+    list of str
+        ``image_id`` of the films, in the order of the predictions.
+    """
+    right = []
+    for architecture in architectures:
+        for checkpoint in checkpoints:
+            table = read_table(paths.predictions(architecture, checkpoint)).query("split == 'test'")
+            told = performance.logits_of(table, classes=classes).argmax(axis=1)
+            right.append(
+                pd.Series(np.asarray(classes)[told], table["image_id"]) == table["label"].to_numpy()
+            )
+    together = pd.concat(right, axis=1).all(axis=1)
+    return together.index[together].tolist()
+
+
 def support_table(sets: dict[str, dict[str, MapSet]], *, classes: Sequence[str]):
     """Films that every trained checkpoint of every architecture classifies correctly.
 

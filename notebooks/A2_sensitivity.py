@@ -71,9 +71,17 @@ for name, reading in readings.READINGS.items():
 # One pass for each of three sources of gradients: the logit of the true class, its probability, and
 # the logit of the class that the checkpoint predicts. Every reading is made of one of them.
 
+# Only films that both checkpoints of every architecture classify correctly are explained: drift is
+# compared on no others. Where there is none, all are, to show the plumbing.
+
 # %%
 manifest = artefacts.read_table(paths.manifest)
 test = manifest.query("split == 'test'")
+right = tables.jointly_correct(paths, params.architectures, pair, classes=params.classes)
+print(f"{len(right)} of {len(test)} test films are classified correctly by all")
+test = test[test["image_id"].isin(right)] if right else test
+
+# %%
 sizes = {"study": params.input_size}
 if params.data.native_sizes:
     sizes["native"] = {a: ARCHITECTURES[a].default_size for a in params.architectures}
@@ -89,7 +97,7 @@ sets = {grid: {} for grid in sizes}
 for grid, architecture in [(g, a) for g in sizes for a in params.architectures]:
     size = sizes[grid][architecture]
     cache = image_cache.load(paths.images(size))
-    films = batches.films(cache, manifest, splits=["test"], classes=params.classes)
+    films = batches.films(cache, test, splits=["test"], classes=params.classes)
     sets[grid][architecture] = readings.explain(
         architecture, films, test["image_id"], size=size, classes=len(params.classes), grid=grid,
         roles=params.attribution.roles, batch_size=params.attribution.batch_size,
@@ -114,7 +122,7 @@ for grid, of_grid in sets.items():
         seed=derive(params.seed, "ceiling"), pairs_file=paths.tables / files[grid],
     )  # fmt: skip
     parts.append(tables.over_seeds(single))
-    print(f"{grid} grid: {common[grid].sum()} of {len(common[grid])} test films")
+    print(f"{grid} grid: {common[grid].sum()} of these {len(common[grid])} films")
 table = readings.sensitivity(pd.concat(parts, ignore_index=True))
 table.round(3)
 

@@ -26,6 +26,8 @@
 # `tables/randomisation.csv`, `tables/randomisation_pairs.csv` and `figures/randomisation`.
 
 # %%
+from functools import partial
+
 import pandas as pd
 
 from lib import artefacts, batches, image_cache, layers, looks, models, sanity
@@ -62,24 +64,35 @@ looks.style()
 # ## Maps at every depth
 #
 # The intact network first; then the head is randomised, then stage 5 as well, and so on down to the
-# first convolution. The explained class stays the true one.
+# first convolution. The question is about the networks: a sample of the test films
+# (`sensitivity.randomised_films`) answers it.
 
 # %%
 manifest = artefacts.read_table(paths.manifest)
 test, wanted = manifest.query("split == 'test'"), params.attribution
+most = min(len(test), params.sensitivity.randomised_films)
+test = test.sample(most, random_state=derive(params.seed, "randomised films")).sort_index()
 patients = test.set_index("image_id")["patient_id"]
+print(f"{len(test)} test films of {patients.nunique()} patients")
+
+# %% [markdown]
+# The explained class stays the true one, whatever the randomised network says.
+
+# %%
 sets = {}
 for architecture in params.architectures:
     size = params.input_size[architecture]
     cache = image_cache.load(paths.images(size))
-    films = batches.films(cache, manifest, splits=["test"], classes=params.classes)
+    films = batches.films(cache, test, splits=["test"], classes=params.classes)
     model = models.build(architecture, size=size, classes=len(params.classes))
     models.load_weights(model, paths.checkpoint(architecture, name))
-    explain = Explainer(model, layers.select(model, architecture, wanted.roles))
-    seen = test["image_id"], counter(f"films, {architecture}")
-    sets[architecture] = {"intact": explain(films, seen[0], report=seen[1])}
+    explain = partial(
+        Explainer(model, layers.select(model, architecture, wanted.roles)), films,
+        test["image_id"], batch_size=wanted.batch_size, report=counter(f"films, {architecture}"),
+    )  # fmt: skip
+    sets[architecture] = {"intact": explain()}
     for step in cascade(model, seed=derive(params.seed, "randomise", architecture)):
-        sets[architecture][step] = explain(films, seen[0], report=seen[1])
+        sets[architecture][step] = explain()
 
 # %% [markdown]
 # ## How much is left?

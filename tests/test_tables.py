@@ -269,6 +269,15 @@ def test_tables_gather_complete_checkpoints_only(study):
         tables.history_table(study, ["densenet201", "inceptionv3"], CHECKPOINTS)
 
 
+def test_jointly_correct_films_are_known_before_any_map(study):
+    two = CHECKPOINTS[:2]
+    assert tables.jointly_correct(study, ["resnet50v2"], two[:1], classes=NAMES) == ["00", "02"]
+    assert tables.jointly_correct(study, ["resnet50v2"], two[1:], classes=NAMES) == [
+        "00", "01", "02",
+    ]  # fmt: skip
+    assert tables.jointly_correct(study, ["resnet50v2"], two, classes=NAMES) == ["00", "02"]
+
+
 def test_confusions_of_test_films(study):
     table = tables.confusion_table(study, ["resnet50v2"], CHECKPOINTS, classes=NAMES)
     counts = table.set_index(["checkpoint", "true", "predicted"])["count"]
