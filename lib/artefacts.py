@@ -94,8 +94,9 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         # Only an empty cell is a missing number: by default a class named "NA" would be one too.
         return pd.read_csv(
-            path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""]
-        ).fillna(text)
+            path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""],
+            low_memory=False,  # otherwise a long table gets the type of a column piece by piece
+        ).fillna(text)  # fmt: skip
     except FileNotFoundError:
         raise ArtefactError(f"{path}: missing. Run the notebook that writes it.") from None
     except ValueError as error:
