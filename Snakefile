@@ -89,6 +89,8 @@ def listing(folder: Path | None) -> str:
 
 ARCHITECTURE = lambda wildcards: wildcards.architecture
 SEED = lambda wildcards: int(wildcards.seed)
+# The longest chain first: it would otherwise end alone, on one core of several.
+SLOWEST_FIRST = lambda wildcards: {"densenet201": 2, "inceptionv3": 1}.get(wildcards.architecture, 0)
 SOURCE = None if PARAMS.data.source == "phantom" else resolve(PARAMS.data.source)
 CELLS = [(a, c) for a in PARAMS.architectures for c in PARAMS.checkpoints]
 RUN = (
@@ -148,6 +150,8 @@ rule pretrain:
         arguments=arguments("pretrain", architecture=ARCHITECTURE),
     log:
         str(P.weights("{architecture}", "fractal-{key}").with_suffix(".log")),
+    priority:
+        SLOWEST_FIRST
     threads: THREADS
     resources:
         gpu=GPU,
@@ -189,6 +193,8 @@ rule transfer:
         arguments=arguments("transfer", architecture=ARCHITECTURE, seed=SEED),
     log:
         str(P.root / "logs/02_transfer-{architecture}-s{seed}.log"),
+    priority:
+        SLOWEST_FIRST
     threads: THREADS
     resources:
         gpu=GPU,
@@ -219,6 +225,8 @@ rule finetune:
         arguments=arguments("finetune", architecture=ARCHITECTURE, seed=SEED, mode=lambda w: w.mode),
     log:
         str(P.root / "logs/03_{mode}-{architecture}-s{seed}.log"),
+    priority:
+        SLOWEST_FIRST
     threads: THREADS
     resources:
         gpu=GPU,
@@ -245,6 +253,8 @@ rule attribute:
         arguments=arguments("attribute", architecture=ARCHITECTURE, checkpoints=lambda w: list(PARAMS.map_sets)),
     log:
         str(P.root / "logs/04_attribute-{architecture}.log"),
+    priority:
+        SLOWEST_FIRST
     threads: THREADS
     resources:
         gpu=GPU,

@@ -92,7 +92,10 @@ class StageParams:
 
 def settings(params: Params, stage: str) -> dict:
     """The part of `params` that `stage` reads, as plain JSON values."""
-    return params.model_dump(mode="json", include=set(STAGES[stage]))
+    found = params.model_dump(mode="json", include=set(STAGES[stage]))
+    if stage == "finetune":  # starts from the first transfer seed; a further one must not rerun it
+        found["transfer_seeds"] = found["transfer_seeds"][:1]
+    return found
 
 
 def study_file(study: str) -> Path:

@@ -239,6 +239,13 @@ def test_a_stage_shows_its_parameters_flat():
     assert not any(isinstance(value, dict) for value in table.values())
 
 
+def test_a_further_transfer_seed_reruns_no_fine_tuning():
+    one, two, other = (loaded(f"transfer_seeds={seeds}") for seeds in ("[0]", "[0,1]", "[1]"))
+    assert studies.settings(one, "finetune") == studies.settings(two, "finetune")
+    assert studies.settings(one, "finetune") != studies.settings(other, "finetune")
+    assert studies.settings(one, "drift") != studies.settings(two, "drift")
+
+
 def test_parameters_of_a_stage_suffice_to_load_it_again():
     """What the workflow hands to a notebook gives the notebook the same parameters."""
     params = loaded("finetune.epochs=9 seeds=[5] transfer.augmentation.zoom=0.1")
