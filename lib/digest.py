@@ -1,11 +1,13 @@
 """A finished study in small: means by stage and by pairing, and where every artefact is from."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from lib.artefacts import read_manifest
+from lib.checkpoints import MODES
 from lib.paths import StudyPaths
 
 PRIMARY = "iou_top20"
@@ -70,6 +72,35 @@ def provenance(paths: StudyPaths) -> dict:
         **{key: manifest[key] for key in ("code", "versions", "device", "finished")},
         "seconds": {name: found["seconds"] for name, found in manifests(paths).items()},
     }
+
+
+def cost(seconds: Mapping[str, float]) -> pd.DataFrame:
+    """What the cells of a study took, a row per architecture.
+
+    Parameters
+    ----------
+    seconds : mapping of artefact to float
+        As in `provenance`: from the start of the notebook to the end of the artefact.
+
+    Returns
+    -------
+    DataFrame
+        Minutes: a column per stage with the mean of one checkpoint, ``all maps`` (of all
+        checkpoints together, which share one notebook), ``total``; and ``checkpoints``.
+    """
+    rows = [
+        [*Path(name).parts[:2], Path(name).stem.rsplit("-s", 1)[0], spent / 60]
+        for name, spent in seconds.items()
+        if name.startswith(("models/", "maps/")) and name.endswith((".keras", ".npz"))
+    ]
+    table = pd.DataFrame(rows, columns=["kind", "architecture", "stage", "minutes"])
+    models = table[table["kind"] == "models"]
+    wide = models.pivot_table(index="architecture", columns="stage", values="minutes", sort=False)
+    wide = wide[[name for name in ("transfer", *MODES) if name in wide]]
+    wide["all maps"] = table[table["kind"] == "maps"].groupby("architecture")["minutes"].max()
+    trained = models.groupby("architecture")["minutes"]
+    wide["total"] = trained.sum() + wide["all maps"]
+    return wide.assign(checkpoints=trained.size())
 
 
 def manifests(paths: StudyPaths) -> dict[str, dict]:

@@ -22,7 +22,7 @@ from lib.artefacts import (
     write_json,
     write_text,
 )
-from lib.digest import drift_means, provenance, stage_means
+from lib.digest import cost, drift_means, provenance, stage_means
 from lib.paths import ROOT, StudyPaths
 
 TABLES = (
@@ -146,6 +146,13 @@ def page(paths: StudyPaths, *, command: str) -> str:
         *(f"- {verdict['sentence']}" for verdict in verdicts.values()),
         "",
         *_beside_the_paper(paths.tables / "paper.csv"),
+        "",
+        "## Cost",
+        "",
+        "Minutes of a notebook on this device, next to the others of the study: one checkpoint of "
+        "each stage, the maps of all checkpoints, and all together.",
+        "",
+        markdown(cost(provenance(paths)["seconds"]).round(1).reset_index()),
     ]
     if (paths.tables / "remedies.csv").exists():
         lines += [

@@ -8,6 +8,7 @@ import pytest
 
 from lib import reference
 from lib.artefacts import read_table
+from lib.digest import cost
 from lib.paths import ROOT
 
 PUBLISHED = sorted(path for path in (ROOT / "results/reference").glob("*") if path.is_dir())
@@ -64,3 +65,18 @@ def test_markdown_and_lines_by_hand():
 def test_missing_marks_are_named(tmp_path):
     with pytest.raises(ValueError, match="expected the marks"):
         reference.with_answer("no marks here", Path(tmp_path))
+
+
+def test_the_cost_counts_every_checkpoint_once_and_a_notebook_of_maps_once():
+    table = cost(
+        {
+            "data/manifest.csv": 60.0, "maps/b/finetune-s0.npz": 300.0,
+            "maps/b/finetune-s1.npz": 240.0, "models/b/finetune-s0.keras": 120.0,
+            "models/b/finetune-s1.keras": 240.0, "models/b/placebo-s0.keras": 30.0,
+            "models/b/transfer-s0.keras": 60.0, "tables/drift.csv": 600.0,
+        }
+    )  # fmt: skip
+    assert table.loc["b"].to_dict() == {
+        "transfer": 1, "finetune": 3, "placebo": 0.5, "all maps": 5, "total": 12.5,
+        "checkpoints": 4,
+    }  # fmt: skip
