@@ -7,7 +7,7 @@ them, and the content security policy of the pages forbids inline scripts and an
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -18,36 +18,16 @@ from lib.artefacts import manifest_path, read_table, require, write_text
 from lib.digest import PRIMARY, manifests, provenance
 from lib.paths import StudyPaths
 from lib.report_cases import Cases, write_cases
+from lib.report_kinds import QUESTION, STUDY, Kind
 from lib.report_notebooks import executed, notebook_pages
-from lib.report_tables import Table, shown, study_tables
-from lib.report_words import answer, interval_rows, reach
+from lib.report_tables import Table, shown
+from lib.report_words import interval_rows, reach
 
 TEMPLATES = Path(__file__).parent / "report_templates"
-QUESTION = "Does fine-tuning change why a chest X-ray classifier decides?"
 POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file:; "
     "base-uri 'none'; form-action 'none'"
 )
-TABLES = (
-    *("performance", "support", "drift", "strata", "retained", "blanks", "priors"),
-    *("evidence_change", "correction", "sensitivity"),
-)
-FIGURES = {
-    "answer": "Overlap of the strongest cells at the pooled map between placebo and ceiling.",
-    "performance": "Macro AUC of every checkpoint on the test films.",
-    "learning_curves": "Learning curves: dashed training, solid validation, marks at kept epochs.",
-    "confusions": "True (rows) and predicted classes before and after fine-tuning.",
-    "controls": "Overlap of the strongest cells between placebo and ceiling, by layer and method.",
-    "drift_distributions": "The overlap film by film.",
-    "retained": "Retained evidence with intervals: 1 is the placebo, 0 maps of unrelated films.",
-    "ranking": "Which architecture is most stable, by layer and method.",
-    "interaction": "Differences between architectures by method: does the ranking reverse?",
-    "ranks": "How often each rank comes out again with other films and seeds.",
-    "evidence_levels": "Share of the maps that lies on the lesion, by stage.",
-    "drift_against_evidence": "Drift against the change of the share on the lesion.",
-    "sensitivity": "Drift by reading of the maps.",
-}
-"""Figures that a report takes, from anywhere below the study's figures, with their captions."""
 
 
 def write(
@@ -60,6 +40,7 @@ def write(
     question: str = QUESTION,
     notebooks: str = "pages",
     figures: str = "figures",
+    kind: Kind = STUDY,
 ) -> list[Path]:
     """Write the report of a study; what was in the folder is replaced.
 
@@ -80,6 +61,8 @@ def write(
     figures : str
         Folder of the figures, from that of the report: they are copied to ``figures``; any other
         folder, such as ``../figures``, holds them already.
+    kind : Kind
+        What the report is about: a study, or an audit of two checkpoints.
 
     Returns
     -------
@@ -91,7 +74,7 @@ def write(
     ArtefactError
         If a table is not complete or the maps do not belong to it.
     """
-    tables = {n: read_table(f) for n in TABLES if (f := paths.tables / f"{n}.csv").exists()}
+    tables = {n: read_table(f) for n in kind.read if (f := paths.tables / f"{n}.csv").exists()}
     verdicts = _verdicts(paths)
     origin = provenance(paths) if manifest_path(paths.tables / "drift.csv").exists() else None
     if origin:
@@ -101,26 +84,28 @@ def write(
     cases = None
     if (paths.tables / "pairs.csv").exists():
         cases = write_cases(paths, folder / "cases", classes=classes, shareable=shareable)
-    audit = _json(paths.data / "audit.json")
+    audit = _json(paths.root / kind.findings)
     context = {
         "title": title or f"The {paths.study} study",
         "question": question,
-        "answer": answer(tables, verdicts),
+        "answer": kind.answer(tables, verdicts),
         "warning": _warning(paths),
         "finished": origin["finished"][:10] if origin else "",
         "verdicts": [_shown_verdict(name, verdict) for name, verdict in (verdicts or {}).items()],
+        "films": kind.films,
+        "floor": kind.floor,
         "cases": len(cases.image_id) if cases else 0,
         "audit": audit,
         "worst": _worst(audit),
         "origin": origin,
         "shareable": shareable,
-        "tables": study_tables(tables) | _fact_tables(paths, audit, origin),
+        "tables": kind.tables(tables) | _fact_tables(paths, audit, origin),
         **_extremes(cases, shareable=shareable),
     }
-    copied = _copy_figures(paths, folder / "figures") if figures == "figures" else []
+    copied = _copy_figures(paths, folder / "figures", kind.figures) if figures == "figures" else []
     context["figures_at"] = figures
     there = {file.stem for file in (folder / figures).glob("*.png")}
-    context["figures"] = [(name, text) for name, text in FIGURES.items() if name in there]
+    context["figures"] = [(name, text) for name, text in kind.figures.items() if name in there]
     context["lead"] = next((p for p in context["figures"] if p[0] in ("answer", "controls")), None)
     pages, context["notebooks"] = [], []
     if notebooks == "pages" and shareable:
@@ -130,7 +115,7 @@ def write(
         found = executed(paths)
         context["notebooks"] = [(p.stem, f"../notebooks/{quote(p.name)}") for p in found]
     context["sections"] = _sections(context)
-    written = _pages(folder, context)
+    written = _pages(folder, kind.page, context)
     return [*written, *(cases.files if cases else []), *copied, *pages]
 
 
@@ -141,16 +126,18 @@ def _environment() -> Environment:
     )  # fmt: skip
 
 
-def _pages(folder: Path, context: Mapping) -> list[Path]:
+def _pages(folder: Path, first: str, context: Mapping) -> list[Path]:
     environment = _environment()
-    names = ["index.html", *(["cases.html"] if context["cases"] else [])]
-    for name in names:
-        template = environment.get_template(f"{name}.j2")
+    templates = {"index.html": first}
+    if context["cases"]:
+        templates["cases.html"] = "cases.html.j2"
+    for name, source in templates.items():
+        template = environment.get_template(source)
         write_text(folder / name, template.render(context, policy=POLICY, root=""))
     assets = ["report.css", "report.js", *(["cases.js"] if context["cases"] else [])]
     for name in assets:
         shutil.copyfile(TEMPLATES / name, folder / name)
-    return [folder / name for name in (*names, *assets)]
+    return [folder / name for name in (*templates, *assets)]
 
 
 def _sections(context: Mapping) -> list[tuple[str, str]]:
@@ -161,6 +148,7 @@ def _sections(context: Mapping) -> list[tuple[str, str]]:
         "data": ("Data and audit", context["audit"] or "support" in tables),
         "models": ("Models and accuracy", "performance" in tables),
         "drift": ("Drift with controls", "drift" in tables),
+        "layers": ("Layers", "layers" in tables),
         "evidence": ("Evidence in the lesion", "evidence_change" in tables),
         "sensitivity": ("Sensitivity", "sensitivity" in tables),
         "methods": ("Methods", True),
@@ -260,11 +248,11 @@ def _extremes(cases: Cases | None, *, shareable: bool, most: int = 3) -> dict[st
     return {"extremes": extremes, "extremes_of": of}
 
 
-def _copy_figures(paths: StudyPaths, folder: Path) -> list[Path]:
+def _copy_figures(paths: StudyPaths, folder: Path, wanted: Iterable[str]) -> list[Path]:
     """Copy the figures that a report takes, in their order."""
     found = {file.stem: file for file in sorted(paths.figures.rglob("*.png"))}
     copied = []
-    for name in FIGURES:
+    for name in wanted:
         if name in found:
             folder.mkdir(parents=True, exist_ok=True)
             copied.append(shutil.copyfile(found[name], folder / f"{name}.png"))

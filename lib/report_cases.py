@@ -160,7 +160,7 @@ def write_cases(
             )
         for key, pair in of.groupby(["pairing", "before", "after"], sort=False):
             number = _add(folder, shards, _pair_shard(pair, some.image_id, facts, metrics))
-            look = title(looks.PAIRING, key[0])
+            look = title(looks.PAIRING | looks.AUDIT, key[0])
             facts["pairs"].append([*key, look, number])
         architectures.append(facts)
     common = pairs.groupby("image_id")["common"].any().reindex(some.image_id)

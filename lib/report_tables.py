@@ -14,7 +14,7 @@ from lib.report_words import title
 _NAMES = {
     "architecture": looks.ARCHITECTURE,
     "method": looks.METHOD,
-    "pairing": looks.PAIRING,
+    "pairing": looks.PAIRING | looks.AUDIT,
     "metric": {metric: looks.metric_label(metric) for metric in METRICS},
 }
 _HEADS = {

@@ -9,7 +9,7 @@ from lib.digest import drift_means, stage_means
 from lib.observations import label
 
 VERDICTS = ("supported", "not supported", "inconclusive", "not evaluated")
-_STAGES = (("transfer", "finetune"), ("before", "after"))
+_STAGES = ["transfer", "finetune"]
 
 
 def title(kind: Mapping, name: str) -> str:
@@ -42,14 +42,13 @@ def accuracy_sentence(performance: pd.DataFrame | None) -> str:
     if performance is None:
         return ""
     means = stage_means(performance, "macro_auc")
-    stages = next((pair for pair in _STAGES if set(pair) <= set(means)), None)
-    known = means.dropna(subset=list(stages)) if stages else means[:0]
+    known = means.dropna(subset=_STAGES) if set(_STAGES) <= set(means) else means[:0]
     if known.empty:
         return ""
     films = int(performance.query("split == 'test'")["n"].max())
     parts = [
-        f"{row[stages[0]]:.3f} to {row[stages[1]]:.3f} ({label(name)})"
-        for name, row in known.iterrows()
+        f"{first:.3f} to {last:.3f} ({label(name)})"
+        for name, (first, last) in known[_STAGES].iterrows()
     ]
     runs = performance["checkpoint"].drop_duplicates().str.split("-").str[0].value_counts()
     seeds = " (means over seeds)" if runs.max() > 1 else ""
@@ -69,15 +68,15 @@ def drift_sentence(drift: pd.DataFrame | None, support: pd.DataFrame | None) -> 
     if drift is None:
         return ""
     means = drift_means(drift).dropna(axis=1, how="all")
-    tuned = next((name for name in ("finetune", "pair") if name in means), None)
     where = "the films that every checkpoint classifies correctly"
     if support is not None:
         where = f"the {int(support['common'].sum())} of {int(support['films'].sum())} test films "
         where += "that every checkpoint of every architecture classifies correctly"
-    if tuned is None:
+    if "finetune" not in means:
         return f"On {where} no pair of maps could be compared."
+    tuned = span(means["finetune"])
     sentence = f"On {where} the strongest 20\u00a0% of the cells of the two maps overlap by "
-    sentence += f"{span(means[tuned])} (mean by architecture, layer and method; 1 = same places)"
+    sentence += f"{tuned} (mean by architecture, layer and method; 1 = same places)"
     controls = {
         "placebo": "{} where only the head was trained on",
         "finetune_seeds": "{} between fine-tunings that differ only in their seed",

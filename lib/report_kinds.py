@@ -1,0 +1,76 @@
+"""What makes the report of a study another than that of an audit: words, tables, figures."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lib.report_tables import Table, study_tables
+from lib.report_words import answer
+
+QUESTION = "Does fine-tuning change why a chest X-ray classifier decides?"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of report; all kinds have the same pages, built by `lib.report.write`.
+
+    Attributes
+    ----------
+    page : str
+        Template of the first page.
+    films, floor : str
+        What the films are called, "test films", and where R is 1, "placebo".
+    findings : str
+        JSON file with ``findings`` (``severity``, ``text``), from the study's folder.
+    read : tuple of str
+        Tables that are read, without ending.
+    figures : mapping of str to str
+        Figures that a report takes, from anywhere below the study's figures, with their captions.
+    tables : callable
+        Makes of the tables those that are shown.
+    answer : callable
+        Makes of the tables and the verdicts (or None) the sentences of the first screen.
+    """
+
+    page: str
+    films: str
+    floor: str
+    findings: str
+    read: tuple[str, ...]
+    figures: Mapping[str, str]
+    tables: Callable[[Mapping[str, pd.DataFrame]], dict[str, Table]]
+    answer: Callable[[Mapping[str, pd.DataFrame], Mapping | None], list[str]]
+
+
+STUDY = Kind(
+    page="index.html.j2",
+    films="test films",
+    floor="placebo",
+    findings="data/audit.json",
+    read=(
+        *("performance", "support", "drift", "strata", "retained", "blanks", "priors"),
+        *("evidence_change", "correction", "sensitivity"),
+    ),
+    figures={
+        "answer": "Overlap of the strongest cells at the pooled map between placebo and ceiling.",
+        "performance": "Macro AUC of every checkpoint on the test films.",
+        "learning_curves": "Learning curves: dashed training, solid validation, marks at kept "
+        "epochs.",
+        "confusions": "True (rows) and predicted classes before and after fine-tuning.",
+        "controls": "Overlap of the strongest cells between placebo and ceiling, by layer and "
+        "method.",
+        "drift_distributions": "The overlap film by film.",
+        "retained": "Retained evidence with intervals: 1 is the placebo, 0 maps of unrelated "
+        "films.",
+        "ranking": "Which architecture is most stable, by layer and method.",
+        "interaction": "Differences between architectures by method: does the ranking reverse?",
+        "ranks": "How often each rank comes out again with other films and seeds.",
+        "evidence_levels": "Share of the maps that lies on the lesion, by stage.",
+        "drift_against_evidence": "Drift against the change of the share on the lesion.",
+        "sensitivity": "Drift by reading of the maps.",
+    },
+    tables=study_tables,
+    answer=answer,
+)
+"""The report of a study."""
