@@ -344,7 +344,10 @@ _FUNCTIONS = {
 }
 METRICS: tuple[str, ...] = tuple(_FUNCTIONS)
 COSTLY = ("emd",)
-"""A linear programme per pair: the study computes it on the common support alone."""
+"""A linear programme per pair: computed on the common support alone, and up to `COSTLY_CELLS`."""
+COSTLY_CELLS = 300
+"""Cells of the finest grid on which they are computed, a little more than 17 x 17: their time grows
+with the fourth power of the side or faster, and a 24 x 24 grid takes seconds per pair."""
 QUICK = tuple(name for name in METRICS if name not in COSTLY)
 
 

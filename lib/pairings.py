@@ -14,6 +14,7 @@ The audit of any two checkpoints has controls that need no training. ``change``:
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import prod
 
 import numpy as np
 import pandas as pd
@@ -224,7 +225,7 @@ def compare_cells(
     DataFrame
         A row per film: ``pairing``, ``before``, ``after``, ``role``, ``method``, ``image_id``,
         ``partner_id`` (the film of the second map), ``stratum``, the drift metrics and ``blank``.
-        `lib.drift.COSTLY` metrics are NaN outside the common support.
+        `lib.drift.COSTLY` metrics are NaN outside the common support and on fine grids.
     """
     require_same_films(sets)
     some = next(iter(sets.values()))
@@ -258,12 +259,13 @@ def compare_cells(
 
 
 def _metrics(maps_a: np.ndarray, maps_b: np.ndarray, common: np.ndarray) -> pd.DataFrame:
-    """All metrics; the costly ones for the pairs of the common support, elsewhere NaN."""
+    """All metrics; the costly ones on a coarse grid for the common support, elsewhere NaN."""
     table = drift.compare(maps_a, maps_b, metrics=drift.QUICK)
-    costly = drift.compare(maps_a[common], maps_b[common], metrics=drift.COSTLY)
-    for name in drift.COSTLY:
-        table[name] = np.nan
-        table.loc[common, name] = costly[name].to_numpy()
+    table[list(drift.COSTLY)] = np.nan
+    if prod(maps_a.shape[1:]) <= drift.COSTLY_CELLS:
+        costly = drift.compare(maps_a[common], maps_b[common], metrics=drift.COSTLY)
+        for name in drift.COSTLY:
+            table.loc[common, name] = costly[name].to_numpy()
     return table[[*drift.METRICS, "blank"]]
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from lib import pairings, performance
 from lib.artefacts import ArtefactError, atomic, manifest_path, read_table, require
 from lib.checkpoints import trained
-from lib.drift import QUICK
+from lib.drift import COSTLY, METRICS, QUICK
 from lib.maps import MapSet
 from lib.paths import StudyPaths
 from lib.summaries import summarise
@@ -212,7 +212,11 @@ def drift_tables(
 
 def _summary(selected: pd.DataFrame, cell: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     if len(selected):
-        return summarise(selected, names)
+        scored = selected[selected["blank"] == ""]
+        # On a fine grid nobody waits for the costly metrics: they have no row there.
+        left_out = [x for x in COSTLY if len(scored) and scored[x].isna().all()]
+        metrics = [name for name in METRICS if name not in left_out]
+        return summarise(selected, names, metrics=metrics)
     # An empty common support is a result: the cell stays in the table with n = 0.
     table = summarise(cell.iloc[:1].assign(blank="no film"), names)
     return table.assign(n=0, mean=np.nan, sd=np.nan, median=np.nan, blank=0)

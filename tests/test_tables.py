@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import artefacts, cases, overview, pairings, tables
+from lib import artefacts, cases, drift, overview, pairings, tables
 from lib.artefacts import ArtefactError
 from lib.maps import MapSet
 from lib.paths import StudyPaths
@@ -68,6 +68,20 @@ def test_support_lists_a_class_without_films():
         {"x": {"transfer-s0": map_set([0] * 8)}}, classes=("a", "b", "c")
     )
     assert table["films"].tolist() == [4, 4, 0] and table["common"].tolist() == [4, 4, 0]
+
+
+def test_a_grid_too_fine_for_the_costly_metrics_goes_without_them(tmp_path):
+    def fine(rows):
+        maps = map_set(rows)
+        maps.maps[KEY] = np.kron(maps.maps[KEY], np.ones((4, 4), np.float32))  # 20 × 20 cells
+        return maps
+
+    sets = {"x": {"transfer-s0": fine([0] * 8), "finetune-s0": fine([0] * 4 + [1] * 4)}}
+    whole, _, _ = compared(sets, tmp_path)
+    assert set(whole["metric"]) == set(drift.METRICS) - {"emd"}
+    assert value(whole, "mean", pairing="finetune", metric="iou_top20") == 0.5
+    pairs = artefacts.read_table(tmp_path / "tables/pairs.csv")
+    assert pairs["emd"].isna().all() and pairs["iou_top20"].notna().all()
 
 
 def test_drift_of_known_maps(tmp_path):
