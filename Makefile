@@ -78,7 +78,8 @@ audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DAT
 	  --parameters "$$(cat "$$folder/parameters.json")" > "$$log" 2>&1 || \
 	  { grep '^error: ' "$$log" >&2 || tail -n 3 "$$log" >&2; exit 1; }; \
 	grep -E '^(serious|warning|note): ' "$$log" || true; \
-	echo "Tables, figures and the notebook: $$folder"
+	echo "Tables, figures and the notebook: $$folder"; \
+	$(PY) -m lib.pair_report "$$folder"
 
 plan: $(STAMP)  ## show what reproduce would run, without running it
 	@mkdir -p $(dir $(PARAMS))

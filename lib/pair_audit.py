@@ -5,7 +5,7 @@ weights.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,24 +13,22 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib import flat_graph, image_cache, performance, preprocessing
+from lib import flat_graph, image_cache, preprocessing
 from lib.artefacts import sha256
 from lib.attribution import Explainer
 from lib.batches import Films
 from lib.checkpoint_files import CheckpointRefused, load
 from lib.collection import DataError
 from lib.data import class_names, read_index
-from lib.inference_tables import retained_table
 from lib.layers import audited_layers
 from lib.maps import MapSet
-from lib.observations import Observations
 from lib.pair_params import AuditedFilms, PairParams
+from lib.pair_tables import CHECKPOINTS
 from lib.paths import resolve
 from lib.privacy import pseudonymise, read_salt
 from lib.randomisation import randomise
 from lib.same_architecture import require_same_architecture, swappable
 
-CHECKPOINTS = ("before", "after")
 _TRIED = 100  # films for a trial of preprocessing
 
 
@@ -250,48 +248,30 @@ def _require_logits(logits: np.ndarray, name: str) -> None:
         )
 
 
-def prediction_tables(
-    sets: Mapping[str, MapSet], manifest: pd.DataFrame, *, architecture: str, classes: Sequence[str]
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """What both checkpoints predict: film by film, how good it is, and what is taken for what.
-
-    Returns
-    -------
-    predictions, scores, confusion : DataFrame
-        As `lib.performance.prediction_table` and `by_split`, and a row per true and predicted
-        class; each with the columns ``architecture`` and ``checkpoint``.
-    """
-    predictions, scores, confusion = [], [], []
-    for name in CHECKPOINTS:
-        found = sets[name]
-        names = {"architecture": architecture, "checkpoint": name}
-        table = performance.prediction_table(manifest, found.logits, classes=classes)
-        predictions.append(table.assign(**names))
-        scores.append(performance.by_split(table, classes=classes).assign(**names))
-        counts = performance.confusion(found.logits, found.label, classes=classes)
-        confusion.append(performance.confusion_rows(counts).assign(**names))
-    return tuple(pd.concat(parts, ignore_index=True) for parts in (predictions, scores, confusion))
-
-
-def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
-    """Retained evidence of the change, 1 = as when explained twice, 0 = as unrelated films.
+def checkpoint_table(
+    pair: Pair, names: Sequence[str], *, inside: Sequence[str], preprocessing: str
+) -> pd.DataFrame:
+    """What was audited, a row per checkpoint.
 
     Parameters
     ----------
-    pairs : DataFrame
-        ``tables/pairs.csv`` of the audit.
-    patients : Series
-        Patient by image id.
+    pair : Pair
+    names : sequence of str
+        Of the two files.
+    inside, preprocessing
+        As from `choose_preprocessing`.
 
     Returns
     -------
     DataFrame
-        As `lib.inference_tables.retained_table`. Intervals are over patients: there is one pair of
-        checkpoints, and nothing is said about other trainings.
+        ``checkpoint``, ``file``, ``sha256``, ``architecture``, ``operations`` of the flat graph,
+        ``returns`` (what the model gave before its activation was taken off), ``height`` and
+        ``width`` in pixels, ``channels``, ``inside`` (preprocessing of its own), ``preprocessing``.
     """
-    known = pairs.assign(before=pairs["before"] + "-s0", after=pairs["after"] + "-s0")
-    return retained_table(
-        Observations.from_tables(known, patients),
-        metrics=("iou_top20", "soft_iou", "pearson"),
-        pairings=("change", "explainer", "ceiling"),
-    )
+    rows = [
+        [key, name, pair.files[key], pair.name, len(flat.graph.operations), flat.output,
+         *pair.shape, ", ".join(inside) or "nothing", preprocessing]
+        for key, name, flat in zip(CHECKPOINTS, names, pair.plain, strict=True)
+    ]  # fmt: skip
+    columns = ["checkpoint", "file", "sha256", "architecture", "operations", "returns", "height"]
+    return pd.DataFrame(rows, columns=[*columns, "width", "channels", "inside", "preprocessing"])

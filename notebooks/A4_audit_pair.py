@@ -24,14 +24,15 @@
 # %% [markdown]
 # **Reads** two `.keras` files of one architecture and a collection of films.
 # **Writes** `audit-<name>/`: `data/manifest.csv`, `maps/<architecture>/*.npz`, `tables/*.csv`,
-# `findings.json` and `figures/*`.
+# `findings.json` and `figures/*`. `make audit` goes on to `report/index.html` in the same folder: the
+# answer on one page, and a browser of all films with their maps.
 
 # %%
 import pandas as pd
 
 from lib import (
     artefacts, batches, cases, class_mapping, hypotheses, image_cache, layers,
-    looks, models, pair_audit, pair_params, pairings, pictures, plots, tables,
+    looks, models, pair_audit, pair_params, pair_tables, pairings, pictures, plots, tables,
 )  # fmt: skip
 from lib.pair_findings import findings
 from lib.paths import StudyPaths, resolve
@@ -73,7 +74,7 @@ pd.Series(params.model_dump(exclude={"before", "after", "data"}), name="value").
 # %% tags=["nbval-check-output"]
 pair = pair_audit.open_pair(resolve(params.before), resolve(params.after), size=params.size)
 print(f"{pair.name}: films of {pair.shape} (height, width, channels)")
-for name, flat in zip(pair_audit.CHECKPOINTS, pair.plain, strict=True):
+for name, flat in zip(pair_tables.CHECKPOINTS, pair.plain, strict=True):
     print(f"{name}: {len(flat.graph.operations)} operations, returns {flat.output}")
 
 # %% [markdown]
@@ -104,7 +105,9 @@ print(f"{len(films)} films, {len(rejected)} rejected; outputs 0, 1, … are {', 
 # %% tags=["nbval-check-output"]
 preprocess, inside = pair_audit.choose_preprocessing(pair, films, params.preprocessing)
 flats = pair.preprocessed(preprocess)
-print("inside the model:", ", ".join(inside) or "nothing", "| before it:", preprocess)
+names = [resolve(path).name for path in (params.before, params.after)]
+opened = pair_audit.checkpoint_table(pair, names, inside=inside, preprocessing=preprocess)
+print("inside the model:", opened["inside"][0], "| before it:", preprocess)
 
 # %% [markdown]
 # ## Layers
@@ -144,12 +147,12 @@ for name, maps in sets.items():
 # and far better: the classes are named in the wrong order.
 
 # %%
-predictions, scores, confusion = pair_audit.prediction_tables(
+predictions, scores, confusion = pair_tables.prediction_tables(
     sets, manifest, architecture=pair.name, classes=classes
 )
 mappings = {
     name: class_mapping.check_mapping(sets[name].logits, sets[name].label, classes=classes)
-    for name in pair_audit.CHECKPOINTS
+    for name in pair_tables.CHECKPOINTS
 }
 display(class_mapping.mapping_table(mappings, classes=classes).round(3))
 scores[["checkpoint", "n", "accuracy", "balanced_accuracy", "macro_auc"]].round(3)
@@ -171,10 +174,11 @@ looks.save(figure, paths.figures / "confusions")
 # maps of other patients' films of the class.
 
 # %%
-main = {pair.name: {name: sets[name] for name in pair_audit.CHECKPOINTS}}
+main = {pair.name: {name: sets[name] for name in pair_tables.CHECKPOINTS}}
 common, support = tables.support_table(main, classes=classes)
 record = artefacts.begin(
-    paths.tables / "drift.csv", parameters=known | {"preprocessing": preprocess},
+    paths.tables / "drift.csv",
+    parameters=known | {"preprocessing": preprocess, "classes": list(classes)},
     inputs=[paths.manifest, *(paths.maps(pair.name, name) for name in sets)],
 )  # fmt: skip
 single, strata, pairs = tables.drift_tables(
@@ -205,12 +209,24 @@ looks.save(figure, paths.figures / "controls")
 # patients. At the permuted weights: no more alike than to a model that has learnt nothing.
 
 # %% [markdown]
+# The same at the deepest layer alone, with the first method: what the report shows first.
+
+# %%
+cell = dict(zip(("role", "method"), pair_tables.primary_cell(drift), strict=True))
+first = drift[drift["role"].eq(cell["role"]) & drift["method"].eq(cell["method"])]
+figure = plots.controls(
+    first, between=("explainer", "ceiling"), title="Did the evidence of this model move?"
+)
+display(figure)
+looks.save(figure, paths.figures / "answer")
+
+# %% [markdown]
 # The change brought to one number: 1 as when explained twice, 0 as maps of unrelated films. Intervals
 # are over patients; one pair of checkpoints says nothing about other trainings.
 
 # %%
 patients = manifest.set_index("image_id")["patient_id"]
-retained = pair_audit.retained(artefacts.read_table(paths.tables / "pairs.csv"), patients)
+retained = pair_tables.retained(artefacts.read_table(paths.tables / "pairs.csv"), patients)
 retained.query("metric == 'iou_top20'").drop(columns=["metric", "se_seeds", "seeds"]).round(3)
 
 # %% [markdown]
@@ -255,15 +271,14 @@ if len(pairs):
 # they are marked as shareable (`data.shareable=true`).
 
 # %%
-cell = {"role": list(chosen)[-1], "method": params.methods[0]}
 sheet = cases.choose_cases(
-    sets, pairs.query("pairing == 'change'"), checkpoints=pair_audit.CHECKPOINTS, **cell,
+    sets, pairs.query("pairing == 'change'"), checkpoints=pair_tables.CHECKPOINTS, **cell,
     films=cache[films.rows] if params.data.shareable else None,
 )  # fmt: skip
 if sheet:
     figure = pictures.case_sheet(
         sheet, title=f"{pair.name}, {looks.METHOD[cell['method']]} at {cell['role']}",
-        show_films=params.data.shareable, names=pair_audit.CHECKPOINTS,
+        show_films=params.data.shareable, names=pair_tables.CHECKPOINTS,
     )  # fmt: skip
     display(figure)
     looks.save(figure, paths.figures / "cases")
@@ -283,12 +298,13 @@ for finding in found:
 written = {
     "performance": scores, "predictions": predictions, "confusion": confusion, "support": support,
     "strata": strata, "blanks": blanks, "retained": retained, "priors": priors,
-    "layers": candidates, "mapping": class_mapping.mapping_table(mappings, classes=classes),
+    "layers": candidates, "checkpoints": opened,
+    "mapping": class_mapping.mapping_table(mappings, classes=classes),
 }  # fmt: skip
 artefacts.write_table(record.path, drift)
 for name, table in written.items():
     artefacts.write_table(paths.tables / f"{name}.csv", table)
-artefacts.write_json(paths.root / "findings.json", found)
+artefacts.write_json(paths.root / "findings.json", {"findings": found})
 files = [paths.tables / f"{name}.csv" for name in (*written, "pairs")]
 files += [paths.root / "findings.json", *sorted(paths.figures.glob("*.[ps][nv]g"))]
 record.complete(*files, common=int(common.sum()))
@@ -300,3 +316,7 @@ print("wrote", record.path.name, *(file.name for file in files))
 # Whether two checkpoints of a model that this project did not build look at the same places, between
 # what the method itself adds and how unlike maps can get. A small change is no proof that the
 # reasons are good, only that they stayed.
+#
+# `make audit` makes the page for those who open no notebook, `audit-<name>/report/index.html`: it opens
+# from disk, has every film with its maps before and after, and links to this notebook. After a run in
+# Jupyter, `.venv/bin/python -m lib.pair_report <folder of the audit>` makes it.

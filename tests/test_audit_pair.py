@@ -1,7 +1,9 @@
 """The audit of two checkpoints that this project did not build: known answers and refusals."""
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -19,14 +21,16 @@ from lib import (
     pair_audit,
     pair_findings,
     pair_params,
+    pair_report,
+    pair_words,
     pairings,
     plots,
     tables,
 )  # fmt: skip
-from lib.artefacts import read_table, require
+from lib.artefacts import manifest_path, read_table, require, write_json
 from lib.checkpoint_files import CheckpointRefused
 from lib.collection import DataError
-from lib.paths import ROOT
+from lib.paths import ROOT, StudyPaths
 from lib.preprocessing import PreprocessingUnknown, affine
 from lib.studies import ParamsError
 
@@ -298,6 +302,106 @@ def test_the_settings_survive_the_command_line(folder, save, capsys):
         pair_params.validate(made["settings"] | {"classes": ["a", "a"]})
 
 
+def retained_row(estimate, low, high):
+    row = ["post_activation", "layercam", "iou_top20", estimate, low, high]
+    return pd.DataFrame([row], columns=["role", "method", "metric", "estimate", "low", "high"])
+
+
+@pytest.mark.parametrize(
+    ("values", "answer"),
+    [
+        ((1.0, 1.0, 1.0), "No: retained evidence R is 1.00, where 1 is"),
+        (
+            (0.5, 0.4, 0.6),
+            "In part: retained evidence R is 0.50 (95\u00a0% interval over patients 0.40",
+        ),
+        ((0.1, -0.1, 0.3), "Yes, as far as can be seen: retained evidence R is 0.10"),
+        ((0.9, 0.7, 1.1), "Not as far as can be seen: retained evidence R is 0.90"),
+        ((0.5, -0.2, 1.2), "It cannot be told: retained evidence R is 0.50"),
+        (
+            (0.5, -np.inf, np.inf),
+            "It cannot be told: retained evidence R is 0.50, and the interval",
+        ),
+        ((np.nan, np.nan, np.nan), ""),
+    ],
+)
+def test_the_interval_says_whether_the_evidence_moved(values, answer):
+    sentence = pair_words.moved_sentence(retained_row(*values), ("post_activation", "layercam"))
+    assert sentence.startswith(answer) and bool(sentence) == bool(answer)
+
+
+def test_the_answer_has_its_controls_beside_it():
+    rows = [
+        ["stranger", "auto_conv", "layercam", "change", "iou_top20", 0.25],
+        ["stranger", "post_activation", "layercam", "change", "iou_top20", 0.5],
+        ["stranger", "post_activation", "layercam", "explainer", "iou_top20", 1.0],
+        ["stranger", "post_activation", "layercam", "ceiling", "iou_top20", 0.125],
+        ["stranger", "post_activation", "layercam", "randomised", "iou_top20", np.nan],
+    ]
+    drift = pd.DataFrame(
+        rows, columns=["architecture", "role", "method", "pairing", "metric", "mean"]
+    )
+    support = pd.DataFrame({"label": ["a", "b"], "films": [6, 4], "common": [3, 2]})
+    sentence = pair_words.overlap_sentence(drift, support, ("post_activation", "layercam"))
+    assert sentence.startswith("On the 5 of 10 films that both checkpoints classify correctly")
+    assert "overlap by 0.50 (1 = the same places), against 1.00 where the same" in sentence
+    assert "and 0.12 between maps of different patients' films. That is LayerCAM at" in sentence
+    assert sentence.endswith("over all layers and methods it is 0.25 to 0.50.")
+    nothing = drift.assign(mean=np.nan)
+    assert pair_words.overlap_sentence(nothing, support, ("post_activation", "layercam")).endswith(
+        "no two maps could be compared."
+    )
+
+
+def test_an_audit_that_is_not_complete_has_no_report(tmp_path, capsys):
+    assert pair_report.main([str(tmp_path / "audit-x")]) == 1
+    assert "audit-x/tables/drift.csv" in capsys.readouterr().err
+
+
+def shown_text(page):
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.read_text())).split())
+
+
+def the_report_repeats_the_audit(paths):
+    text, folder = shown_text(paths.report), paths.report.parent
+    require(paths.report)
+    drift, support = (read_table(paths.tables / f"{n}.csv") for n in ("drift", "support"))
+    cell = ("post_activation", "layercam")
+    assert " ".join(pair_words.overlap_sentence(drift, support, cell).split()) in text
+    own = drift.query("metric == 'iou_top20' and pairing == 'ceiling'").iloc[-2]["mean"]
+    assert f"{own:.3f}" in text
+    common = f"Only {support['common'].sum()} of 12 films are classified correctly by both"
+    for words in (
+        "Did the evidence of this model move?", "stranger", "old.keras", "Rescaling 'unit'",
+        "All layers that could be explained", common,
+    ):  # fmt: skip
+        assert words in text, words
+    for fine_tuned in ("fine-tuning", "placebo", "test films", "seeds"):
+        assert fine_tuned not in text, fine_tuned
+    assert len(list((folder / "cases/films").glob("*.jpg"))) == 12
+    assert 'href="notebooks/A4_audit_pair.html"' in paths.report.read_text()
+    assert (folder / "notebooks/A4_audit_pair.html").exists()
+    assert (folder / "figures/answer.png").exists() and (folder / "cases.html").exists()
+    index = (folder / "cases/index.js").read_text()
+    assert '["change","before","after","before \\u2192 after",' in index
+
+
+def the_report_withholds_what_is_not_shareable(paths):
+    file = manifest_path(paths.tables / "drift.csv")
+    found = json.loads(file.read_text())
+    found["parameters"]["data"]["shareable"] = False
+    write_json(file, found)
+    names = read_table(paths.manifest)["image_id"]
+    folder = pair_report.write(paths).parent
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".html", ".css", ".js", ".png", ".json"}
+    for path in (path for path in files if path.suffix != ".png"):
+        content = path.read_text()
+        assert not [name for name in names if name in content], path
+        assert str(paths.root) not in content, path
+    assert 'href="../notebooks/A4_audit_pair.ipynb"' in paths.report.read_text()
+
+
 @pytest.mark.study
 def test_the_whole_audit_from_the_command(folder, save, tmp_path):
     before = save(classifier(nested=True, end="softmax", channels=1, side=40), "old")
@@ -310,7 +414,7 @@ def test_the_whole_audit_from_the_command(folder, save, tmp_path):
             cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
-    done = audit(f"AFTER={after}")
+    done = audit(f"AFTER={after}", "SET=data.shareable=true")
     assert done.returncode == 0, done.stderr
     root = tmp_path / "out/audit-old-new"
     assert "films are classified correctly by both" in done.stdout and str(root) in done.stdout
@@ -323,3 +427,7 @@ def test_the_whole_audit_from_the_command(folder, save, tmp_path):
     refused = audit(f"AFTER={save(sequential(), 'other')}")
     assert refused.returncode != 0
     assert "error: A4_audit_pair: CheckpointRefused" in refused.stderr
+    paths = StudyPaths(tmp_path / "out", "audit-old-new")
+    assert done.stdout.rstrip().endswith(str(paths.report))
+    the_report_repeats_the_audit(paths)
+    the_report_withholds_what_is_not_shareable(paths)

@@ -1,0 +1,148 @@
+"""The report of an audit of two checkpoints: the same pages as that of a study.
+
+``python -m lib.pair_report results/audit-a-b`` makes it anew from the audit's tables and maps.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from lib import pair_words, report
+from lib.artefacts import ArtefactError, begin, read_manifest
+from lib.digest import public_parameters
+from lib.paths import StudyPaths
+from lib.report_kinds import Kind
+from lib.report_tables import Table, shown, study_tables
+
+QUESTION = "Did the evidence of this model move?"
+_CAPTIONS = {
+    "support": "Films by class, and those that both checkpoints classify correctly (the common "
+    "support).",
+    "drift": "Overlap of the strongest 20 % of cells, mean over the common support; 1 = the same "
+    "places, 0 = none in common. Pairs and blank count the pairs of maps before → after: scored, "
+    "and not scored because a map is blank.",
+    "metrics": "All drift metrics before → after, mean over the common support.",
+    "retained": "Retained evidence R with 95 % intervals over patients: 1 = as when the same "
+    "checkpoint is explained twice, 0 = as maps of unrelated films.",
+    "blanks": "Blank maps (zero everywhere, constant or not finite) over all films; cells without "
+    "any are left out.",
+    "priors": "How alike are maps that share nothing, by size of the grid in cells: a preference "
+    "for the centre alone gives this much.",
+}
+
+
+def audit_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
+    """What a report shows of an audit's tables.
+
+    Parameters
+    ----------
+    tables : mapping of file name without ending to DataFrame
+
+    Returns
+    -------
+    dict of str to Table
+    """
+    alike = study_tables({name: tables[name] for name in _CAPTIONS if name in tables})
+    found = {name: replace(table, caption=_CAPTIONS[name]) for name, table in alike.items()}
+    scores = tables["performance"].set_index("checkpoint").drop(columns="architecture")
+    scores = _measured(scores.rename(columns={"n": "films"}).reset_index(), counts=["films"])
+    explained = tables["layers"][tables["layers"]["explained"]]
+    return found | {
+        "performance": shown("performance", "All films, by checkpoint.", scores),
+        "outcomes": shown(
+            "outcomes",
+            "Overlap of the strongest cells before → after by what became of the decision, over "
+            "all films: kept-correct, rescued (wrong, then right), lost, kept-wrong.",
+            _outcomes(tables["strata"]),
+        ),
+        "checkpoints": shown("checkpoints", "The two files and what is in them.",
+                             _side_by_side(tables["checkpoints"])),
+        "mapping": shown(
+            "mapping",
+            "Do the outputs mean the classes? Accuracy in the given order of classes and in the "
+            "best one; p: no better than always naming the most frequent class.",
+            _measured(tables["mapping"]),
+        ),
+        "explained": shown("explained", "The layers that were explained.", explained),
+        "layers": shown("layers", "All layers that could be explained, from input to output.",
+                        tables["layers"]),
+    }  # fmt: skip
+
+
+def _measured(table: pd.DataFrame, counts: Sequence[str] = ()) -> pd.DataFrame:
+    """A table whose numbers are no counts, even where a CSV has a whole one."""
+    numbers = table.select_dtypes("number").columns.difference(counts)
+    return table.astype(dict.fromkeys(numbers, float))
+
+
+def _side_by_side(checkpoints: pd.DataFrame) -> pd.DataFrame:
+    return checkpoints.set_index("checkpoint").T.astype(str).rename_axis("fact").reset_index()
+
+
+def _outcomes(strata: pd.DataFrame) -> pd.DataFrame:
+    rows = strata.query("metric == 'iou_top20' and pairing == 'change'")
+    return rows[["role", "method", "stratum", "mean", "sd", "n", "blank"]]
+
+
+AUDIT = Kind(
+    page="audit.html.j2",
+    films="films",
+    floor="explained twice",
+    findings="findings.json",
+    read=(*_CAPTIONS, "performance", "strata", "checkpoints", "mapping", "layers"),
+    figures={
+        "answer": "Overlap of the strongest cells at the deepest layer: the grey bar reaches from "
+        "maps of unrelated films to the same checkpoint explained twice.",
+        "confusions": "True (rows) and predicted classes of both checkpoints.",
+        "controls": "Overlap of the strongest cells between its controls, by layer and method.",
+        "drift_distributions": "The overlap film by film.",
+    },
+    tables=audit_tables,
+    answer=pair_words.answer,
+)
+"""The report of an audit."""
+
+
+def write(paths: StudyPaths) -> Path:
+    """Write the report of a finished audit into its folder; return the first page.
+
+    Films and their names are shown only if the audit was told that they are shareable.
+
+    Raises
+    ------
+    ArtefactError
+        If the audit is not complete or has changed since.
+    """
+    drift = paths.tables / "drift.csv"
+    found = read_manifest(drift)["parameters"]
+    record = begin(paths.report, parameters=public_parameters(found), inputs=[drift])
+    files = report.write(
+        paths, paths.report.parent, classes=found["classes"],
+        shareable=found["data"]["shareable"], title=f"Audit {found['name']}", question=QUESTION,
+        kind=AUDIT,
+    )  # fmt: skip
+    record.complete(*files[1:])
+    return paths.report
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line: write the report and print where it is; 1 if the audit is not complete."""
+    parser = argparse.ArgumentParser(prog="python -m lib.pair_report", description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder of an audit")
+    folder = parser.parse_args(arguments).folder.absolute()
+    try:
+        print(
+            f"Report, with the maps of every film: {write(StudyPaths(folder.parent, folder.name))}"
+        )
+    except ArtefactError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
