@@ -153,6 +153,9 @@ def page(paths: StudyPaths, *, command: str) -> str:
         "each stage, the maps of all checkpoints, and all together.",
         "",
         markdown(cost(provenance(paths)["seconds"]).round(1).reset_index()),
+        "",
+        "The case browser of this folder has the first pair of checkpoints of each kind; "
+        "`make report` makes one with all of them.",
     ]
     if (paths.tables / "remedies.csv").exists():
         lines += [
@@ -254,6 +257,7 @@ def publish(paths: StudyPaths, *, command: str) -> None:
         shareable=drawn,
         notebooks="none",
         figures="../figures",
+        one_of_each=True,
     )
     audit = json.loads((paths.data / "audit.json").read_text(encoding="utf-8"))
     audit.get("duplicates", {}).pop("pairs", None)  # numbers travel, names of films do not

@@ -41,6 +41,7 @@ def write(
     notebooks: str = "pages",
     figures: str = "figures",
     kind: Kind = STUDY,
+    one_of_each: bool = False,
 ) -> list[Path]:
     """Write the report of a study; what was in the folder is replaced.
 
@@ -63,6 +64,8 @@ def write(
         folder, such as ``../figures``, holds them already.
     kind : Kind
         What the report is about: a study, or an audit of two checkpoints.
+    one_of_each : bool
+        As `lib.report_cases.write_cases`.
 
     Returns
     -------
@@ -83,7 +86,9 @@ def write(
     folder.mkdir(parents=True)
     cases = None
     if (paths.tables / "pairs.csv").exists():
-        cases = write_cases(paths, folder / "cases", classes=classes, shareable=shareable)
+        cases = write_cases(
+            paths, folder / "cases", classes=classes, shareable=shareable, one_of_each=one_of_each
+        )
     audit = _json(paths.root / kind.findings)
     context = {
         "title": title or f"The {paths.study} study",

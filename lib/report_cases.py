@@ -123,7 +123,12 @@ def _same_film_pairs(path: Path) -> pd.DataFrame:
 
 
 def write_cases(
-    paths: StudyPaths, folder: Path, *, classes: Sequence[str], shareable: bool
+    paths: StudyPaths,
+    folder: Path,
+    *,
+    classes: Sequence[str],
+    shareable: bool,
+    one_of_each: bool = False,
 ) -> Cases:
     """Write all cases of a study for the browser.
 
@@ -136,6 +141,8 @@ def write_cases(
     classes : sequence of str
     shareable : bool
         Whether films, their outlines and their names may be shown. Otherwise films are numbers.
+    one_of_each : bool
+        Whether to write only the first pair of checkpoints of each pairing, for a smaller folder.
 
     Returns
     -------
@@ -150,6 +157,9 @@ def write_cases(
     metrics = [name for name in drift.METRICS if name in pairs]
     shards, architectures, some = [], [], None
     for name, of in pairs.groupby("architecture", sort=False):
+        if one_of_each:
+            first = of.groupby("pairing")[["before", "after"]].transform("first")
+            of = of[(of[["before", "after"]] == first).all(axis=1)]
         sets = _maps(paths, name, of)
         require_same_films(sets if some is None else {"another architecture": some, **sets})
         some = some or next(iter(sets.values()))
