@@ -409,8 +409,8 @@ def test_the_whole_audit_from_the_command(folder, save, tmp_path):
 
     def audit(*words):
         return subprocess.run(
-            ["make", "audit", f"BEFORE={before}", f"DATA={folder}", f"RESULTS={tmp_path}/out",
-             f"PY={sys.executable}", "STAMP=", *words],
+            ["make", "--no-print-directory", "audit", f"BEFORE={before}", f"DATA={folder}",
+             f"RESULTS={tmp_path}/out", f"PY={sys.executable}", "STAMP=", *words],
             cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
