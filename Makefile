@@ -112,8 +112,8 @@ lock: $(STAMP)  ## resolve the dependencies anew (needs the network and uv)
 notebooks: $(STAMP)  ## execute every notebook on its small defaults and store its outputs
 	$(PY) notebooks/render.py
 
-reference: $(STAMP)  ## publish a finished STUDY into results/reference
-	$(PY) -m lib.reference $(STUDY) --results $(RESULTS) --command \
+reference: $(STAMP)  ## publish a finished STUDY into results/reference (NAME: another folder)
+	$(PY) -m lib.reference $(STUDY) --results $(RESULTS) --name "$(NAME)" --command \
 	  'make reproduce STUDY=$(STUDY)$(if $(DATA), DATA=<manifest.csv>)$(if $(SET), SET="$(SET)")'
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab

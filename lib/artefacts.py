@@ -147,6 +147,9 @@ def device() -> str:
     return name
 
 
+_CLOCK_STEP = 0.05  # s, by which the clock of a file system may lag behind that of the machine
+
+
 @dataclass
 class Record:
     """What is being made, from the first moment until `complete`.
@@ -171,6 +174,15 @@ class Record:
         """Identity of what is being made: a hash of parameters and inputs."""
         text = json.dumps([self.parameters, self.inputs], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def written(self, folder: Path, pattern: str) -> list[Path]:
+        """Files of `folder` that were written since this record was begun, in order of name.
+
+        What other notebooks left in the same folder is theirs: as companions of this artefact they
+        would spoil it as soon as they change.
+        """
+        begun = time.time() - (time.monotonic() - self.started) - _CLOCK_STEP
+        return sorted(file for file in folder.glob(pattern) if file.stat().st_mtime >= begun)
 
     def complete(self, *companions: Path, **facts: Any) -> dict:
         """Write the manifest, last: from now on the artefact counts as complete.

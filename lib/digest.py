@@ -104,7 +104,11 @@ def cost(seconds: Mapping[str, float]) -> pd.DataFrame:
 
 
 def manifests(paths: StudyPaths) -> dict[str, dict]:
-    """Manifests of all complete artefacts of a study but its report, by path from its folder."""
+    """Manifests of all complete artefacts of a study but its report, by path from its folder.
+
+    Checkpoints and maps are those that the drift tables, if there are any, were made from: the
+    folder may hold more, of the same study with other seeds.
+    """
     complete = {}
     for file in sorted(paths.root.rglob("*.json")):
         name = file.relative_to(paths.root)
@@ -113,4 +117,13 @@ def manifests(paths: StudyPaths) -> dict[str, dict]:
         found = json.loads(file.read_text(encoding="utf-8"))
         if isinstance(found, dict) and found.get("status") == "complete":
             complete[name.as_posix().removesuffix(".json")] = found
-    return complete
+    if "tables/drift.csv" not in complete:
+        return complete
+    used = {(paths.tables / name).resolve() for name in complete["tables/drift.csv"]["inputs"]}
+
+    def counted(name: Path) -> bool:
+        if name.parts[0] not in ("models", "maps"):
+            return True
+        return paths.maps(name.parts[1], name.stem).resolve() in used
+
+    return {name: found for name, found in complete.items() if counted(Path(name))}

@@ -83,6 +83,20 @@ def remedy_lines(table: pd.DataFrame) -> pd.DataFrame:
     return wide.reset_index()
 
 
+def remedy_drift_lines(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean overlap in two studies, "before → after", with a column for each pairing."""
+
+    def told(value: float) -> str:
+        return "–" if pd.isna(value) else f"{value:.2f}"
+
+    pairs = zip(table["before"], table["after"], strict=True)
+    wide = table.assign(told=[f"{told(old)} → {told(new)}" for old, new in pairs]).pivot_table(
+        index=["architecture", "role", "method"], columns="pairing", values="told", sort=False,
+        aggfunc="first",
+    )  # fmt: skip
+    return wide.fillna("–").reset_index()
+
+
 def page(paths: StudyPaths, *, command: str) -> str:
     """Text of a published study in Markdown.
 
@@ -167,6 +181,17 @@ def page(paths: StudyPaths, *, command: str) -> str:
             "",
             markdown(remedy_lines(read_table(paths.tables / "remedies.csv"))),
         ]
+    beside = paths.tables / "remedies_drift.csv"
+    if beside.exists() and len(drifts := read_table(beside)):
+        lines += [
+            "",
+            "## Overlap without → with these remedies",
+            "",
+            "Top 20 % of cells; each mean is over its own common support, so the films are not the "
+            "same, and this is no paired comparison.",
+            "",
+            markdown(remedy_drift_lines(drifts)),
+        ]
     if manifest["weights"] == "none":
         lines.insert(3, "\n**Without a source task this comparison is empty by construction.**")
     return "\n".join(lines) + "\n"
@@ -223,13 +248,22 @@ def with_answer(text: str, folder: Path) -> str:
     return before + answer(folder) + after
 
 
-def publish(paths: StudyPaths, *, command: str) -> None:
-    """Copy a finished study into ``results/reference/<study>``.
+def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
+    """Copy a finished study into ``results/reference/<name>``.
 
     What was published before stays until the new folder is complete.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+    command : str
+        Command line that made the study.
+    name : str
+        Folder, by default the name of the study; another one for a second run of the same study,
+        such as one with remedies.
     """
-    published = ROOT / "results" / "reference" / paths.study
-    target = published.with_name(f".partial-{paths.study}")
+    published = ROOT / "results" / "reference" / (name or paths.study)
+    target = published.with_name(f".partial-{published.name}")
     text = page(paths, command=command)
     shutil.rmtree(target, ignore_errors=True)
     for folder in ("tables", "figures"):
@@ -266,7 +300,7 @@ def publish(paths: StudyPaths, *, command: str) -> None:
     write_text(target / "README.md", text)
     shutil.rmtree(published, ignore_errors=True)
     target.rename(published)
-    if paths.study == "phantom":
+    if published.name == "phantom":
         readme = ROOT / "README.md"
         write_text(readme, with_answer(readme.read_text(encoding="utf-8"), published))
 
@@ -277,9 +311,11 @@ def main() -> int:
     parser.add_argument("study")
     parser.add_argument("--results", default="results")
     parser.add_argument("--command", required=True, help="the command that made the study")
+    parser.add_argument("--name", default="", help="folder, if not the name of the study")
     options = parser.parse_args()
+    paths = StudyPaths(options.results, options.study)
     try:
-        publish(StudyPaths(options.results, options.study), command=options.command)
+        publish(paths, command=options.command, name=options.name)
     except (ArtefactError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -373,7 +373,7 @@ written = {
 artefacts.write_table(record.path, summary)
 for name, table in written.items():
     artefacts.write_table(paths.tables / f"{name}.csv", table)
-figures = sorted(paths.figures.glob("*.[ps][nv]g"))
+figures = record.written(paths.figures, "*.[ps][nv]g")
 others = [paths.tables / f"{name}.csv" for name in (*written, "pairs")]
 record.complete(*others, *figures, weights=params.weights.source)
 print("wrote", record.path.name, *(file.name for file in others), "and", len(figures), "figures")

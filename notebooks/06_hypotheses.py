@@ -233,7 +233,7 @@ answers = {verdict.name: verdict.as_json() for verdict in found}
 artefacts.write_json(
     paths.verdicts, {"study": study, "verdicts": answers, "rules": rules.model_dump(mode="json")}
 )
-figures = sorted((paths.figures / "hypotheses").glob("*.[ps][nv]g"))
+figures = record.written(paths.figures / "hypotheses", "*.[ps][nv]g")
 record.complete(*(paths.tables / f"{name}.csv" for name in written), *figures)
 print(
     "wrote", record.path.name, *(f"{name}.csv" for name in written), "and", len(figures), "figures"

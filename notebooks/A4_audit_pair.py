@@ -306,7 +306,7 @@ for name, table in written.items():
     artefacts.write_table(paths.tables / f"{name}.csv", table)
 artefacts.write_json(paths.root / "findings.json", {"findings": found})
 files = [paths.tables / f"{name}.csv" for name in (*written, "pairs")]
-files += [paths.root / "findings.json", *sorted(paths.figures.glob("*.[ps][nv]g"))]
+files += [paths.root / "findings.json", *record.written(paths.figures, "*.[ps][nv]g")]
 record.complete(*files, common=int(common.sum()))
 print("wrote", record.path.name, *(file.name for file in files))
 

@@ -97,6 +97,16 @@ def test_the_manifest_tells_what_made_the_artefact(tmp_path):
     assert artefacts.require(path) == digest
 
 
+def test_only_files_written_since_the_beginning_count_as_written(tmp_path):
+    for name in ("theirs.png", "again.png"):
+        artefacts.write_text(tmp_path / name, "older")
+        os.utime(tmp_path / name, (1e9, 1e9))
+    record = artefacts.begin(tmp_path / "table.csv", parameters={})
+    for name in ("again.png", "new.png", "new.csv"):
+        artefacts.write_text(tmp_path / name, "newer")
+    assert record.written(tmp_path, "*.png") == [tmp_path / "again.png", tmp_path / "new.png"]
+
+
 def test_inputs_of_one_name_are_all_recorded(tmp_path):
     paths = [finished(tmp_path / f"maps/{a}/transfer-s0.npz", a) for a in ("one", "two")]
     record = artefacts.begin(tmp_path / "tables/drift.csv", parameters={}, inputs=paths)

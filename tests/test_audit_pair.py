@@ -4,13 +4,16 @@ import html
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+from browser import PHONE, count, differs, launched, picture, slide, visits
 from material import encoded, film
 from tiny_models import body, classifier, films, sequential
 
@@ -41,26 +44,29 @@ def report(name):
     return None
 
 
+def written(model, path):
+    model.save(path)
+    return path
+
+
 @pytest.fixture
 def save(tmp_path):
-    def write(model, name):
-        path = tmp_path / f"{name}.keras"
-        model.save(path)
-        return path
-
-    return write
+    return lambda model, name: written(model, tmp_path / f"{name}.keras")
 
 
-@pytest.fixture
-def folder(tmp_path):
+def twelve_films(root):
     """Twelve films of three classes, in folders."""
-    root = tmp_path / "films"
     for number, label in enumerate(("benign", "ill", "unclear")):
         (root / label).mkdir(parents=True)
         for copy in range(4):
             content = encoded(film(10 * number + copy))
             (root / label / f"{copy}.png").write_bytes(content)
     return root
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return twelve_films(tmp_path / "films")
 
 
 def explained(before, after, save, **options):
@@ -358,11 +364,74 @@ def test_an_audit_that_is_not_complete_has_no_report(tmp_path, capsys):
     assert "audit-x/tables/drift.csv" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    """An audit made by the command, and one that the command refused."""
+    root = tmp_path_factory.mktemp("audited")
+    films = twelve_films(root / "films")
+    files = {"old": 1, "new": 2}
+    for name, seed in files.items():
+        made = classifier(nested=True, end="softmax", channels=1, seed=seed, side=40)
+        written(made, root / f"{name}.keras")
+    written(sequential(), root / "other.keras")
+
+    def audit(after, *words):
+        return subprocess.run(
+            ["make", "--no-print-directory", "audit", f"BEFORE={root}/old.keras",
+             f"AFTER={root}/{after}.keras", f"DATA={films}", f"RESULTS={root}/out",
+             f"PY={sys.executable}", "STAMP=", *words],
+            cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    done, refused = audit("new", "SET=data.shareable=true"), audit("other")
+    assert done.returncode == 0, done.stderr
+    return SimpleNamespace(
+        done=done, refused=refused, paths=StudyPaths(root / "out", "audit-old-new")
+    )
+
+
+@pytest.mark.study
+def test_the_whole_audit_from_the_command(audited):
+    paths, told = audited.paths, audited.done.stdout
+    assert "films are classified correctly by both" in told and str(paths.root) in told
+    assert told.rstrip().endswith(str(paths.report))
+    for file in ("tables/drift.csv", "data/manifest.csv", "maps/stranger/after.npz"):
+        require(paths.root / file)
+    drift = read_table(paths.tables / "drift.csv").query("pairing == 'explainer' and n > 0")
+    assert (drift.query("metric == 'iou_top20'")["mean"] == 1).all()
+    assert paths.notebook("A4_audit_pair").exists()
+    assert (paths.figures / "controls.svg").exists()
+    assert audited.refused.returncode != 0
+    assert "error: A4_audit_pair: CheckpointRefused" in audited.refused.stderr
+
+
+@pytest.mark.study
+def test_the_pages_of_an_audit_work_in_a_browser(audited):
+    with launched() as chromium, visits(chromium) as visit:
+        first = visit(audited.paths.report.parent, "index.html")
+        assert first.locator("h1").text_content() == "Did the evidence of this model move?"
+        first.locator('a[href^="cases.html"]').first.click()
+        first.wait_for_selector("body[data-ready=true]")
+        page = visit(audited.paths.report.parent)
+        assert count(page) == 12
+        assert "before → after" in page.locator("#pair").text_content()
+        assert page.locator("#role option").count() > 1
+        page.select_option("#role", index=1)
+        slide(page, "fade", 0)
+        before = picture(page, "fade")
+        slide(page, "fade", 100)
+        assert differs(before, picture(page, "fade"))
+        phone = visit(audited.paths.report.parent, "index.html", size=PHONE)
+        assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
 def shown_text(page):
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.read_text())).split())
 
 
-def the_report_repeats_the_audit(paths):
+@pytest.mark.study
+def test_the_report_repeats_the_audit(audited):
+    paths = audited.paths
     text, folder = shown_text(paths.report), paths.report.parent
     require(paths.report)
     drift, support = (read_table(paths.tables / f"{n}.csv") for n in ("drift", "support"))
@@ -386,7 +455,10 @@ def the_report_repeats_the_audit(paths):
     assert '["change","before","after","before \\u2192 after",' in index
 
 
-def the_report_withholds_what_is_not_shareable(paths):
+@pytest.mark.study
+def test_the_report_withholds_what_is_not_shareable(audited, tmp_path):
+    paths = StudyPaths(tmp_path, audited.paths.study)
+    shutil.copytree(audited.paths.root, paths.root)
     file = manifest_path(paths.tables / "drift.csv")
     found = json.loads(file.read_text())
     found["parameters"]["data"]["shareable"] = False
@@ -398,36 +470,5 @@ def the_report_withholds_what_is_not_shareable(paths):
     for path in (path for path in files if path.suffix != ".png"):
         content = path.read_text()
         assert not [name for name in names if name in content], path
-        assert str(paths.root) not in content, path
+        assert str(audited.paths.root) not in content and str(paths.root) not in content, path
     assert 'href="../notebooks/A4_audit_pair.ipynb"' in paths.report.read_text()
-
-
-@pytest.mark.study
-def test_the_whole_audit_from_the_command(folder, save, tmp_path):
-    before = save(classifier(nested=True, end="softmax", channels=1, side=40), "old")
-    after = save(classifier(nested=True, end="softmax", channels=1, seed=2, side=40), "new")
-
-    def audit(*words):
-        return subprocess.run(
-            ["make", "--no-print-directory", "audit", f"BEFORE={before}", f"DATA={folder}",
-             f"RESULTS={tmp_path}/out", f"PY={sys.executable}", "STAMP=", *words],
-            cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-
-    done = audit(f"AFTER={after}", "SET=data.shareable=true")
-    assert done.returncode == 0, done.stderr
-    root = tmp_path / "out/audit-old-new"
-    assert "films are classified correctly by both" in done.stdout and str(root) in done.stdout
-    for file in ("tables/drift.csv", "data/manifest.csv", "maps/stranger/after.npz"):
-        require(root / file)
-    drift = read_table(root / "tables/drift.csv").query("pairing == 'explainer' and n > 0")
-    assert (drift.query("metric == 'iou_top20'")["mean"] == 1).all()
-    assert (root / "notebooks/A4_audit_pair.ipynb").exists()
-    assert (root / "figures/controls.svg").exists()
-    refused = audit(f"AFTER={save(sequential(), 'other')}")
-    assert refused.returncode != 0
-    assert "error: A4_audit_pair: CheckpointRefused" in refused.stderr
-    paths = StudyPaths(tmp_path / "out", "audit-old-new")
-    assert done.stdout.rstrip().endswith(str(paths.report))
-    the_report_repeats_the_audit(paths)
-    the_report_withholds_what_is_not_shareable(paths)

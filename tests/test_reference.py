@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from lib import reference
-from lib.artefacts import read_table
-from lib.digest import cost
-from lib.paths import ROOT
+from lib.artefacts import begin, read_table, write_text
+from lib.digest import cost, manifests, provenance
+from lib.paths import ROOT, StudyPaths
 
 PUBLISHED = sorted(path for path in (ROOT / "results/reference").glob("*") if path.is_dir())
 
@@ -21,7 +21,9 @@ def test_the_front_page_repeats_the_published_numbers():
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
 def test_a_published_study_is_whole(folder):
-    known = reference.EVIDENCE_TABLES if folder.name == "phantom" else ()
+    origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    shown = origin["parameters"]["data"]
+    known = reference.EVIDENCE_TABLES if shown["source"] == "phantom" else ()
     for name in (*reference.TABLES, *known):
         assert len(read_table(folder / f"tables/{name}.csv"))
     text = (folder / "README.md").read_text(encoding="utf-8")
@@ -29,9 +31,7 @@ def test_a_published_study_is_whole(folder):
     verdicts = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
     assert all(verdict["sentence"] in text for verdict in verdicts.values())
     assert "pairs" not in json.loads((folder / "audit.json").read_text())["duplicates"]
-    origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    assert origin["parameters"]["study"] == folder.name
-    shown = origin["parameters"]["data"]
+    assert origin["parameters"]["study"] == folder.name.partition("-")[0]
     assert "/" not in shown["source"]
     if shown["source"] != "phantom" and not shown["shareable"]:
         assert not [*(folder / "figures").glob("films*"), *(folder / "figures").glob("cases*")]
@@ -60,6 +60,43 @@ def test_markdown_and_lines_by_hand():
     lines = reference.markdown(reference.drift_lines(drift)).splitlines()
     assert lines[0] == "| architecture | role | method | placebo | finetune | n | blank |"
     assert lines[2:] == ["| a | r | m | 1.00 | 0.25 | 8 | 2 |", "| b | r | m | – | – | 0 | 10 |"]
+
+
+def test_overlap_before_and_after_a_remedy_by_hand():
+    table = pd.DataFrame(
+        [
+            ["a", "r", "m", "finetune", 0.25, 0.5],
+            ["a", "r", "m", "ceiling", 0.125, float("nan")],
+            ["b", "r", "m", "finetune", 0.75, 0.7],
+        ],
+        columns=["architecture", "role", "method", "pairing", "before", "after"],
+    )
+    lines = reference.markdown(reference.remedy_drift_lines(table)).splitlines()
+    assert lines[0] == "| architecture | role | method | finetune | ceiling |"
+    assert lines[2:] == [
+        "| a | r | m | 0.25 → 0.50 | 0.12 → – |", "| b | r | m | 0.75 → 0.70 | – |",
+    ]  # fmt: skip
+
+
+def test_checkpoints_that_the_tables_do_not_use_are_not_counted(tmp_path):
+    paths = StudyPaths(tmp_path, "trial")
+    for seed in (0, 1):
+        for file in (
+            paths.checkpoint("a", f"finetune-s{seed}"),
+            paths.maps("a", f"finetune-s{seed}"),
+        ):
+            record = begin(file, parameters={})
+            write_text(file, "content")
+            record.complete()
+    everything = {f"{kind}/a/finetune-s{seed}.{end}" for seed in (0, 1)
+                  for kind, end in (("models", "keras"), ("maps", "npz"))}  # fmt: skip
+    assert set(manifests(paths)) == everything
+    drift = paths.tables / "drift.csv"
+    record = begin(drift, parameters={"seeds": [0]}, inputs=[paths.maps("a", "finetune-s0")])
+    write_text(drift, "mean")
+    record.complete()
+    used = {"maps/a/finetune-s0.npz", "models/a/finetune-s0.keras", "tables/drift.csv"}
+    assert set(manifests(paths)) == used == set(provenance(paths)["seconds"])
 
 
 def test_missing_marks_are_named(tmp_path):

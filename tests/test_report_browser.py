@@ -5,9 +5,6 @@ failure.
 """
 
 import csv
-import os
-import re
-import shutil
 import time
 from itertools import pairwise
 
@@ -15,34 +12,18 @@ import cv2
 import numpy as np
 import pytest
 import report_material as made
+from browser import PHONE, count, differs, launched, picture, slide, visits
 
 from lib import report
 from lib.artefacts import read_table
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
-    "--disable-component-update", "--no-first-run", "--disable-dev-shm-usage",
-]  # fmt: skip
-DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 FILMS = 40
 
 
 @pytest.fixture(scope="module")
 def chromium():
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is None:
-        message = f"no browser: none of {', '.join(NAMES)} is installed (Debian: apt-get install"
-        message += " chromium), so nobody has looked at the report"
-        if os.environ.get("CI_BROWSER") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -54,57 +35,16 @@ def study(tmp_path_factory):
 
 @pytest.fixture
 def visit(chromium, study):
-    """Open a page; afterwards nothing may have been logged, nor asked for beyond the disk."""
-    contexts, trouble = [], []
-
-    def go(name="cases.html", *, folder=None, size=DESKTOP, **options):
-        contexts.append(chromium.new_context(viewport=size, accept_downloads=True, **options))
-        page = contexts[-1].new_page()
-        page.on("console", lambda m: trouble.append(m.text) if m.type != "log" else None)
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("dialog", lambda dialog: (trouble.append(dialog.message), dialog.dismiss()))
-        page.on("requestfailed", lambda request: trouble.append(f"failed {request.url}"))
-
-        def asked(request):
-            if not request.url.startswith(("file://", "blob:", "data:")):
-                trouble.append(request.url)
-
-        page.on("request", asked)
-        page.goto(f"{(folder or study.report.parent).as_uri()}/{name}")
-        if name.startswith("cases"):
-            page.wait_for_selector("body[data-ready=true]")
-        return page
-
-    yield go
-    for context in contexts:
-        context.close()
-    assert not trouble, trouble
-
-
-def count(page):
-    return int(re.match(r"\d+", page.text_content("#count"))[0])
-
-
-def picture(page, name):
-    """Pixels of a panel as they are on the screen, shape (h, w, 3)."""
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('.film:not([hidden])')].every(i => i.complete)"
-    )
-    shot = page.locator(f"#panel-{name} .stage").screenshot()
-    return cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR).astype(int)
-
-
-def differs(a, b):
-    return np.abs(a - b).mean() > 1
+    """Open a page of the study's report, or of that in another folder."""
+    with visits(chromium) as go:
+        yield lambda name="cases.html", *, folder=None, **options: go(
+            folder or study.report.parent, name, **options
+        )
 
 
 def settle(page, wanted):
     """Wait until the address holds `wanted`: it is written a moment after the last change."""
     page.wait_for_function("w => location.hash.includes(w)", arg=wanted)
-
-
-def slide(page, name, value):
-    page.locator(f"#{name}").fill(str(value))
 
 
 def test_the_first_page_shows_names_as_text(visit):

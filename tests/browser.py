@@ -1,0 +1,88 @@
+"""A real browser for the tests of pages; without one they are skipped, with CI_BROWSER=1 failed."""
+
+import os
+import re
+import shutil
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
+    "--disable-component-update", "--no-first-run", "--disable-dev-shm-usage",
+]  # fmt: skip
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@contextmanager
+def launched():
+    """Headless Chromium."""
+    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found is None:
+        message = f"no browser: none of {', '.join(NAMES)} is installed (Debian: apt-get install"
+        message += " chromium), so nobody has looked at the report"
+        if os.environ.get("CI_BROWSER") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def visits(chromium):
+    """Give ``go(folder, name, size=…)``, which opens a page from disk.
+
+    At the end nothing may have been logged, nor asked for beyond the disk.
+    """
+    contexts, trouble = [], []
+
+    def go(folder, name="cases.html", *, size=DESKTOP, **options):
+        contexts.append(chromium.new_context(viewport=size, accept_downloads=True, **options))
+        page = contexts[-1].new_page()
+        page.on("console", lambda m: trouble.append(m.text) if m.type != "log" else None)
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("dialog", lambda dialog: (trouble.append(dialog.message), dialog.dismiss()))
+        page.on("requestfailed", lambda request: trouble.append(f"failed {request.url}"))
+
+        def asked(request):
+            if not request.url.startswith(("file://", "blob:", "data:")):
+                trouble.append(request.url)
+
+        page.on("request", asked)
+        page.goto(f"{folder.as_uri()}/{name}")
+        if name.startswith("cases"):
+            page.wait_for_selector("body[data-ready=true]")
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert not trouble, trouble
+
+
+def count(page):
+    return int(re.match(r"\d+", page.text_content("#count"))[0])
+
+
+def picture(page, name):
+    """Pixels of a panel as they are on the screen, shape (h, w, 3)."""
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.film:not([hidden])')].every(i => i.complete)"
+    )
+    shot = page.locator(f"#panel-{name} .stage").screenshot()
+    return cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR).astype(int)
+
+
+def differs(a, b):
+    return np.abs(a - b).mean() > 1
+
+
+def slide(page, name, value):
+    page.locator(f"#{name}").fill(str(value))
