@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from bench import in_turns, verdict
-from lib import models, training
+from lib import models, training_loop
 from lib.batches import Films, batches
 from lib.params import Runtime, Transfer
 
@@ -27,17 +27,17 @@ def main(name: str = "resnet50v2", size: int = 160, count: int = 256) -> None:
     )
     model = models.build(name, size=size, classes=5)
     models.set_trainable(model, from_stage=None)
-    schedule = training.Schedule(EPOCHS, params.learning_rate)
+    schedule = training_loop.Schedule(EPOCHS, params.learning_rate)
     steps = -(-count // params.batch_size)
 
     def films(epoch: int = 0):
         return batches(data, batch_size=params.batch_size, shuffle_seed=epoch)
 
-    training.compile_model(model, schedule, steps_per_epoch=steps, runtime=runtime)
+    training_loop.compile_model(model, schedule, steps_per_epoch=steps, runtime=runtime)
     extractor = keras.Model(model.input, model.get_layer("average_pool").output)
     features = extractor.predict(films(), verbose=0)
     head = keras.Sequential([keras.Input(features.shape[1:]), keras.layers.Dense(5)])
-    training.compile_model(head, schedule, steps_per_epoch=steps, runtime=runtime)
+    training_loop.compile_model(head, schedule, steps_per_epoch=steps, runtime=runtime)
     train = {"x": features, "y": data.labels, "batch_size": params.batch_size, "verbose": 0}
     through, once, on_features = in_turns(
         lambda: model.fit(films(), verbose=0, shuffle=False),

@@ -20,63 +20,22 @@ from scipy.spatial.distance import cdist
 from scipy.special import entr
 from scipy.stats import rankdata
 
+from lib.stacks import (
+    blank_reason,
+    cell_centres,
+    cells_of,
+    checked,
+    has_mass,
+    mass,
+    peak_normalised,
+    require_same_shape,
+    require_stack,
+)  # fmt: skip
+
 SIMILARITIES = ("iou_top20", "iou_half", "soft_iou", "pearson", "spearman", "ssim")
 # Pairs held at once: they bound the working memory whatever N is, and fit the processor's cache.
 _PAIRS_PER_CHUNK = 1024
 _UPSAMPLED_PAIRS_PER_CHUNK = 256
-
-
-def _require_stack(maps: np.ndarray, name: str) -> None:
-    if maps.ndim != 3 or math.prod(maps.shape[1:]) < 2 or maps.dtype.kind not in "fiub":
-        raise ValueError(
-            f"{name}: found an array of shape {maps.shape} and type {maps.dtype}; expected real "
-            "numbers of shape (N, h, w) with at least two cells per map (one map: maps[None])."
-        )
-
-
-def _checked(maps, name: str) -> np.ndarray:
-    maps = np.asarray(maps)
-    _require_stack(maps, name)
-    maps = maps.astype(np.float64, copy=False)
-    negative = (maps < 0) & np.isfinite(maps)
-    if negative.any():
-        raise ValueError(
-            f"{name}: found negative values (lowest {maps[negative].min():.6g}); expected "
-            "non-negative maps: apply the ReLU that ends the attribution method."
-        )
-    return maps
-
-
-def require_same_shape(a, b, names: tuple[str, str]) -> None:
-    """Check that two arrays have one shape, or raise a ValueError that names both."""
-    if np.shape(a) != np.shape(b):
-        raise ValueError(
-            f"{names[1]}: found shape {np.shape(b)}; expected that of {names[0]}, {np.shape(a)}."
-        )
-
-
-def _cells(maps: np.ndarray) -> np.ndarray:
-    return maps.reshape(len(maps), math.prod(maps.shape[1:]))
-
-
-def _has_mass(maps: np.ndarray) -> np.ndarray:
-    cells = _cells(maps)
-    return np.isfinite(cells).all(axis=1) & (cells.max(axis=1) > 0)
-
-
-def _peak_normalised(maps: np.ndarray) -> np.ndarray:
-    return _cells(maps) / _cells(maps).max(axis=1, keepdims=True)
-
-
-def _mass(maps: np.ndarray) -> np.ndarray:
-    normalised = _peak_normalised(maps)  # a sum of raw values could overflow
-    return normalised / normalised.sum(axis=1, keepdims=True)
-
-
-@lru_cache(maxsize=16)
-def _cell_centres(h: int, w: int) -> np.ndarray:
-    y, x = np.mgrid[:h, :w]
-    return np.column_stack([(x.ravel() + 0.5) / w, (y.ravel() + 0.5) / h])
 
 
 def _metric(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
@@ -85,17 +44,17 @@ def _metric(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     names = [name for name in signature.parameters if name.startswith("maps")]
 
     @wraps(function)
-    def checked(*args, **options) -> np.ndarray:
+    def guarded(*args, **options) -> np.ndarray:
         options = signature.bind(*args, **options).arguments
-        stacks = [_checked(options.pop(name), name) for name in names]
-        require_same_shape(stacks[0], stacks[-1], (names[0], names[-1]))
-        usable = np.all([_has_mass(maps) for maps in stacks], axis=0)
-        scored = function(*(maps[usable] for maps in stacks), **options)
+        given = [checked(options.pop(name), name) for name in names]
+        require_same_shape(given[0], given[-1], (names[0], names[-1]))
+        usable = np.all([has_mass(maps) for maps in given], axis=0)
+        scored = function(*(maps[usable] for maps in given), **options)
         values = np.full((len(usable), *scored.shape[1:]), np.nan)
         values[usable] = scored
         return values
 
-    checked.__doc__ += f"""
+    guarded.__doc__ += f"""
     Parameters
     ----------
     {", ".join(names)} : array of shape (N, h, w)
@@ -111,29 +70,7 @@ def _metric(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     ValueError
         If shapes differ or are not (N, h, w), a value is negative or an option is out of range.
     """
-    return checked
-
-
-def blank_reason(maps) -> np.ndarray:
-    """Why a map carries no evidence: "not finite", "all zero", "constant" (and not zero) or "".
-
-    Parameters
-    ----------
-    maps : array of shape (N, h, w), non-negative
-
-    Returns
-    -------
-    ndarray of shape (N,), str
-
-    Raises
-    ------
-    ValueError
-        If the shape is not (N, h, w) or a finite value is negative.
-    """
-    cells = _cells(_checked(maps, "maps"))
-    lowest, highest = cells.min(axis=1), cells.max(axis=1)
-    conditions = [~np.isfinite(cells).all(axis=1), highest == 0, highest == lowest]
-    return np.select(conditions, ["not finite", "all zero", "constant"], default="")
+    return guarded
 
 
 def top_mask(maps, *, fraction: float) -> np.ndarray:
@@ -158,21 +95,21 @@ def top_mask(maps, *, fraction: float) -> np.ndarray:
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction: found {fraction!r}; expected a share of cells in (0, 1].")
-    maps = _checked(maps, "maps")
-    cells = _cells(maps)
+    maps = checked(maps, "maps")
+    cells = cells_of(maps)
     # The slack takes products such as 0.07 * 100 = 7.000000000000001 for the 7 cells meant.
     count = math.ceil(fraction * cells.shape[1] - 1e-9)
     order = np.argsort(-cells, axis=1, kind="stable")[:, :count]
     mask = np.zeros(cells.shape, dtype=bool)
     np.put_along_axis(mask, order, True, axis=1)
-    mask &= (cells > 0) & _has_mass(maps)[:, None]
+    mask &= (cells > 0) & has_mass(maps)[:, None]
     return mask.reshape(maps.shape)
 
 
 @_metric
 def centroid(maps) -> np.ndarray:
     """Centre of mass, (x, y) in the unit square: shape (N, 2)."""
-    return _mass(maps) @ _cell_centres(*maps.shape[1:])
+    return mass(maps) @ cell_centres(*maps.shape[1:])
 
 
 @_metric
@@ -182,7 +119,7 @@ def centroid_displacement(maps_a, maps_b) -> np.ndarray:
 
 
 def _jaccard(mask_a: np.ndarray, mask_b: np.ndarray) -> np.ndarray:
-    return _cells(mask_a & mask_b).sum(axis=1) / _cells(mask_a | mask_b).sum(axis=1)
+    return cells_of(mask_a & mask_b).sum(axis=1) / cells_of(mask_a | mask_b).sum(axis=1)
 
 
 @_metric
@@ -197,13 +134,13 @@ def iou_top(maps_a, maps_b, *, fraction: float = 0.2) -> np.ndarray:
 @_metric
 def iou_half(maps_a, maps_b) -> np.ndarray:
     """Jaccard index of the masks U >= 0.5, in [0, 1]; their areas may differ."""
-    return _jaccard(_peak_normalised(maps_a) >= 0.5, _peak_normalised(maps_b) >= 0.5)
+    return _jaccard(peak_normalised(maps_a) >= 0.5, peak_normalised(maps_b) >= 0.5)
 
 
 @_metric
 def soft_iou(maps_a, maps_b) -> np.ndarray:
     """Ruzicka similarity of the masses, sum min(P_A, P_B) / sum max(P_A, P_B), in [0, 1]."""
-    a, b = _mass(maps_a), _mass(maps_b)
+    a, b = mass(maps_a), mass(maps_b)
     return np.minimum(a, b).sum(axis=1) / np.maximum(a, b).sum(axis=1)
 
 
@@ -218,13 +155,13 @@ def _correlation_of_rows(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 @_metric
 def pearson(maps_a, maps_b) -> np.ndarray:
     """Pearson correlation over cells, in [-1, 1]; NaN also where either map is constant."""
-    return _correlation_of_rows(_peak_normalised(maps_a), _peak_normalised(maps_b))
+    return _correlation_of_rows(peak_normalised(maps_a), peak_normalised(maps_b))
 
 
 @_metric
 def spearman(maps_a, maps_b) -> np.ndarray:
     """Spearman correlation over cells (average ranks), in [-1, 1]; NaN where a map is constant."""
-    return _correlation_of_rows(*(rankdata(_cells(maps), axis=1) for maps in (maps_a, maps_b)))
+    return _correlation_of_rows(*(rankdata(cells_of(maps), axis=1) for maps in (maps_a, maps_b)))
 
 
 def _bilinear_weights(cells: int, size: int) -> np.ndarray:
@@ -245,7 +182,7 @@ def ssim(maps_a, maps_b, *, size: int = 56) -> np.ndarray:
     rows, columns = (_bilinear_weights(cells, size) for cells in maps_a.shape[1:])
 
     def upsampled(maps: np.ndarray) -> np.ndarray:
-        return rows @ _peak_normalised(maps).reshape(maps.shape) @ columns.T
+        return rows @ peak_normalised(maps).reshape(maps.shape) @ columns.T
 
     def window_mean(images: np.ndarray) -> np.ndarray:
         return uniform_filter(images, size=(1, 7, 7))[:, 3:-3, 3:-3]
@@ -270,9 +207,9 @@ def gini(maps) -> np.ndarray:
 
     0 for a uniform map, (n - 1) / n for all mass in one cell.
     """
-    mass = np.sort(_mass(maps), axis=1)
-    n = mass.shape[1]
-    return mass @ (2 * np.arange(1, n + 1) - n - 1) / n
+    ascending = np.sort(mass(maps), axis=1)
+    n = ascending.shape[1]
+    return ascending @ (2 * np.arange(1, n + 1) - n - 1) / n
 
 
 @_metric
@@ -284,7 +221,7 @@ def gini_change(maps_a, maps_b) -> np.ndarray:
 @_metric
 def normalised_entropy(maps) -> np.ndarray:
     """Shannon entropy of the mass over log(h * w): 1 for a uniform map, 0 for a single cell."""
-    return entr(_mass(maps)).sum(axis=1) / math.log(math.prod(maps.shape[1:]))
+    return entr(mass(maps)).sum(axis=1) / math.log(math.prod(maps.shape[1:]))
 
 
 @_metric
@@ -308,10 +245,10 @@ def emd(maps_a, maps_b) -> np.ndarray:
     linear programme (HiGHS). Mass that both maps have in a cell stays there, because the ground
     distance is a metric, so only the differences are transported. About 3 ms per pair of 7 x 7.
     """
-    centres = _cell_centres(*maps_a.shape[1:])
+    centres = cell_centres(*maps_a.shape[1:])
     distance = cdist(centres, centres) / math.sqrt(2)
     values = np.zeros(len(maps_a))
-    for i, difference in enumerate(_mass(maps_a) - _mass(maps_b)):
+    for i, difference in enumerate(mass(maps_a) - mass(maps_b)):
         sources, sinks = np.flatnonzero(difference > 0), np.flatnonzero(difference < 0)
         supply, demand = difference[sources], -difference[sinks]
         moved = min(supply.sum(), demand.sum())
@@ -380,13 +317,13 @@ def compare(maps_a, maps_b, *, metrics: Sequence[str] = METRICS, ssim_size: int 
     if unknown or isinstance(metrics, str):
         raise ValueError(f"metrics: found {unknown or metrics}; expected a list of {METRICS}.")
     maps_a, maps_b = np.asarray(maps_a), np.asarray(maps_b)
-    _require_stack(maps_a, "maps_a")
+    require_stack(maps_a, "maps_a")
     require_same_shape(maps_a, maps_b, ("maps_a", "maps_b"))
     values = {name: np.full(len(maps_a), np.nan) for name in metrics}
     blank = np.full(len(maps_a), "", dtype=object)
     for start in range(0, len(maps_a), _PAIRS_PER_CHUNK):
         chunk = slice(start, start + _PAIRS_PER_CHUNK)
-        a, b = _checked(maps_a[chunk], "maps_a"), _checked(maps_b[chunk], "maps_b")
+        a, b = checked(maps_a[chunk], "maps_a"), checked(maps_b[chunk], "maps_b")
         blank[chunk] = [
             "; ".join(f"{side}: {why}" for side, why in (("a", why_a), ("b", why_b)) if why)
             for why_a, why_b in zip(blank_reason(a), blank_reason(b), strict=True)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lib import batches, models, performance, training
+from lib import batches, models, performance, training_loop
 from lib.params import Fractal, Runtime
 from lib.seeds import derive
 
@@ -129,7 +129,7 @@ def pretrain(
     backbone : keras.Model
         Without the head; its weights are the product.
     history : DataFrame
-        As `lib.training.fit`.
+        As `lib.training_loop.fit`.
     """
     held = max(1, len(labels) // 10)
     rows = np.arange(len(labels))
@@ -140,17 +140,17 @@ def pretrain(
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
     head = keras.layers.Dense(params.categories, dtype="float32")(pooled)
     model = keras.Model(backbone.input, head)
-    schedule = training.Schedule(params.epochs, params.learning_rate, warmup_epochs=0.2)
+    schedule = training_loop.Schedule(params.epochs, params.learning_rate, warmup_epochs=0.2)
     steps = -(-len(train) // params.batch_size)
-    training.compile_model(model, schedule, steps_per_epoch=steps, runtime=runtime)
+    training_loop.compile_model(model, schedule, steps_per_epoch=steps, runtime=runtime)
     names = [str(number) for number in range(params.categories)]
-    history = training.fit(
+    history = training_loop.fit(
         model,
         lambda epoch: batches.batches(
             train, batch_size=params.batch_size, shuffle_seed=derive(seed, "shuffle", epoch)
         ),
         lambda model: performance.scores(
-            training.predict(model, validation, batch_size=params.batch_size),
+            training_loop.predict(model, validation, batch_size=params.batch_size),
             validation.labels, classes=names,
         ),
         schedule, seed=derive(seed, "dropout"), state=state, key=key, report=report,

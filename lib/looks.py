@@ -11,6 +11,7 @@ from math import ceil
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from IPython import get_ipython
@@ -88,6 +89,11 @@ def style() -> None:
     sns.set_theme("paper", "whitegrid", "colorblind", font="DejaVu Sans", rc=_SVG)
     if shell := get_ipython():  # a notebook shows figures whatever MPLBACKEND says
         select_figure_formats(shell, {"png"})
+
+
+def slots(count: int, total: float = 0.8) -> np.ndarray:
+    """Offsets of `count` neighbours around the middle of a group of width `total`."""
+    return (np.arange(count) - (count - 1) / 2) * total / count
 
 
 def save(figure: Figure, path_without_suffix: Path) -> None:

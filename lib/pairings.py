@@ -19,7 +19,7 @@ from math import prod
 import numpy as np
 import pandas as pd
 
-from lib import drift
+from lib import drift, stacks
 from lib.checkpoints import MODES
 from lib.maps import MapSet
 
@@ -122,7 +122,7 @@ def unrelated_pairs(labels, patients, *, seed: int) -> np.ndarray:
     ValueError
         If the lengths differ or a label or patient is missing.
     """
-    drift.require_same_shape(labels, patients, ("labels", "patients"))
+    stacks.require_same_shape(labels, patients, ("labels", "patients"))
     label, patient = pd.factorize(np.asarray(labels))[0], pd.factorize(np.asarray(patients))[0]
     for name, codes in (("labels", label), ("patients", patient)):
         if (codes < 0).any():
@@ -165,7 +165,7 @@ def outcome_strata(correct_a, correct_b) -> np.ndarray:
         If the shapes differ, the arrays are empty or the values are not booleans.
     """
     a, b = _boolean(correct_a, "correct_a", 1), _boolean(correct_b, "correct_b", 1)
-    drift.require_same_shape(a, b, ("correct_a", "correct_b"))
+    stacks.require_same_shape(a, b, ("correct_a", "correct_b"))
     return np.select([a & b, ~a & b, a & ~b], STRATA[:3], default=STRATA[3])
 
 
@@ -280,7 +280,7 @@ def largest_difference(maps: MapSet, role: str, methods: tuple[str, str]) -> flo
     Films for which either map is blank do not count; NaN where none is left.
     """
     a, b = (maps.maps[role, method] for method in methods)
-    usable = (drift.blank_reason(a) == "") & (drift.blank_reason(b) == "")
+    usable = (stacks.blank_reason(a) == "") & (stacks.blank_reason(b) == "")
     if not usable.any():
         return float("nan")
     a, b = (x[usable] / x[usable].max(axis=(1, 2), keepdims=True) for x in (a, b))
@@ -297,7 +297,7 @@ def blank_table(maps: MapSet, *, classes: Sequence[str]) -> pd.DataFrame:
     """
     rows = []
     for (role, method), stack in maps.maps.items():
-        reasons = drift.blank_reason(stack)
+        reasons = stacks.blank_reason(stack)
         for index, label in enumerate(classes):
             of_class = maps.label == index
             found = pd.Series(reasons[of_class & (reasons != "")]).value_counts().sort_index()

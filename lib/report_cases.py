@@ -19,7 +19,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from lib import drift, looks
+from lib import drift, looks, stacks
 from lib.artefacts import ArtefactError, atomic, read_array, read_table, write_text
 from lib.cases import lesion_masks
 from lib.maps import MapSet
@@ -73,7 +73,7 @@ def quantised_maps(maps: np.ndarray) -> np.ndarray:
     -------
     ndarray of uint8, shape (n, h × w)
     """
-    cells = np.where((drift.blank_reason(maps) == "")[:, None, None], maps, 0)
+    cells = np.where((stacks.blank_reason(maps) == "")[:, None, None], maps, 0)
     cells = cells.reshape(len(maps), -1).astype(np.float64)
     top = cells.max(axis=1, keepdims=True)
     return np.rint(255 * np.divide(cells, top, out=np.zeros_like(cells), where=top > 0)).astype(

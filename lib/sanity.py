@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import entr
 
-from lib import drift
+from lib import drift, stacks
 from lib.checkpoints import RANDOMISATION_STEPS
 from lib.crossed import cells_from_pairs
 from lib.inference import contrast
@@ -43,7 +43,7 @@ def value_entropy(maps, *, bins: int = 10) -> np.ndarray:
         where a map is all zero or not finite.
     """
     maps = np.asarray(maps, dtype=float)
-    usable = np.isin(drift.blank_reason(maps), ["", "constant"])
+    usable = np.isin(stacks.blank_reason(maps), ["", "constant"])
     values = maps[usable].reshape(usable.sum(), prod(maps.shape[1:]))  # -1 fails without maps
     scaled = values / values.max(axis=1, keepdims=True)
     places = np.minimum((scaled * bins).astype(int), bins - 1)

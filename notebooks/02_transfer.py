@@ -30,7 +30,8 @@ import numpy as np
 import pandas as pd
 
 from lib import (
-    artefacts, batches, image_cache, layers, looks, models, performance, plots, training,
+    artefacts, batches, image_cache, layers, looks, models, performance, training,
+    training_plots,
 )  # fmt: skip
 from lib.paths import StudyPaths
 from lib.seeds import derive
@@ -134,7 +135,7 @@ history = training.train_transfer(
 
 # %%
 curve = history.assign(architecture=architecture, checkpoint=name)
-display(plots.learning_curves(curve))
+display(training_plots.learning_curves(curve))
 
 # %% [markdown]
 # Dashed is the training loss, solid the validation loss; the mark is the epoch that was kept. If

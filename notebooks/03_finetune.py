@@ -32,7 +32,10 @@
 # %%
 import pandas as pd
 
-from lib import artefacts, batches, image_cache, looks, models, performance, plots, training
+from lib import (
+    artefacts, batches, image_cache, looks, models, performance, training, training_loop,
+    training_plots,
+)  # fmt: skip
 from lib.paths import StudyPaths
 from lib.seeds import derive
 from lib.studies import load_stage
@@ -110,7 +113,7 @@ else:
 
 # %%
 curve = history.assign(architecture=architecture, checkpoint=name)
-display(plots.learning_curves(curve))
+display(training_plots.learning_curves(curve))
 
 # %% [markdown]
 # Look at the first epoch: a validation loss above that of the transfer checkpoint means that the
@@ -123,7 +126,7 @@ display(plots.learning_curves(curve))
 # %%
 held_out = batches.films(cache, manifest, splits=("validation", "test"), classes=params.classes)
 if mode != "placebo":
-    logits = training.predict(model, held_out, batch_size=params.finetune.batch_size)
+    logits = training_loop.predict(model, held_out, batch_size=params.finetune.batch_size)
 else:
     logits = training.head_logits(model, features[held_out.rows])
 rows = manifest[manifest["split"].isin(("validation", "test"))]

@@ -27,7 +27,8 @@
 
 # %%
 from lib import (
-    artefacts, drift, evidence_plots, image_cache, looks, pairings, pictures, plots, tables,
+    artefacts, drift, drift_plots, evidence_plots, image_cache, looks, pairings, pictures, tables,
+    training_plots,
 )  # fmt: skip
 from lib.audit import load as load_audit
 from lib.audit_plots import probe_bars
@@ -91,7 +92,7 @@ test = performance.query("split == 'test'")
 test[["architecture", "checkpoint", "accuracy", "balanced_accuracy", "macro_auc"]].round(3)
 
 # %%
-display(figure := plots.performance(test))
+display(figure := training_plots.performance(test))
 looks.save(figure, paths.figures / "performance")
 
 # %% [markdown]
@@ -120,7 +121,7 @@ for finding in audit["findings"]:
     print(f"{finding['severity']}: {finding['text']}")
 
 # %%
-figure = plots.learning_curves(history)
+figure = training_plots.learning_curves(history)
 display(figure)
 looks.save(figure, paths.figures / "learning_curves")
 
@@ -131,7 +132,7 @@ looks.save(figure, paths.figures / "learning_curves")
 # %%
 main = [params.base_transfer, f"finetune-s{params.seeds[0]}"]
 cell = {"role": params.attribution.roles[-1], "method": params.attribution.methods[0]}
-figure = plots.confusions(confusion[confusion["checkpoint"].isin(main)])
+figure = training_plots.confusions(confusion[confusion["checkpoint"].isin(main)])
 display(figure)
 looks.save(figure, paths.figures / "confusions")
 
@@ -192,7 +193,7 @@ kept.pivot_table(
 ).round(2)
 
 # %%
-figure = plots.controls(summary, metric="iou_top20")
+figure = drift_plots.controls(summary, metric="iou_top20")
 display(figure)
 looks.save(figure, paths.figures / "controls")
 
@@ -203,7 +204,7 @@ looks.save(figure, paths.figures / "controls")
 
 # %%
 if len(pairs):
-    figure = plots.drift_distributions(
+    figure = drift_plots.drift_distributions(
         pairs.query("pairing not in ('explainer', 'randomised')"), metric="iou_top20"
     )
     display(figure)
@@ -232,7 +233,7 @@ print("equal drift by LayerCAM and Grad-CAM++ at post_activation:", bool(gap < 0
 # %%
 tuned = summary.query("pairing == 'finetune'")
 ranking = rank_architectures(tuned, metric="iou_top20")
-figure = plots.ranking(ranking, metric="iou_top20")
+figure = drift_plots.ranking(ranking, metric="iou_top20")
 display(figure)
 looks.save(figure, paths.figures / "ranking")
 

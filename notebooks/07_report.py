@@ -27,7 +27,7 @@
 # they need.
 
 # %%
-from lib import artefacts, looks, plots, report
+from lib import artefacts, drift_plots, looks, report
 from lib.digest import public_parameters
 from lib.paths import StudyPaths
 from lib.studies import load_stage
@@ -64,7 +64,7 @@ looks.style()
 drift = artefacts.read_table(paths.tables / "drift.csv")
 cell = drift["role"].eq(params.attribution.roles[-1])
 cell &= drift["method"].eq(params.attribution.methods[0])
-display(figure := plots.controls(drift[cell], metric="iou_top20"))
+display(figure := drift_plots.controls(drift[cell], metric="iou_top20"))
 looks.save(figure, paths.figures / "answer")
 
 # %% [markdown]

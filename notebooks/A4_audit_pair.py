@@ -31,8 +31,8 @@
 import pandas as pd
 
 from lib import (
-    artefacts, batches, cases, class_mapping, hypotheses, image_cache, layers,
-    looks, models, pair_audit, pair_params, pair_tables, pairings, pictures, plots, tables,
+    artefacts, batches, cases, class_mapping, drift_plots, hypotheses, image_cache, layers, looks,
+    models, pair_audit, pair_params, pair_tables, pairings, pictures, tables, training_plots,
 )  # fmt: skip
 from lib.pair_findings import findings
 from lib.paths import StudyPaths, resolve
@@ -159,7 +159,7 @@ scores[["checkpoint", "n", "accuracy", "balanced_accuracy", "macro_auc"]].round(
 
 # %%
 looks.introduce(pair.name)
-display(figure := plots.confusions(confusion))
+display(figure := training_plots.confusions(confusion))
 looks.save(figure, paths.figures / "confusions")
 
 # %% [markdown]
@@ -197,7 +197,7 @@ shown = primary.pivot_table(
 shown.round(2)
 
 # %%
-figure = plots.controls(
+figure = drift_plots.controls(
     drift, between=("explainer", "ceiling"), title="Where does the change lie between its controls?"
 )
 display(figure)
@@ -214,7 +214,7 @@ looks.save(figure, paths.figures / "controls")
 # %%
 cell = dict(zip(("role", "method"), pair_tables.primary_cell(drift), strict=True))
 first = drift[drift["role"].eq(cell["role"]) & drift["method"].eq(cell["method"])]
-figure = plots.controls(
+figure = drift_plots.controls(
     first, between=("explainer", "ceiling"), title="Did the evidence of this model move?"
 )
 display(figure)
@@ -258,7 +258,7 @@ by_outcome.pivot_table(
 
 # %%
 if len(pairs):
-    display(figure := plots.drift_distributions(pairs))
+    display(figure := drift_plots.drift_distributions(pairs))
     looks.save(figure, paths.figures / "drift_distributions")
 
 # %% [markdown]

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from lib import drift
+from lib import drift, stacks
 from lib.artefacts import begin, write_json, write_table
 from lib.maps import MapSet
 from lib.pairings import correct, missing, outcome_strata, pairings
@@ -105,7 +105,7 @@ def _compare(architecture, sets, names, common):
             table["stratum"], table["common"] = strata, common
             for metric in drift.METRICS:
                 table[metric] = (np.arange(len(names)) + 1) / len(names)
-            empty = (drift.blank_reason(before.maps[role, method]) != "") & (
+            empty = (stacks.blank_reason(before.maps[role, method]) != "") & (
                 pair.before == "transfer-s0"
             )
             table.loc[empty, list(drift.METRICS)] = np.nan

@@ -20,6 +20,7 @@ from tiny_models import body, classifier, films, sequential
 from lib import (
     class_mapping,
     data,
+    drift_plots,
     looks,
     pair_audit,
     pair_findings,
@@ -27,7 +28,6 @@ from lib import (
     pair_report,
     pair_words,
     pairings,
-    plots,
     tables,
 )  # fmt: skip
 from lib.artefacts import manifest_path, read_table, require, write_json
@@ -266,7 +266,7 @@ def test_figures_take_an_architecture_that_is_not_of_the_study(save, tmp_path):
         pair, sets = explained(classifier(), classifier(seed=2), save)
         looks.introduce(pair.name)
         drift = compared(pair, sets, tmp_path)
-        figure = plots.controls(drift, between=("explainer", "ceiling"), title="Which?")
+        figure = drift_plots.controls(drift, between=("explainer", "ceiling"), title="Which?")
         texts = [text.get_text() for text in figure.legends[0].get_texts()]
         assert texts[-1] == "from explainer to ceiling" and "before → after" in texts
         assert figure.axes[0].get_yticklabels()[0].get_text() == "stranger"

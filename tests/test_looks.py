@@ -8,7 +8,7 @@ from figure_material import TWO_CELLS, case, history_table, pairs_table
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from lib import looks, pictures, plots
+from lib import drift_plots, looks, pictures, training_plots
 
 
 def test_no_two_looks_share_colour_marker_or_hatch():
@@ -35,7 +35,7 @@ def test_metric_labels_name_unit_or_range():
 def test_save_writes_the_same_bytes_twice_and_no_date(tmp_path):
     def draw():
         sheet = pictures.case_sheet([case(*TWO_CELLS, np.eye(20, dtype=bool))], title="One case")
-        return [sheet, plots.drift_distributions(pairs_table())]
+        return [sheet, drift_plots.drift_distributions(pairs_table())]
 
     for run in "ab":
         for number, figure in enumerate(draw()):
@@ -51,7 +51,7 @@ def test_save_writes_the_same_bytes_twice_and_no_date(tmp_path):
 
 @pytest.mark.usefixtures("printed_style")
 def test_save_twice_of_one_figure_is_the_same(tmp_path):
-    figure = plots.learning_curves(history_table())
+    figure = training_plots.learning_curves(history_table())
     for name in ("once", "twice"):
         looks.save(figure, tmp_path / name)
     for suffix in ("png", "svg"):

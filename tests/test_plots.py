@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from figure_material import FIVE, assert_legible, history_table, legend_texts, pairs_table, texts
 
-from lib import looks, plots
+from lib import drift_plots, looks, training_plots
 from lib.summaries import summarise
 
 pytestmark = pytest.mark.usefixtures("printed_style")
@@ -25,7 +25,7 @@ def ranking_table(means):
 
 
 def test_drift_distributions_count_and_centre_every_group():
-    figure = plots.drift_distributions(pairs_table())
+    figure = drift_plots.drift_distributions(pairs_table())
     assert len(figure.axes) == 12
     assert len({ax.get_ylim() for ax in figure.axes}) == 1
     assert figure.axes[0].get_title() == "stage4 · LayerCAM"
@@ -49,10 +49,10 @@ def test_drift_distributions_of_a_blank_group_and_a_missing_pairing():
     table = table.assign(
         iou_top20=table["iou_top20"].mask(dead), blank=table["blank"].mask(dead, "a: all zero")
     )
-    (ax,) = plots.drift_distributions(table).axes
+    (ax,) = drift_plots.drift_distributions(table).axes
     assert texts(ax) == ["3 +1", "3 +1", "0 +4", "0 +4", "3 +1", "3 +1"]
     assert len(ax.patches) == 4
-    plots.drift_distributions(table[dead])
+    drift_plots.drift_distributions(table[dead])
 
 
 def test_ranking_prints_the_ranks_at_the_means_and_marks_gaps():
@@ -63,7 +63,7 @@ def test_ranking_prints_the_ranks_at_the_means_and_marks_gaps():
             "inceptionv3": {"layercam": 0.6, "gradcam": np.nan},
         }
     )
-    (ax,) = plots.ranking(table, metric="iou_top20").axes
+    (ax,) = drift_plots.ranking(table, metric="iou_top20").axes
     found = {(t.get_text(), round(t.get_position()[1], 6)) for t in ax.texts}
     assert found == {
         ("1", 0.7), ("2.5", 0.6), ("2", 0.5), ("1", 0.6), ("no value:\nInceptionV3", 0.02),
@@ -78,17 +78,17 @@ def test_ranking_prints_the_ranks_at_the_means_and_marks_gaps():
 def test_ranking_shares_limits_and_takes_a_single_or_an_empty_cell():
     table = ranking_table({"densenet201": {"layercam": 0.7}})
     both = pd.concat([table, table.assign(role="prev_conv", mean=0.2)])
-    left, right = plots.ranking(both, metric="pearson").axes
+    left, right = drift_plots.ranking(both, metric="pearson").axes
     assert left.get_ylim() == right.get_ylim()
     assert (left.get_title(), right.get_title()) == ("auto_conv", "prev_conv")
-    (ax,) = plots.ranking(table.assign(mean=np.nan, rank=np.nan), metric="pearson").axes
+    (ax,) = drift_plots.ranking(table.assign(mean=np.nan, rank=np.nan), metric="pearson").axes
     assert texts(ax) == ["no value:\nDenseNet201"]
     with pytest.raises(ValueError, match="twice"):
-        plots.ranking(pd.concat([table, table]), metric="pearson")
+        drift_plots.ranking(pd.concat([table, table]), metric="pearson")
 
 
 def test_learning_curves_mark_the_kept_epoch():
-    figure = plots.learning_curves(history_table())
+    figure = training_plots.learning_curves(history_table())
     grid = np.array(figure.axes).reshape(2, 2)
     assert [ax.get_title() for ax in grid[0]] == ["ResNet50V2\ntransfer", "ResNet50V2\nfine-tuning"]
     kept = [
@@ -103,7 +103,7 @@ def test_learning_curves_mark_the_kept_epoch():
         assert row[0].get_ylim() == row[1].get_ylim()
     (training,) = (line for line in grid[0, 0].lines if line.get_linestyle() == "--")
     assert training.get_ydata() == pytest.approx([1.4, 0.8, 0.9, 1.0])
-    plots.learning_curves(history_table().query("epoch == 1"))
+    training_plots.learning_curves(history_table().query("epoch == 1"))
 
 
 def test_confusions_show_counts_and_shares_of_the_true_class():
@@ -111,7 +111,7 @@ def test_confusions_show_counts_and_shares_of_the_true_class():
     table = pd.DataFrame(cells, columns=["true", "predicted", "count"])
     table = table.assign(architecture="inceptionv3", checkpoint="transfer-s0")
     other = table.iloc[2:].assign(checkpoint="finetune-s0")
-    figure = plots.confusions(pd.concat([table, other]))
+    figure = training_plots.confusions(pd.concat([table, other]))
     top, bottom = figure.axes[:2]
     assert texts(top) == ["9", "1", "0", "3"]
     assert top.images[0].get_array().tolist() == [[0.9, 0.1], [0, 1]]
@@ -126,7 +126,7 @@ def test_controls_draw_the_summary():
     summary = summarise(pairs_table(), by, metrics=["iou_top20"])
     summary.loc[summary["pairing"] == "placebo", "mean"] = 0.8
     summary.loc[summary["pairing"] == "ceiling", "mean"] = 0.3
-    figure = plots.controls(summary)
+    figure = drift_plots.controls(summary)
     assert len(figure.axes) == 12 and len({ax.get_xlim() for ax in figure.axes}) == 1
     for ax in figure.axes:
         spans = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]
@@ -143,11 +143,11 @@ def test_controls_of_one_cell_without_placebo_and_with_a_blank_group():
     row = CELL | {"architecture": "densenet201", "metric": "emd", "mean": 0.1, "sd": 0.02, "n": 9}
     rows = [row | {"pairing": "finetune"}, row | {"pairing": "finetune", "sd": np.nan, "n": 1}]
     rows.append(row | {"pairing": "ceiling", "mean": np.nan, "sd": np.nan, "n": 0})
-    (ax,) = plots.controls(pd.DataFrame(rows), metric="emd").axes
+    (ax,) = drift_plots.controls(pd.DataFrame(rows), metric="emd").axes
     assert texts(ax) == ["n = 0"]
     assert len(ax.lines) == 2 and not ax.patches
     with pytest.raises(ValueError, match=r"'ssim'.*\['emd'\]"):
-        plots.controls(pd.DataFrame(rows), metric="ssim")
+        drift_plots.controls(pd.DataFrame(rows), metric="ssim")
 
 
 def test_performance_places_every_checkpoint_in_its_row():
@@ -159,25 +159,37 @@ def test_performance_places_every_checkpoint_in_its_row():
         ],
         columns=["architecture", "checkpoint", "macro_auc", "balanced_accuracy"],
     )
-    auc, accuracy = plots.performance(table).axes
+    auc, accuracy = training_plots.performance(table).axes
     assert auc.get_xlabel() == "Macro AUC, test films (0.5 = chance)"
     assert accuracy.get_xlabel() == "Balanced accuracy, test films (0 to 1)"
     assert [label.get_text() for label in auc.get_yticklabels()] == ["DenseNet201", "ResNet50V2"]
     drawn = [xy for line in accuracy.lines for xy in line.get_xydata().tolist()]
     rows = {round(x, 6): round(y) for x, y in drawn}
     assert rows == {0.6: 0, 0.9: 0, 0.8: 1}
-    assert plots.performance(table.iloc[1:2]).axes[0].get_ylim() == (0.5, -0.5)
+    assert training_plots.performance(table.iloc[1:2]).axes[0].get_ylim() == (0.5, -0.5)
 
 
 @pytest.mark.parametrize(
     ("draw", "table", "column"),
     [
-        (plots.drift_distributions, pairs_table(), "blank"),
-        (lambda table: plots.ranking(table, metric="emd"), pairs_table(mean=1, rank=1), "rank"),
-        (plots.learning_curves, history_table(), "kept"),
-        (plots.confusions, pairs_table(checkpoint="", true="", predicted="", count=1), "count"),
-        (plots.controls, pairs_table(metric="iou_top20", n=1, mean=1, sd=1), "sd"),
-        (plots.performance, history_table().assign(balanced_accuracy=1), "balanced_accuracy"),
+        (drift_plots.drift_distributions, pairs_table(), "blank"),
+        (
+            lambda table: drift_plots.ranking(table, metric="emd"),
+            pairs_table(mean=1, rank=1),
+            "rank",
+        ),
+        (training_plots.learning_curves, history_table(), "kept"),
+        (
+            training_plots.confusions,
+            pairs_table(checkpoint="", true="", predicted="", count=1),
+            "count",
+        ),
+        (drift_plots.controls, pairs_table(metric="iou_top20", n=1, mean=1, sd=1), "sd"),
+        (
+            training_plots.performance,
+            history_table().assign(balanced_accuracy=1),
+            "balanced_accuracy",
+        ),
     ],
 )
 def test_a_missing_column_is_named(draw, table, column):
@@ -187,9 +199,9 @@ def test_a_missing_column_is_named(draw, table, column):
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"pairing: found \['null'\].*'placebo'"):
-        plots.drift_distributions(pairs_table(pairing="null"))
+        drift_plots.drift_distributions(pairs_table(pairing="null"))
     with pytest.raises(ValueError, match=r"checkpoint: found \['scratch'\].*'transfer'"):
-        plots.learning_curves(history_table().assign(checkpoint="scratch-s0"))
+        training_plots.learning_curves(history_table().assign(checkpoint="scratch-s0"))
 
 
 @pytest.mark.parametrize("architectures", [1, 3])
@@ -204,11 +216,11 @@ def test_no_text_is_clipped_or_smaller_than_eight_points(architectures):
     names = pd.DataFrame({"true": ["viral_pneumonia"], "predicted": ["bacterial_pneumonia"]})
     names = names.assign(architecture=chosen[0], checkpoint="transfer-s0", count=9)
     for figure in (
-        plots.drift_distributions(table),
-        plots.controls(summary),
-        plots.ranking(ranks, metric="iou_top20"),
-        plots.learning_curves(runs),
-        plots.performance(runs.assign(balanced_accuracy=0.5)),
-        plots.confusions(names),
+        drift_plots.drift_distributions(table),
+        drift_plots.controls(summary),
+        drift_plots.ranking(ranks, metric="iou_top20"),
+        training_plots.learning_curves(runs),
+        training_plots.performance(runs.assign(balanced_accuracy=0.5)),
+        training_plots.confusions(names),
     ):
         assert_legible(figure)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import models, training
+from lib import models, training, training_loop
 from lib.batches import Films
 from lib.params import Augmentation, Finetune, Runtime, Transfer
 
@@ -131,7 +131,8 @@ def test_a_state_that_does_not_fit_is_not_used(tiny_model, split, tmp_path, faul
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_run(tiny_model, tmp_path):
     model = tiny_model()
-    training.compile_model(model, training.Schedule(9, 0.1), steps_per_epoch=1, runtime=RUNTIME)
+    schedule = training_loop.Schedule(9, 0.1, patience=2)
+    training_loop.compile_model(model, schedule, steps_per_epoch=1, runtime=RUNTIME)
     losses, seen = iter([3.0, 1.0, 2.0, 2.5, 0.1]), []
 
     def validate(model):
@@ -140,9 +141,9 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_run(tiny_model, tmp_path):
 
     data = Films(np.random.default_rng(0).integers(0, 255, (6, 32, 32), np.uint8), np.arange(6),
                  np.arange(6) % 3)  # fmt: skip
-    history = training.fit(
+    history = training_loop.fit(
         model, lambda epoch: training.batches(data, batch_size=6, shuffle_seed=epoch), validate,
-        training.Schedule(9, 0.1, patience=2), seed=1, state=tmp_path / "s", report=lambda _: None,
+        schedule, seed=1, state=tmp_path / "s", report=lambda _: None,
     )  # fmt: skip
     assert history["loss"].tolist() == [3.0, 1.0, 2.0, 2.5]
     assert history["kept"].tolist() == [False, True, False, False]
@@ -150,8 +151,8 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_run(tiny_model, tmp_path):
 
 
 def test_warm_up_and_decay_of_the_rate():
-    schedule = training.Schedule(epochs=5, learning_rate=0.2, warmup_epochs=1)
-    rate = training.optimizer(schedule, steps_per_epoch=10)._learning_rate
+    schedule = training_loop.Schedule(epochs=5, learning_rate=0.2, warmup_epochs=1)
+    rate = training_loop.optimizer(schedule, steps_per_epoch=10)._learning_rate
     assert float(rate(0)) == 0
     assert float(rate(5)) == pytest.approx(0.1)
     assert float(rate(10)) == pytest.approx(0.2)
@@ -178,7 +179,7 @@ def test_augmented_films_do_not_use_the_features_of_undistorted_ones(tiny_model,
 def test_head_logits_are_those_of_the_model(tiny_model, split):
     model = tiny_model()
     features = training.pooled_features(model, split[0].images, batch_size=7)
-    whole = training.predict(model, split[1], batch_size=7)
+    whole = training_loop.predict(model, split[1], batch_size=7)
     ours = training.head_logits(model, features[split[1].rows])
     np.testing.assert_allclose(ours, whole, rtol=1e-5, atol=1e-6)
 

@@ -1,19 +1,16 @@
-"""Figures of tables: from data frames to matplotlib figures, without computing.
+"""Figures of drift, from tables and without computing: distributions, controls and ranking.
 
-What is compared shares its axis or colour range; colours and markers are those of `lib.looks`.
+What is compared shares its axis; colours and markers are those of `lib.looks`.
 """
 
 import numpy as np
 import pandas as pd
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from lib import looks
-from lib.looks import ARCHITECTURE, INK, METHOD, PAIRING, SMALL, STAGE, Look
+from lib.looks import ARCHITECTURE, INK, METHOD, PAIRING, SMALL, Look
 
 
 def _facets(table: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
@@ -22,11 +19,6 @@ def _facets(table: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
         looks.present(table["method"], METHOD, "method"),
         looks.present(table["architecture"], ARCHITECTURE, "architecture"),
     )
-
-
-def _slots(count: int, total: float = 0.8) -> np.ndarray:
-    """Offsets of `count` neighbours around the middle of a group of width `total`."""
-    return (np.arange(count) - (count - 1) / 2) * total / count
 
 
 def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
@@ -60,7 +52,7 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
     longest = 0
     for (i, j), ax in np.ndenumerate(axes):
         for x, architecture in enumerate(architectures):
-            for pairing, offset in zip(pairings, _slots(len(pairings), 0.9), strict=True):
+            for pairing, offset in zip(pairings, looks.slots(len(pairings), 0.9), strict=True):
                 group = groups.get((roles[i], methods[j], architecture, pairing))
                 if group is None:
                     continue
@@ -143,7 +135,7 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
         title="Which architecture's maps are most stable? Crossing lines reverse the ranking",
         sharey=True,
     )
-    offsets, lines = _slots(len(architectures), 0.75), 0
+    offsets, lines = looks.slots(len(architectures), 0.75), 0
     for ax, role in zip(axes[0], roles, strict=True):
         absent: list[list[str]] = [[] for _ in methods]
         for architecture, offset in zip(architectures, offsets, strict=True):
@@ -173,119 +165,6 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
     handles = [Line2D([], [], **looks.hollow(ARCHITECTURE[name], size=9)) for name in architectures]
     note = "Number in each marker: rank, 1 = most stable."
     looks.legend(figure, handles, looks.titles(ARCHITECTURE, architectures), note)
-    return figure
-
-
-def learning_curves(history: pd.DataFrame) -> Figure:
-    """Loss and validation macro AUC by epoch; transfer and fine-tuning in panels of their own.
-
-    Parameters
-    ----------
-    history : pandas.DataFrame
-        A row per epoch: "architecture", "checkpoint" (stage and seed, as "transfer-s0"), "epoch",
-        "train_loss", "loss" (validation), "macro_auc" (validation), "kept".
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or an architecture or stage has no look.
-    """
-    columns = ["architecture", "checkpoint", "epoch", "train_loss", "loss", "macro_auc", "kept"]
-    looks.require_columns(history, columns, "history")
-    architectures = looks.present(history["architecture"], ARCHITECTURE, "architecture")
-    history = history.assign(stage=looks.stage_of(history["checkpoint"]))
-    stages = looks.present(history["stage"], STAGE, "checkpoint")
-    first = history["stage"] == "transfer"
-    parts = [
-        (f"{ARCHITECTURE[name].title}\n{title}", part)
-        for name in architectures
-        for title, chosen in (("transfer", first), ("fine-tuning", ~first))
-        if not (part := history[(history["architecture"] == name) & chosen]).empty
-    ]
-    figure, axes = looks.panels(
-        2,
-        len(parts),
-        width=max(5, 0.8 + 1.8 * len(parts)),
-        height=2.5,
-        title="How did the classifiers learn?",
-        sharex="col",
-        sharey="row",
-    )
-    for ax in axes.flat:
-        ax.margins(x=0.1)
-    for column, (title, part) in zip(axes.T, parts, strict=True):
-        for (stage, _), rows in part.sort_values("epoch").groupby(["stage", "checkpoint"]):
-            look, kept = STAGE[stage], rows[rows["kept"].astype(bool)]
-            line = {"color": look.colour, "marker": ".", "markersize": 3, "linewidth": 1.4}
-            column[0].plot(rows["epoch"], rows["train_loss"], **line | {"linestyle": "--"})
-            for ax, quantity in zip(column, ("loss", "macro_auc"), strict=True):
-                ax.plot(rows["epoch"], rows[quantity], **line)
-                ax.plot(kept["epoch"], kept[quantity], **looks.dot(look, zorder=3))
-        column[0].set_title(title, fontsize=9)
-        column[1].set_xlabel("Epoch")
-        column[1].xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
-    axes[0, 0].set_ylabel("Cross-entropy loss (nats)")
-    axes[1, 0].set_ylabel("Validation macro AUC\n(0.5 = chance)")
-    handles = [Line2D([], [], **looks.dot(STAGE[name], linestyle="-")) for name in stages]
-    handles += [Line2D([], [], color=INK, linestyle=line) for line in ("-", "--")]
-    labels = [*looks.titles(STAGE, stages), "validation", "training"]
-    looks.legend(figure, handles, labels, "A line per seed; the large marker is the epoch kept.")
-    return figure
-
-
-def confusions(table: pd.DataFrame) -> Figure:
-    """Confusion matrices: films by true and predicted class, a panel per checkpoint.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        "architecture", "checkpoint", "true", "predicted" and "count"; cells left out count 0, and
-        classes follow the order of first appearance in "true".
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or an architecture has no look.
-    """
-    looks.require_columns(
-        table, ["architecture", "checkpoint", "true", "predicted", "count"], "table"
-    )
-    architectures = looks.present(table["architecture"], ARCHITECTURE, "architecture")
-    checkpoints = list(dict.fromkeys(table["checkpoint"]))
-    classes = list(dict.fromkeys([*table["true"], *table["predicted"]]))
-    names = [name.replace("_", " ") for name in classes]
-    figure, axes = looks.panels(
-        len(checkpoints),
-        len(architectures),
-        width=max(4.5, 1.6 + 2.7 * len(architectures)),
-        height=2.7,
-        title="Which classes are taken for which?",
-        sharex=True,
-        sharey=True,
-    )
-    norm = Normalize(0, 1)
-    for (i, j), ax in np.ndenumerate(axes):
-        chosen = table["checkpoint"] == checkpoints[i]
-        chosen &= table["architecture"] == architectures[j]
-        counts = table[chosen].pivot_table("count", "true", "predicted", aggfunc="sum")
-        counts = counts.reindex(index=classes, columns=classes).fillna(0).to_numpy()
-        ax.set_title(f"{ARCHITECTURE[architectures[j]].title}\n{checkpoints[i]}", fontsize=9)
-        ax.set_xticks(range(len(classes)), names, rotation=90)
-        ax.set_yticks(range(len(classes)), names)
-        ax.grid(False)
-        totals = counts.sum(axis=1, keepdims=True)
-        shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-        ax.imshow(shares, cmap="cividis", norm=norm)
-        for (row, column), share in np.ndenumerate(shares):
-            text = {"ha": "center", "va": "center", "fontsize": SMALL}
-            text["color"] = "black" if share > 0.5 else "white"
-            ax.text(column, row, f"{counts[row, column]:g}", **text)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("True class")
-    for ax in axes[-1]:
-        ax.set_xlabel("Predicted class")
-    bar = ScalarMappable(norm, "cividis")
-    figure.colorbar(bar, ax=axes, label="Share of the true class (0 to 1)", aspect=40)
     return figure
 
 
@@ -330,7 +209,7 @@ def controls(
         sharex=True,
         sharey=True,
     )
-    offsets = dict(zip(pairings, _slots(len(pairings), 0.8), strict=True))
+    offsets = dict(zip(pairings, looks.slots(len(pairings), 0.8), strict=True))
     for (i, j), ax in np.ndenumerate(axes):
         panel = rows[(rows["role"] == roles[i]) & (rows["method"] == methods[j])]
         for y, architecture in enumerate(architectures):
@@ -361,47 +240,4 @@ def controls(
     ]
     labels = [*looks.titles(PAIRING, pairings), "from {} to {}".format(*between)]
     looks.legend(figure, handles, labels, "Whiskers: ± 1 standard deviation over the pairs.")
-    return figure
-
-
-def performance(table: pd.DataFrame) -> Figure:
-    """Macro AUC and balanced accuracy of every checkpoint on the test films.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        "architecture", "checkpoint" (stage and seed), "macro_auc" and "balanced_accuracy".
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or an architecture or stage has no look.
-    """
-    looks.require_columns(
-        table, ["architecture", "checkpoint", "macro_auc", "balanced_accuracy"], "table"
-    )
-    architectures = looks.present(table["architecture"], ARCHITECTURE, "architecture")
-    stage = looks.stage_of(table["checkpoint"])
-    stages = looks.present(stage, STAGE, "checkpoint")
-    height = 0.5 + 0.55 * len(architectures)
-    figure, axes = looks.panels(
-        1, 2, width=8, height=height, title="How well do they classify?", sharey=True
-    )
-    labels = {
-        "macro_auc": "Macro AUC, test films (0.5 = chance)",
-        "balanced_accuracy": "Balanced accuracy, test films (0 to 1)",
-    }
-    place = table["architecture"].map(architectures.index)
-    for ax, (quantity, label) in zip(axes[0], labels.items(), strict=True):
-        for name, offset in zip(stages, _slots(len(stages), 0.75), strict=True):
-            chosen = stage == name
-            ax.plot(table.loc[chosen, quantity], place[chosen] + offset, **looks.dot(STAGE[name]))
-        ax.set_xlabel(label)
-        ax.xaxis.set_major_locator(MaxNLocator(6))
-        ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
-        ax.set_ylim(len(architectures) - 0.5, -0.5)
-        ax.grid(False, axis="y")
-    axes[0, 0].set_ylabel("Architecture")
-    handles = [Line2D([], [], **looks.dot(STAGE[name])) for name in stages]
-    looks.legend(figure, handles, looks.titles(STAGE, stages), "A dot per checkpoint (seed).")
     return figure

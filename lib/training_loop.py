@@ -1,0 +1,186 @@
+"""One training loop for every stage: a schedule of Adam, resumable after every epoch."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from lib.artefacts import atomic, write_json
+from lib.batches import Films, batches
+from lib.params import Runtime
+from lib.seeds import derive
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast one stage trains.
+
+    Attributes
+    ----------
+    epochs : int
+        Most epochs; also the length of the cosine decay.
+    learning_rate : float
+        Peak rate of Adam.
+    warmup_epochs : float
+        Length of the linear warm-up from 0.
+    patience : int or None
+        Epochs without a lower validation loss before stopping, and the best epoch is kept;
+        None trains all epochs and keeps the last.
+    stop_after : int or None
+        Stop after this many epochs of the schedule (the placebo's match of the kept epoch).
+    """
+
+    epochs: int
+    learning_rate: float
+    warmup_epochs: float = 0.0
+    patience: int | None = None
+    stop_after: int | None = None
+
+
+def optimizer(schedule: Schedule, *, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Adam with linear warm-up and cosine decay to a tenth of the peak rate."""
+    warmup = round(schedule.warmup_epochs * steps_per_epoch)
+    decay = max(1, schedule.epochs * steps_per_epoch - warmup)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else schedule.learning_rate,
+        decay,
+        alpha=0.1,
+        warmup_target=schedule.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    return keras.optimizers.Adam(rate, clipnorm=1.0)
+
+
+def compile_model(
+    model: keras.Model, schedule: Schedule, *, steps_per_epoch: int, runtime: Runtime
+) -> None:
+    """Compile for logits; XLA is set explicitly, because Keras's "auto" differs by device."""
+    model.compile(
+        optimizer(schedule, steps_per_epoch=steps_per_epoch),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=runtime.jit_compile,
+    )
+
+
+def fit(
+    model: keras.Model,
+    epoch_batches: Callable[[int], tf.data.Dataset],
+    validate: Callable[[keras.Model], dict[str, float]],
+    schedule: Schedule,
+    *,
+    seed: int,
+    state: Path | None = None,
+    key: str = "",
+    report: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Train a compiled model in place; resume from `state` if an earlier run was interrupted.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled; keeps the weights of the best epoch (last, without patience) at the end.
+    epoch_batches : callable
+        Batches of epoch 0, 1, …; the same for the same number in every process.
+    validate : callable
+        Performance of the model on validation films; must have ``loss``.
+    schedule : Schedule
+    seed : int
+        Seed of the dropout masks, renewed every epoch so that a resumed run equals an unbroken one.
+    state : Path, optional
+        Folder for the state of the last complete epoch; removed at the end.
+    key : str
+        Identity of the run; a state with another key is discarded.
+    report : callable
+        Receives one line per epoch.
+
+    Returns
+    -------
+    DataFrame
+        A row per epoch: ``epoch`` (from 1), ``train_loss``, ``steps`` (cumulative), the validation
+        performance, and ``kept`` (True in the row whose weights the model now has).
+    """
+    rows = _restore(model, state, key) if state else []
+    best = min(rows, key=lambda row: row["loss"]) if rows else None
+    last = min(schedule.epochs, schedule.stop_after or schedule.epochs)
+    for epoch in range(len(rows), last):
+        if _out_of_patience(rows, schedule.patience):
+            break
+        _reseed(model, derive(seed, "dropout", epoch))
+        history = model.fit(epoch_batches(epoch), epochs=1, shuffle=False, verbose=0).history
+        row = {"epoch": epoch + 1, "train_loss": float(history["loss"][0])}
+        if not np.isfinite(row["train_loss"]):
+            raise ArithmeticError(
+                f"the training loss is {row['train_loss']} in epoch {epoch + 1}; lower the "
+                "learning rate or lengthen the warm-up"
+            )
+        row |= {"steps": int(model.optimizer.iterations.numpy())} | validate(model)
+        rows.append(row)
+        if best is None or row["loss"] < best["loss"]:
+            best = row
+        if state:
+            _save(model, state, key, rows, is_best=best is row)
+        report(
+            f"epoch {epoch + 1}/{last}: training loss {row['train_loss']:.3f}, "
+            f"validation loss {row['loss']:.3f}, macro AUC {row.get('macro_auc', np.nan):.3f}"
+        )
+    kept = best if schedule.patience else rows[-1]
+    if state:
+        if kept is not rows[-1]:
+            model.load_weights(state / "best.weights.h5")
+        shutil.rmtree(state)
+    elif kept is not rows[-1]:
+        raise ValueError("keeping the best epoch needs a state folder")
+    return pd.DataFrame(rows).assign(kept=[row is kept for row in rows])
+
+
+def _out_of_patience(rows: list[dict], patience: int | None) -> bool:
+    if not rows or patience is None:
+        return False
+    losses = [row["loss"] for row in rows]
+    return len(rows) - 1 - int(np.argmin(losses)) >= patience
+
+
+def _reseed(model: keras.Model, seed: int) -> None:
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
+            layer.seed_generator.state.assign(np.array([seed, 0], dtype="uint32"))
+
+
+def _save(model: keras.Model, state: Path, key: str, rows: list[dict], *, is_best: bool) -> None:
+    # The JSON file is written last and names the weights (the optimiser's variables are in the same
+    # file): a kill in between leaves the older pair.
+    weights = state / f"epoch-{len(rows):04d}.weights.h5"
+    with atomic(weights) as temporary:
+        model.save_weights(temporary)
+    if is_best:
+        with atomic(state / "best.weights.h5") as temporary:
+            shutil.copyfile(weights, temporary)
+    write_json(state / "state.json", {"key": key, "weights": weights.name, "rows": rows})
+    for old in state.glob("epoch-*"):
+        if old != weights:
+            old.unlink()
+
+
+def _restore(model: keras.Model, state: Path, key: str) -> list[dict]:
+    try:
+        saved = json.loads((state / "state.json").read_text(encoding="utf-8"))
+        weights = state / saved["weights"]
+        if saved["key"] != key or not weights.exists():
+            raise ValueError("the state of another run, or incomplete")
+    except (OSError, ValueError, KeyError):
+        shutil.rmtree(state, ignore_errors=True)
+        return []
+    model.optimizer.build(model.trainable_variables)  # so that its variables are read too
+    model.load_weights(weights)
+    return saved["rows"]
+
+
+def predict(model: keras.Model, data: Films, *, batch_size: int) -> np.ndarray:
+    """Outputs of the model on films, in order; float32, shape (films, …)."""
+    return model.predict(batches(data, batch_size=batch_size), verbose=0)
