@@ -123,6 +123,7 @@ bench: $(STAMP)  ## measure the budgets (ratios in one run)
 	$(PY) -m bench.attribution
 	$(PY) -m bench.transfer
 	$(PY) -m bench.memory
+	$(PY) -m bench.metrics
 	$(PY) -m bench.inference
 	$(PY) -m bench.decoding
 
