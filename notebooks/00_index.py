@@ -28,7 +28,7 @@ import json
 
 from IPython.display import Image, Markdown
 
-from lib import reference
+from lib import reference_page
 from lib.artefacts import read_table
 from lib.paths import StudyPaths
 
@@ -73,7 +73,7 @@ drift = read_table(paths.tables / "drift.csv")
 
 # %%
 performance = read_table(paths.tables / "performance.csv")
-Markdown(reference.markdown(reference.performance_lines(performance)))
+Markdown(reference_page.markdown(reference_page.performance_lines(performance)))
 
 # %% [markdown]
 # The distance from transfer to fine-tuned is what the backbone learnt; the placebo shows what the

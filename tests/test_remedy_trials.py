@@ -86,7 +86,7 @@ def test_the_figure_shows_every_trial_and_the_controls_below(table, printed_styl
 def test_published_lines_by_hand():
     rows = [["as is", 9, "border", 0.7, 0.0], ["cut", 8, "border", 0.5, -0.2]]
     table = pd.DataFrame(rows, columns=["trial", "films", "probe", "balanced_accuracy", "change"])
-    lines = reference.markdown(reference_page.remedy_lines(table)).splitlines()
+    lines = reference_page.markdown(reference_page.remedy_lines(table)).splitlines()
     assert lines[0] == "| trial | films | border |"
     assert lines[2:] == ["| as is | 9 | 0.70 |", "| cut | 8 | 0.50 (-0.20) |"]
 
