@@ -74,6 +74,8 @@
   // ---- state and address --------------------------------------------------------------------
 
   const pairName = ([pairing, before, after]) => `${pairing}~${before}~${after}`;
+  const pairTitle = ([, before, after, title]) =>
+    title === `${before} → ${after}` ? title : `${title} (${before} → ${after})`;
   const architectureOf = () => index.architectures.find((a) => a.name === state.architecture);
 
   function readAddress() {
@@ -140,7 +142,7 @@
   function fillControls() {
     const { pairs, cells } = architectureOf();
     options($("architecture"), index.architectures.map((a) => [a.name, a.title]));
-    options($("pair"), pairs.map((p) => [pairName(p), `${p[3]} (${p[1]} → ${p[2]})`]));
+    options($("pair"), pairs.map((p) => [pairName(p), pairTitle(p)]));
     options($("role"), [...new Set(cells.map((cell) => cell[0]))].map((role) => [role, role]));
     options($("method"), cells.filter((cell) => cell[0] === state.role)
       .map((cell) => [cell[1], index.methods[cell[1]] ?? cell[1]]));
@@ -384,8 +386,11 @@
     for (const [id, text] of [["before-name", before], ["after-name", after]]) {
       $(id).textContent = text;
     }
-    $("panel-before").querySelector("figcaption").textContent = `Before: ${before}`;
-    $("panel-after").querySelector("figcaption").textContent = `After: ${after}`;
+    const captions = [["before", "Before", before], ["after", "After", after]];
+    for (const [side, word, name] of captions) { // those of an audit are called so already
+      $(`panel-${side}`).querySelector("figcaption").textContent =
+        name === side ? word : `${word}: ${name}`;
+    }
     ["before", "after"].forEach((side, i) => {
       $(`p-${side}`).textContent = sides[i].probability[film].toFixed(3);
       $(`c-${side}`).textContent = spaced(index.classes[sides[i].predicted[film]]);
