@@ -2,7 +2,7 @@
 
 Budget: nine maps (three layers × three methods) at 1.0 × the throughput of plain `predict`, that is
 Keras's method on an array of films. The second line is `predict` on the batches that the maps are
-made from too: it is faster than on an array, and so the stricter side. The row with `stage4` says
+made from too, which spares Keras's own queue: often the stricter side. The row with `stage4` says
 what a layer before the final stage costs; the last row is tf-keras-vis by itself, on the whole
 model, for three maps of a few films, because it takes some twenty times as long. Tracing is
 excluded from all sides; they take turns, and the best of three passes counts. On a GPU the same

@@ -30,7 +30,7 @@ from lib.stacks import (
     peak_normalised,
     require_same_shape,
     require_stack,
-)  # fmt: skip
+)
 
 SIMILARITIES = ("iou_top20", "iou_half", "soft_iou", "pearson", "spearman", "ssim")
 # Pairs held at once: they bound the working memory whatever N is, and fit the processor's cache.
