@@ -1,5 +1,6 @@
 """Known answers for reading one film and bringing it to a square."""
 
+import io
 import struct
 import zlib
 
@@ -23,8 +24,12 @@ NAN = f"not finite (found {(film() > 9).sum()} pixels that are NaN or infinite)"
 def png_of_claimed_size(width, height):
     """A complete PNG of a few bytes that unpacks to as many pixels as it claims, or fewer."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return png_of_chunks((b"IHDR", header), (b"IDAT", zlib.compress(bytes(10**6))), (b"IEND", b""))
+
+
+def png_of_chunks(*chunks):
     content = b"\x89PNG\r\n\x1a\n"
-    for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(10**6))), (b"IEND", b"")):
+    for name, body in chunks:
         checksum = struct.pack(">I", zlib.crc32(name + body))
         content += struct.pack(">I", len(body)) + name + body + checksum
     return content
@@ -109,6 +114,43 @@ def test_every_cut_of_a_film_is_refused(tmp_path):
 def test_grey_levels_are_kept_and_format_is_told_by_content(tmp_path):
     (tmp_path / "film.jpg").write_bytes(PNG)
     np.testing.assert_array_equal(read_image(tmp_path / "film.jpg"), film())
+
+
+def _interlaced(grey):
+    """A PNG that arrives in seven passes (Adam7), by hand: Pillow and OpenCV only read it."""
+    rows = b""
+    for left, top, across, down in (
+        (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    ):  # fmt: skip
+        rows += b"".join(b"\0" + row.tobytes() for row in grey[top::down, left::across])
+    header = struct.pack(">IIBBBBB", *grey.shape[::-1], 8, 0, 0, 0, 1)
+    return png_of_chunks((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+
+
+def test_plain_grey_is_the_same_by_either_decoder(monkeypatch):
+    deep = film().astype(np.uint16) * 16 + 5
+    plain = {PNG: film(), encoded(deep): deep, _interlaced(film()): film()}
+    for content, grey in plain.items():
+        assert films._plain_png(content, _opened(content)) is not None
+        np.testing.assert_array_equal(films.decode(content).grey, grey)
+    monkeypatch.setattr(films, "_plain_png", lambda *_: None)
+    for content, grey in plain.items():
+        np.testing.assert_array_equal(films.decode(content).grey, grey)
+
+
+def test_anything_but_a_plain_png_takes_the_long_way():
+    rotated = Image.Exif()
+    rotated[films.ORIENTATION] = 6
+    others = [encoded(film(), exif=rotated), encoded(film(), transparency=0)]
+    others += [encoded(film() > 128), encoded(np.dstack([film()] * 3)), PNG + b"more"]
+    others += [PNG[:33] + b"\x90" + PNG[34:], PNG[:33] + PNG[8:]]  # a false length, two headers
+    for content in others:
+        assert films._plain_png(content, _opened(content)) is None
+
+
+def _opened(content):
+    return Image.open(io.BytesIO(content), formats=["PNG"])
 
 
 def test_colour_becomes_luma(tmp_path):
