@@ -25,6 +25,8 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 LOCK := $(if $(filter 1,$(GPU)),requirements-gpu.lock,requirements.lock)
 PARAMS := $(RESULTS)/$(STUDY)/params.yml
+# Two at a time, in the order of tests/conftest.py: the tests of a file share what they build.
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHONHASHSEED := 0
 
 RESOLVE = $(PY) -m lib.studies $(STUDY) --data "$(DATA)" --set "$(SET)"
@@ -90,8 +92,8 @@ unlock: $(STAMP)  ## after a killed run: let Snakemake take the folder again
 	@$(SNAKEMAKE) --configfile $(PARAMS) --unlock
 
 test: $(STAMP) lint  ## lint, unit tests, smoke study with all backbones, notebook regression
-	$(PY) -m pytest tests
-	$(PY) -m pytest --nbval-lax --nbval-current-env -p no:cacheprovider notebooks
+	$(PY) -m pytest $(WORKERS) tests
+	$(PY) -m pytest $(WORKERS) --nbval-lax --nbval-current-env -p no:cacheprovider notebooks
 
 lint: $(STAMP)  ## ruff on modules, notebooks and tests
 	@$(VENV)/bin/ruff check .

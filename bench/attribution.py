@@ -1,19 +1,19 @@
 """Attribution maps per film against plain `predict`, same films, one run.
 
 Budget: nine maps (three layers × three methods) at 1.0 × the throughput of plain `predict`, that is
-Keras's method on an array of films. The second line is `predict` on the batches that the maps are
-made from too, which spares Keras's own queue: often the stricter side. The row with `stage4` says
-what a layer before the final stage costs; the last row is tf-keras-vis by itself, on the whole
-model, for three maps of a few films, because it takes some twenty times as long. Tracing is
-excluded from all sides; they take turns, and the best of three passes counts. On a GPU the same
-command reports the same lines.
+Keras's method on an array of films, both in batches of Keras's default size. The second line is
+`predict` on the batches that the maps are made from too, which spares Keras's own queue: often the
+stricter side. The row with `stage4` says what a layer before the final stage costs; the last row is
+tf-keras-vis by itself, on the whole model, for three maps of a few films, because it takes some
+twenty times as long. Tracing is excluded from all sides; they take turns, and the best of three
+passes counts. On a GPU the same command reports the same lines.
 """
 
 import numpy as np
 from tf_keras_vis.utils.scores import CategoricalScore
 
 from bench import in_turns, verdict
-from lib import attribution, layers, models
+from lib import attribution, cams, layers, models
 from lib.batches import Films, batches, pixels
 from lib.methods import GRADIENT_METHODS
 from lib.params import Runtime
@@ -27,15 +27,15 @@ def stock(model, layer, data, batch_size):
     """Three maps of one layer by tf-keras-vis on the whole model."""
     for films, labels, _ in batches(data, batch_size=batch_size):
         for method in GRADIENT_METHODS:
-            attribution._CAMS[method](model)(
+            cams.CAMS[method](model)(
                 CategoricalScore(np.asarray(labels).tolist()),
                 films,
                 penultimate_layer=layer.name,
-                **attribution._RAW,
+                **cams.RAW,
             )
 
 
-def main(count: int = 256, batch_size: int = 64) -> None:
+def main(count: int = 256, batch_size: int = 32) -> None:
     """Print five lines per architecture."""
     models.configure(Runtime(), seed=0)
     generator = np.random.default_rng(0)

@@ -1,11 +1,7 @@
-"""Attribution maps through tf-keras-vis, at the price of one forward and backward pass.
+"""Attribution maps of many layers and methods at the price of one forward and backward pass.
 
 tf-keras-vis runs the whole model once per layer and method. Here one compiled pass per batch gives
-the activations A and the gradients g = ∂y/∂A of every layer at once; tf-keras-vis then explains a
-surrogate whose inputs are A and g and whose score is Σ g·(A − stop_gradient(A)). Its value is 0 and
-its gradient with respect to A is g, so the maps are those of the whole model. A score of 0 also
-spares Grad-CAM++ its factor exp(score), which overflows float32 above a logit of 88 and cancels
-in any normalised map.
+the activations A and the gradients g = ∂y/∂A of every layer at once; `lib.cams` makes the maps.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,20 +11,13 @@ from typing import Literal
 import keras
 import numpy as np
 import tensorflow as tf
-from tf_keras_vis.gradcam import Gradcam
-from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
-from tf_keras_vis.layercam import Layercam
-from tf_keras_vis.scorecam import Scorecam
 
 from lib.batches import Films, batches
-from lib.cam_variants import VARIANTS
+from lib.cams import reader, score_cam
 from lib.maps import MapSet
 from lib.methods import GRADIENT_METHODS, METHODS
 
 OWN_PREDICTION = -1  # as the class of a film: whatever the checkpoint predicts
-_CAMS = dict(zip(GRADIENT_METHODS, (Layercam, GradcamPlusPlus, Gradcam), strict=True))
-"""Grad-CAM: Selvaraju 2017, arXiv:1610.02391. Grad-CAM++: Chattopadhyay 2018, arXiv:1710.11063.
-LayerCAM: Jiang 2021, doi:10.1109/TIP.2021.3089943."""
 
 
 def activations_and_gradients(
@@ -86,105 +75,6 @@ def activations_and_gradients(
         return tf.cast(logits, tf.float32), *as_float
 
     return run
-
-
-@tf.custom_gradient
-def _linear(activations, gradients):
-    """Σ g·(A − stop_gradient(A)) for each film, without computing what is known: 0, and g."""
-
-    def backward(_):  # tf-keras-vis differentiates this very score, so that what comes is 1
-        return gradients, None
-
-    return tf.zeros_like(activations[:, 0, 0, :1]), backward
-
-
-def surrogate(shape: Sequence[int]) -> keras.Model:
-    """Model of inputs A and g, each ``(n, *shape)``, with value 0 and gradient g at layer "map"."""
-    activations = keras.Input(shape, dtype="float32")
-    gradients = keras.Input(shape, dtype="float32")
-    mapped = keras.layers.Identity(name="map", dtype="float32")(activations)
-    score = keras.layers.Lambda(lambda pair: _linear(*pair), output_shape=(1,), dtype="float32")(
-        [mapped, gradients]
-    )
-    return keras.Model([activations, gradients], score)
-
-
-def reader(method: str, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor], np.ndarray]:
-    """How one method makes raw maps from the activations and gradients of a layer.
-
-    Parameters
-    ----------
-    method : str
-        One of `lib.methods.GRADIENT_METHODS`, through tf-keras-vis, or of
-        `lib.cam_variants.VARIANTS`.
-    shape : sequence of int
-        (h, w, channels) of the layer.
-
-    Returns
-    -------
-    callable
-        ``(A, g)``, float32 tensors of shape ``(n, h, w, channels)``, to maps ``(n, h, w)`` of
-        float32, ≥ 0, neither upsampled nor normalised.
-    """
-    if method in VARIANTS:
-        return lambda a, g: VARIANTS[method](np.asarray(a), np.asarray(g)).astype(np.float32)
-    explain = _CAMS[method](surrogate(shape))
-
-    def read(a, g):
-        return explain(lambda output: output[:, 0], [a, g], penultimate_layer="map", **_RAW)
-
-    # tf-keras-vis builds a model on each call; Grad-CAM++ can be compiled, the other two use NumPy.
-    # It reads the number of films while it is traced, so that a last, smaller batch traces again.
-    run = tf.function(read) if method == "gradcam_plus_plus" else read
-    return lambda a, g: np.asarray(run(a, g), dtype=np.float32)
-
-
-def score_cam(
-    model: keras.Model, layer: keras.Layer, films, classes, *, channels: int, batch_size: int = 32
-) -> np.ndarray:
-    """Score-CAM, a reference that uses no gradient, through tf-keras-vis.
-
-    Every channel, enlarged, masks the film; its weight is the softmax probability that the model
-    gives the class on the masked film (Wang 2020, arXiv:1910.01279). Only the channels that vary
-    most over places are used. Each film is explained by itself: in a batch tf-keras-vis would pool
-    the channels of all films, and a map would depend on its neighbours.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Classifier with logits.
-    layer : keras.Layer
-        Layer with a map.
-    films : tensor of float32, shape (n, size, size, 3)
-    classes : sequence of int, shape (n,)
-    channels : int
-        Number of channels, at most those of the layer; the cost is one prediction for each.
-    batch_size : int
-        Masked films per prediction.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, h, w)
-        ≥ 0, neither upsampled nor normalised.
-    """
-    explain, talkative = Scorecam(model), keras.config.is_interactive_logging_enabled()
-    most = min(channels, layer.output.shape[-1])
-    keras.config.disable_interactive_logging()  # tf-keras-vis predicts with a progress bar
-    try:
-        maps = [
-            explain(
-                lambda output, label=int(label): output[:, label], film[None],
-                penultimate_layer=layer.name, max_N=most, batch_size=batch_size, **_RAW,
-            )
-            for film, label in zip(np.asarray(films), classes, strict=True)
-        ]  # fmt: skip
-    finally:
-        if talkative:
-            keras.config.enable_interactive_logging()
-    return np.concatenate(maps).astype(np.float32)
-
-
-_RAW = {"seek_penultimate_conv_layer": False, "expand_cam": False, "normalize_cam": False}
 
 
 class Explainer:

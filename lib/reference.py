@@ -84,7 +84,7 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
     """
     published = ROOT / "results" / "reference" / (name or paths.study)
     target = published.with_name(f".partial-{published.name}")
-    text = page(paths, command=command)
+    text = page(paths, command=command, name=published.name)
     shutil.rmtree(target, ignore_errors=True)
     for folder in ("tables", "figures"):
         (target / folder).mkdir(parents=True)

@@ -77,7 +77,7 @@ def correction_lines(table: pd.DataFrame) -> pd.DataFrame:
     return counts.reindex(table["measure"].unique()).reset_index()
 
 
-def page(paths: StudyPaths, *, command: str) -> str:
+def page(paths: StudyPaths, *, command: str, name: str) -> str:
     """Text of a published study in Markdown.
 
     Parameters
@@ -85,6 +85,8 @@ def page(paths: StudyPaths, *, command: str) -> str:
     paths : StudyPaths
     command : str
         Command line that made the study.
+    name : str
+        Under which it is published.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def page(paths: StudyPaths, *, command: str) -> str:
     verdicts = json.loads(paths.verdicts.read_text(encoding="utf-8"))["verdicts"]
     probe = audit["probe"]
     lines = [
-        f"# The {paths.study} study",
+        f"# The {name} study",
         "",
         f"Made by `{command}` at revision `{manifest['code'][:12]}` on {manifest['device']}, "
         f"finished {manifest['finished']}. Source weights: **{manifest['weights']}**.",

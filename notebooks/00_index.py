@@ -97,6 +97,10 @@ Image(filename=paths.figures / "controls.png", width=800)
 Markdown("\n\n".join(f"**{v['question']}** {v['sentence']}" for v in verdicts.values()))
 
 # %% [markdown]
+# What a shortcut does, planted on the films of one class and taken away again (H5), is a study of its own:
+# [its published numbers](../results/reference/shortcut/README.md); so are
+# [real films](../results/reference/real/README.md).
+#
 # The questions and the rules that decide them stand in `params/hypotheses.yml`:
 
 # %% tags=["nbval-check-output"]

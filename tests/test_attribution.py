@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 from scipy.ndimage import zoom
 
-from lib import attribution, maps
+from lib import attribution, cams, maps
 from lib.artefacts import ArtefactError
 from lib.batches import Films
 from lib.maps import MapSet
-from lib.methods import METHODS
+from lib.methods import GRADIENT_METHODS, METHODS
 
 
 def by_hand(method, a, g):
@@ -28,12 +28,12 @@ def by_hand(method, a, g):
     return relu((a * (alpha * relu(g)).sum(axis=(0, 1))).sum(-1))
 
 
-@pytest.mark.parametrize("method", attribution.GRADIENT_METHODS)
+@pytest.mark.parametrize("method", GRADIENT_METHODS)
 def test_maps_follow_the_formulas(method):
     generator = np.random.default_rng(5)
     a = generator.normal(size=(7, 4, 3, 6)).astype(np.float32)
     g = generator.normal(size=(7, 4, 3, 6)).astype(np.float32)
-    ours = attribution.reader(method, (4, 3, 6))(a, g)
+    ours = cams.reader(method, (4, 3, 6))(a, g)
     expected = np.stack([by_hand(method, x, y) for x, y in zip(a, g, strict=True)])
     assert ours.dtype == np.float32 and ours.shape == (7, 4, 3)
     np.testing.assert_allclose(ours, expected, rtol=2e-3, atol=2e-4 * expected.max())
@@ -42,7 +42,7 @@ def test_maps_follow_the_formulas(method):
 def test_surrogate_has_score_zero_and_the_given_gradient():
     generator = np.random.default_rng(6)
     a, g = (tf.constant(generator.normal(size=(2, 3, 3, 4)), tf.float32) for _ in range(2))
-    model = attribution.surrogate((3, 3, 4))
+    model = cams.surrogate((3, 3, 4))
     with tf.GradientTape() as tape:
         tape.watch(a)
         score = model([a, g])
@@ -179,9 +179,7 @@ def test_score_cam_follows_its_formula_film_by_film(tiny_model):
     films = np.repeat(data.images[..., None], 3, -1).astype(np.float32)
     activations = keras.Model(model.input, layer.output).predict(films, verbose=0)
     for channels in (8, 3):
-        found = attribution.score_cam(
-            model, layer, films, data.labels, channels=channels, batch_size=5
-        )
+        found = cams.score_cam(model, layer, films, data.labels, channels=channels, batch_size=5)
         for film, a, label, map_ in zip(films, activations, data.labels, found, strict=True):
             chosen = np.argsort(-a.std(axis=(0, 1)), kind="stable")[:channels]
             weights = []

@@ -9,9 +9,10 @@ import tensorflow as tf
 from material import SIZES
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from lib import attribution, layers, models, pairings
+from lib import attribution, cams, layers, models, pairings
 from lib.architectures import ARCHITECTURES, ROLES
 from lib.batches import Films, batches, pixels
+from lib.methods import GRADIENT_METHODS
 
 pytestmark = pytest.mark.backbone
 
@@ -74,10 +75,10 @@ def test_the_graph_is_flat_and_returns_logits(backbone):
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("method", attribution.GRADIENT_METHODS)
+@pytest.mark.parametrize("method", GRADIENT_METHODS)
 def test_maps_equal_tf_keras_vis_on_the_whole_model(explained, role, method):
     _, model, _, films, labels, roles, maps = explained
-    whole = attribution._CAMS[method](model)(
+    whole = cams.CAMS[method](model)(
         CategoricalScore([int(label) for label in labels]),
         films,
         penultimate_layer=roles[role].name,

@@ -1,0 +1,138 @@
+"""Raw maps through tf-keras-vis, from the activations and gradients of a layer.
+
+tf-keras-vis explains a surrogate whose inputs are the activations A and the gradients g = ∂y/∂A and
+whose score is Σ g·(A − stop_gradient(A)). Its value is 0 and its gradient with respect to A is g,
+so the maps are those of the whole model. A score of 0 also spares Grad-CAM++ its factor exp(score),
+which overflows float32 above a logit of 88 and cancels in any normalised map.
+"""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tf_keras_vis.gradcam import Gradcam
+from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
+from tf_keras_vis.layercam import Layercam
+from tf_keras_vis.scorecam import Scorecam
+
+from lib.cam_variants import VARIANTS
+from lib.methods import GRADIENT_METHODS
+
+CAMS = dict(zip(GRADIENT_METHODS, (Layercam, GradcamPlusPlus, Gradcam), strict=True))
+"""Grad-CAM: Selvaraju 2017, arXiv:1610.02391. Grad-CAM++: Chattopadhyay 2018, arXiv:1710.11063.
+LayerCAM: Jiang 2021, doi:10.1109/TIP.2021.3089943."""
+RAW = {"seek_penultimate_conv_layer": False, "expand_cam": False, "normalize_cam": False}
+"""Options of tf-keras-vis for maps that are neither enlarged nor normalised."""
+
+
+@tf.custom_gradient
+def _linear(activations, gradients):
+    """Σ g·(A − stop_gradient(A)) for each film, without computing what is known: 0, and g."""
+
+    def backward(_):  # tf-keras-vis differentiates this very score, so that what comes is 1
+        return gradients, None
+
+    return tf.zeros_like(activations[:, 0, 0, :1]), backward
+
+
+def surrogate(shape: Sequence[int]) -> keras.Model:
+    """Model of inputs A and g, each ``(n, *shape)``, with value 0 and gradient g at layer "map"."""
+    activations = keras.Input(shape, dtype="float32")
+    gradients = keras.Input(shape, dtype="float32")
+    mapped = keras.layers.Identity(name="map", dtype="float32")(activations)
+    score = keras.layers.Lambda(lambda pair: _linear(*pair), output_shape=(1,), dtype="float32")(
+        [mapped, gradients]
+    )
+    return keras.Model([activations, gradients], score)
+
+
+def reader(method: str, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor], np.ndarray]:
+    """How one method makes raw maps from the activations and gradients of a layer.
+
+    Parameters
+    ----------
+    method : str
+        One of `lib.methods.GRADIENT_METHODS`, through tf-keras-vis, or of
+        `lib.cam_variants.VARIANTS`.
+    shape : sequence of int
+        (h, w, channels) of the layer.
+
+    Returns
+    -------
+    callable
+        ``(A, g)``, float32 tensors of shape ``(n, h, w, channels)``, to maps ``(n, h, w)`` of
+        float32, ≥ 0, neither upsampled nor normalised.
+    """
+    if method in VARIANTS:
+        return lambda a, g: VARIANTS[method](np.asarray(a), np.asarray(g)).astype(np.float32)
+    explain = _in_graph(CAMS[method])(surrogate(shape))
+
+    # tf-keras-vis builds a model on each call, in a graph only on the first. It reads the number of
+    # films while it is traced, so that a last, smaller batch traces again.
+    @tf.function(autograph=False)
+    def read(a, g):
+        return explain(lambda output: output[:, 0], [a, g], penultimate_layer="map", **RAW)
+
+    return lambda a, g: np.asarray(read(a, g), dtype=np.float32)
+
+
+def _in_graph(method):
+    """A class of tf-keras-vis with its formula, where that uses NumPy, as one step of a graph."""
+    if method is GradcamPlusPlus:
+        return method
+
+    class InGraph(method):
+        def _calculate_cam(self, grads, penultimate_output, *modifiers):
+            def formula(g, a):
+                return np.asarray(plain(tf.constant(g), tf.constant(a), *modifiers))
+
+            plain = super()._calculate_cam
+            return tf.numpy_function(formula, [grads, penultimate_output], tf.float32)
+
+    return InGraph
+
+
+def score_cam(
+    model: keras.Model, layer: keras.Layer, films, classes, *, channels: int, batch_size: int = 32
+) -> np.ndarray:
+    """Score-CAM, a reference that uses no gradient, through tf-keras-vis.
+
+    Every channel, enlarged, masks the film; its weight is the softmax probability that the model
+    gives the class on the masked film (Wang 2020, arXiv:1910.01279). Only the channels that vary
+    most over places are used. Each film is explained by itself: in a batch tf-keras-vis would pool
+    the channels of all films, and a map would depend on its neighbours.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Classifier with logits.
+    layer : keras.Layer
+        Layer with a map.
+    films : tensor of float32, shape (n, size, size, 3)
+    classes : sequence of int, shape (n,)
+    channels : int
+        Number of channels, at most those of the layer; the cost is one prediction for each.
+    batch_size : int
+        Masked films per prediction.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, h, w)
+        ≥ 0, neither upsampled nor normalised.
+    """
+    explain, talkative = Scorecam(model), keras.config.is_interactive_logging_enabled()
+    most = min(channels, layer.output.shape[-1])
+    keras.config.disable_interactive_logging()  # tf-keras-vis predicts with a progress bar
+    try:
+        maps = [
+            explain(
+                lambda output, label=int(label): output[:, label], film[None],
+                penultimate_layer=layer.name, max_N=most, batch_size=batch_size, **RAW,
+            )
+            for film, label in zip(np.asarray(films), classes, strict=True)
+        ]  # fmt: skip
+    finally:
+        if talkative:
+            keras.config.enable_interactive_logging()
+    return np.concatenate(maps).astype(np.float32)
