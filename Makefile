@@ -93,7 +93,7 @@ unlock: $(STAMP)  ## after a killed run: let Snakemake take the folder again
 
 test: $(STAMP) lint  ## lint, unit tests, smoke study with all backbones, notebook regression
 	$(PY) -m pytest $(WORKERS) tests
-	$(PY) -m pytest $(WORKERS) --nbval-lax --nbval-current-env -p no:cacheprovider notebooks
+	$(PY) -m pytest --nbval-lax --nbval-current-env -p no:cacheprovider notebooks
 
 lint: $(STAMP)  ## ruff on modules, notebooks and tests
 	@$(VENV)/bin/ruff check .
