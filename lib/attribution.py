@@ -4,6 +4,7 @@ tf-keras-vis runs the whole model once per layer and method. Here one compiled p
 the activations A and the gradients g = ∂y/∂A of every layer at once; `lib.cams` makes the maps.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
@@ -18,6 +19,7 @@ from lib.maps import MapSet
 from lib.methods import GRADIENT_METHODS, METHODS
 
 OWN_PREDICTION = -1  # as the class of a film: whatever the checkpoint predicts
+IN_FLIGHT = 2  # batches at once: the small steps of one pass leave processors idle
 
 
 def activations_and_gradients(
@@ -124,8 +126,10 @@ class Explainer:
             if method != "scorecam"
         }
 
-    def _maps(self, films, explained, activations, gradients) -> dict[tuple[str, str], np.ndarray]:
-        found = {}
+    def _explain(self, films, classes) -> tuple[np.ndarray, dict[tuple[str, str], np.ndarray]]:
+        logits, activations, gradients = self._run(films, tf.constant(classes))
+        logits, found = logits.numpy(), {}
+        explained = np.where(classes == OWN_PREDICTION, logits.argmax(axis=1), classes)
         for (role, layer), a, g in zip(self.roles.items(), activations, gradients, strict=True):
             for method in self.methods:
                 found[role, method] = (
@@ -133,7 +137,7 @@ class Explainer:
                     if method == "scorecam"
                     else self._readers[role, method](a, g)
                 )
-        return found
+        return logits, found
 
     def __call__(
         self,
@@ -181,25 +185,27 @@ class Explainer:
             for method in self.methods
         }
 
-        def keep(part, found):
-            for key, values in found.result().items():
+        def keep(part, job):
+            logits[part], found = job.result()
+            for key, values in found.items():
                 maps[key][part] = values
             if report:
                 report(part.stop, count)
 
-        start, waiting = 0, ()
-        with ThreadPoolExecutor(max_workers=1) as worker:  # maps of a batch, while the next passes
+        start, waiting = 0, deque()
+        # Score-CAM goes through Keras's `predict`, which is for one thread.
+        at_once = 1 if "scorecam" in self.methods else IN_FLIGHT
+        with ThreadPoolExecutor(at_once) as pool:
             for films, labels, _ in batches(data, batch_size=batch_size):
+                if len(waiting) == at_once:
+                    keep(*waiting.popleft())
                 part = slice(start, start + len(labels))
-                logits[part], activations, gradients = self._run(films, tf.constant(wanted[part]))
-                if explained == "prediction":
-                    wanted[part] = logits[part].argmax(axis=1)
-                if waiting:
-                    keep(*waiting)
-                job = films, wanted[part], activations, gradients
-                start, waiting = part.stop, (part, worker.submit(self._maps, *job))
-            if waiting:
-                keep(*waiting)
+                start = part.stop
+                waiting.append((part, pool.submit(self._explain, films, wanted[part])))
+            while waiting:
+                keep(*waiting.popleft())
+        if explained == "prediction":
+            wanted = logits.argmax(axis=1).astype(wanted.dtype)
         names = {role: layer.name for role, layer in self.roles.items()}
         ids = np.asarray(image_ids, dtype=str)
         return MapSet(ids, data.labels, wanted, logits, maps, names)
