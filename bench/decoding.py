@@ -57,7 +57,7 @@ def cached(folder: Path, index: pd.DataFrame, **options) -> None:
     )
 
 
-def decoding(count: int = 240) -> None:
+def decoding(count: int = 480) -> None:
     """Print two lines."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -66,6 +66,7 @@ def decoding(count: int = 240) -> None:
             lambda: bare(folder, index),
             lambda: cached(folder, index),
             lambda: cached(folder, index, measure=measure),
+            times=5,
         )
     print(f"decoding: {count} films of {SIDE} px, to {SIZES} px")
     print(f"  OpenCV alone {count / loop:.0f} films/s")

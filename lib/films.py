@@ -10,6 +10,7 @@ from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugi
 from lib import dicom
 from lib.collection import DataError
 from lib.pixels import MAX_BYTES, Film, ImageRefused, check_size, deep, eight_bit
+from lib.plain_pictures import decode_plain
 
 ASPECTS = ("letterbox", "crop", "squash")
 # Pillow's readers by name, not Image.open: one that guesses would open twenty other formats.
@@ -23,8 +24,6 @@ FORMATS |= {b"II+\0": TIFF, b"MM\0+": TIFF}
 OTHER_FORMATS = {b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP", b"%PDF": "PDF"}
 OTHER_FORMATS |= {b"\x08\0": "DICOM without its preamble; rewrite it as a DICOM file"}
 ARCHIVES = {b"PK": "ZIP", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip"}
-# Chunks of a PNG that leave its grey levels and their places alone.
-PLAIN_CHUNKS = (b"IDAT", b"IEND", b"pHYs", b"tIME", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD")
 # Tags of TIFF (the last one of EXIF too), and a value of the first.
 PHOTOMETRIC, BITS, ORIENTATION, WHITE_IS_ZERO = 262, 258, 274, 0
 
@@ -127,9 +126,8 @@ def _decode_picture(data, reader, name, end):
     depth = (
         data[24] if name == "PNG" else max(picture.tag_v2.get(BITS, (8,))) if name == "TIFF" else 8
     )
-    if name == "PNG" and (grey := _plain_png(data, picture)) is not None:
+    if name != "TIFF" and (grey := decode_plain(data, picture)) is not None:
         return Film(grey, name)
-    picture.decodermaxblock = len(data)  # at once, for the same reason as in `_plain_png`
     orientation = picture.getexif().get(ORIENTATION, 1)
     picture.load()
     colour = picture.mode not in ("1", "L", "F") and not picture.mode.startswith("I")
@@ -139,33 +137,6 @@ def _decode_picture(data, reader, name, end):
         # Without an orientation this would copy the film.
         grey = _grey(picture if orientation == 1 else ImageOps.exif_transpose(picture))
     return Film(np.iinfo(grey.dtype).max - grey if inverted else grey, name, colour)
-
-
-def _plain_png(data, picture):
-    """Decode a plain grey PNG by OpenCV; None of anything else, or if that fails.
-
-    The pixels are those of Pillow, which takes the interpreter anew for every chunk, so that
-    threads wait for each other. Of a damaged JPEG OpenCV would show the part that it could read.
-    """
-    dtype = {(8, "L"): np.uint8, (16, "I;16"): np.uint16}.get((data[24], picture.mode))
-    if dtype is None or picture.has_transparency_data or not _plain_chunks(data):
-        return None
-    grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    whole = grey is not None and grey.dtype == dtype and grey.shape == picture.size[::-1]
-    return grey if whole else None
-
-
-def _plain_chunks(data):
-    """Whether a PNG consists of whole, plain chunks: OpenCV reserves what a false length claims.
-
-    Text may hold a rotation, which Pillow looks for behind the pixels too, by decoding them.
-    """
-    place = data.startswith(b"\0\0\0\rIHDR", 8) and 33
-    while place and (name := data[place + 4 : place + 8]) in PLAIN_CHUNKS:
-        place += 12 + int.from_bytes(data[place : place + 4])  # a length, name and checksum each
-        if name == b"IEND":
-            return place == len(data)
-    return False
 
 
 def _deep_colour(data):

@@ -18,6 +18,7 @@ from lib.collection import DataError
 
 ROWS_AT_RISK = 64
 """After so many entries they are handed to the operating system, which outlives the process."""
+BUFFER = 2**21  # bytes: few long writes take a tenth of the time of many short ones
 
 
 class Rows:
@@ -104,7 +105,7 @@ def growing_arrays(folder, name, sizes, dtype, *, most_rows, key=None):
         done = _journal(journal, partial, sizes, dtype) if key else []
         mode = "r+b" if done else "wb"
         for path in partial:
-            handles.append(open(path, mode))  # noqa: SIM115 (closed below, errors apart)
+            handles.append(open(path, mode, BUFFER))  # noqa: SIM115 (closed below, errors apart)
         if shutil.disk_usage(folder).free < needed - sum(path.stat().st_size for path in partial):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         rows = Rows(list(handles), sizes, dtype, done=done)

@@ -49,8 +49,8 @@ def build(
         Called as ``measure(film, shown, size, treated)``, see `lib.measures.measure`; what it
         returns becomes further columns.
     workers : int, optional
-        Threads; two more than processors, at most 10, by default: a thread that reads a file or
-        waits for the interpreter leaves its processor idle. No influence on the result.
+        Threads; one more than processors, at most 9, by default, because a thread that reads a file
+        leaves its processor idle; more disturb each other's caches. No influence on the result.
     progress : callable, optional
         Called as ``progress(done, total)`` after each film.
 
@@ -232,7 +232,7 @@ def load(path):
 
 def _in_order(function, items, workers=None):
     """Map in threads, in order, with a few results in memory only."""
-    workers = min(8, os.cpu_count() or 1) + 2 if workers is None else workers
+    workers = min(8, os.cpu_count() or 1) + 1 if workers is None else workers
     with ThreadPoolExecutor(workers) as pool:
         pending = deque()
         for item in items:

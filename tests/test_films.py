@@ -14,6 +14,7 @@ from PIL import Image
 from lib import films
 from lib.collection import DataError
 from lib.films import ImageRefused, read_image, resize, resize_mask
+from lib.plain_pictures import decode_plain
 
 PNG, JPEG = encoded(film()), encoded(film(), "JPEG")
 TIFFS = [encoded(film(), "TIFF", compression=c) for c in ("raw", "tiff_lzw", "tiff_deflate")]
@@ -130,27 +131,34 @@ def _interlaced(grey):
 
 def test_plain_grey_is_the_same_by_either_decoder(monkeypatch):
     deep = film().astype(np.uint16) * 16 + 5
-    plain = {PNG: film(), encoded(deep): deep, _interlaced(film()): film()}
-    for content, grey in plain.items():
-        assert films._plain_png(content, _opened(content)) is not None
+    pngs = {PNG: film(), encoded(deep): deep, _interlaced(film()): film()}
+    options = ({}, {"quality": 100}, {"restart_marker_blocks": 2}, {"comment": "a film"})
+    jpegs = [encoded(film(), "JPEG", **of) for of in options]
+    quick = {content: decode_plain(content, _opened(content)) for content in (*pngs, *jpegs)}
+    for content, grey in quick.items():
+        assert films.decode(content).grey is not None is not grey
+    monkeypatch.setattr(films, "decode_plain", lambda *_: None)
+    for content, grey in quick.items():
         np.testing.assert_array_equal(films.decode(content).grey, grey)
-    monkeypatch.setattr(films, "_plain_png", lambda *_: None)
-    for content, grey in plain.items():
-        np.testing.assert_array_equal(films.decode(content).grey, grey)
+        np.testing.assert_array_equal(pngs.get(content, grey), grey)
 
 
-def test_anything_but_a_plain_png_takes_the_long_way():
+def test_anything_but_a_plain_film_takes_the_long_way():
     rotated = Image.Exif()
     rotated[films.ORIENTATION] = 6
     others = [encoded(film(), exif=rotated), encoded(film(), transparency=0)]
     others += [encoded(film() > 128), encoded(np.dstack([film()] * 3)), PNG + b"more"]
     others += [PNG[:33] + b"\x90" + PNG[34:], PNG[:33] + PNG[8:]]  # a false length, two headers
+    others += [encoded(film(), "JPEG", **of) for of in ({"exif": rotated}, {"progressive": True})]
+    others += [encoded(np.dstack([film()] * 3), "JPEG"), JPEG + b"more", JPEG[:-2]]
+    place = JPEG.index(b"\xff\xda") + 40  # among the pixels: an end too soon, another film
+    others += [JPEG[:place] + inner + JPEG[place:] for inner in (b"\xff\xd9", b"\xff\xd8")]
     for content in others:
-        assert films._plain_png(content, _opened(content)) is None
+        assert decode_plain(content, _opened(content)) is None
 
 
 def _opened(content):
-    return Image.open(io.BytesIO(content), formats=["PNG"])
+    return Image.open(io.BytesIO(content), formats=["PNG", "JPEG"])
 
 
 def test_colour_becomes_luma(tmp_path):

@@ -67,17 +67,19 @@ def test_no_readable_film_is_an_error_and_keeps_the_old_cache(collection, tmp_pa
 def test_full_disk_names_file_and_bytes_and_leaves_nothing(collection, tmp_path, monkeypatch):
     class FullDisk(io.FileIO):
         def write(self, content):
-            if self.tell() > 3000:
+            if self.tell() + len(content) > 3000:
                 raise OSError(errno.ENOSPC, "No space left on device")
             return super().write(content)
 
     index = read_index(collection, classes=CLASSES)
     settings = {"sizes": [16, 32], "aspect": "crop", "folder": tmp_path / "cache"}
     message = rf"images_16\.npy, .*No space left.*bytes free, expected {12 * (16**2 + 32**2)}\."
+
+    def opened(path, mode, buffer=io.DEFAULT_BUFFER_SIZE):
+        return io.BufferedWriter(FullDisk(path, mode), buffer)
+
     with monkeypatch.context() as patch:
-        patch.setattr(
-            growing_arrays, "open", lambda path, mode: FullDisk(path, mode), raising=False
-        )
+        patch.setattr(growing_arrays, "open", opened, raising=False)
         with pytest.raises(DataError, match=message):
             image_cache.build(index, collection, **settings)
     assert list((tmp_path / "cache").iterdir()) == []
