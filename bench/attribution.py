@@ -10,10 +10,10 @@ passes counts. On a GPU the same command reports the same lines.
 """
 
 import numpy as np
-from tf_keras_vis.utils.scores import CategoricalScore
+import tensorflow as tf
 
 from bench import in_turns, verdict
-from lib import attribution, cams, layers, models
+from lib import attribution, layers, models
 from lib.batches import Films, batches, pixels
 from lib.methods import GRADIENT_METHODS
 from lib.params import Runtime
@@ -27,11 +27,11 @@ def stock(model, layer, data, batch_size):
     """Three maps of one layer by tf-keras-vis on the whole model."""
     for films, labels, _ in batches(data, batch_size=batch_size):
         for method in GRADIENT_METHODS:
-            cams.CAMS[method](model)(
-                CategoricalScore(np.asarray(labels).tolist()),
+            attribution.CAMS[method](model)(
+                lambda outputs: tf.gather(outputs, labels, axis=1, batch_dims=1),  # noqa: B023
                 films,
                 penultimate_layer=layer.name,
-                **cams.RAW,
+                **attribution.RAW,
             )
 
 

@@ -1,7 +1,11 @@
-"""Attribution maps of many layers and methods at the price of one forward and backward pass.
+"""Attribution maps of many layers and methods, through tf-keras-vis, at the price of one pass.
 
 tf-keras-vis runs the whole model once per layer and method. Here one compiled pass per batch gives
-the activations A and the gradients g = ∂y/∂A of every layer at once; `lib.cams` makes the maps.
+the activations A and the gradients g = ∂y/∂A of every layer at once (`lib.shared_pass`), and
+tf-keras-vis explains a surrogate whose inputs are A and g and whose score is
+Σ g·(A − stop_gradient(A)). Its value is 0 and its gradient with respect to A is g, so the maps are
+those of the whole model. A score of 0 also spares Grad-CAM++ its factor exp(score), which overflows
+float32 above a logit of 88 and cancels in any normalised map.
 """
 
 from collections import deque
@@ -12,71 +16,135 @@ from typing import Literal
 import keras
 import numpy as np
 import tensorflow as tf
+from tf_keras_vis.gradcam import Gradcam
+from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
+from tf_keras_vis.layercam import Layercam
+from tf_keras_vis.scorecam import Scorecam
 
 from lib.batches import Films, batches
-from lib.cams import reader, score_cam
+from lib.cam_variants import VARIANTS
 from lib.maps import MapSet
 from lib.methods import GRADIENT_METHODS, METHODS
+from lib.shared_pass import OWN_PREDICTION, activations_and_gradients
 
-OWN_PREDICTION = -1  # as the class of a film: whatever the checkpoint predicts
 IN_FLIGHT = 2  # batches at once: the small steps of one pass leave processors idle
+CAMS = dict(zip(GRADIENT_METHODS, (Layercam, GradcamPlusPlus, Gradcam), strict=True))
+"""Grad-CAM: Selvaraju 2017, arXiv:1610.02391. Grad-CAM++: Chattopadhyay 2018, arXiv:1710.11063.
+LayerCAM: Jiang 2021, doi:10.1109/TIP.2021.3089943."""
+RAW = {"seek_penultimate_conv_layer": False, "expand_cam": False, "normalize_cam": False}
+"""Options of tf-keras-vis for maps that are neither enlarged nor normalised."""
 
 
-def activations_and_gradients(
-    model: keras.Model,
-    layers: Sequence[keras.Layer],
-    *,
-    score: Literal["logit", "probability"] = "logit",
-) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]]:
-    """Compile the shared pass.
+@tf.custom_gradient
+def _linear(activations, gradients):
+    """Σ g·(A − stop_gradient(A)) for each film, without computing what is known: 0, and g."""
+
+    def backward(_):  # tf-keras-vis differentiates this very score, so that what comes is 1
+        return gradients, None
+
+    return tf.zeros_like(activations[:, 0, 0, :1]), backward
+
+
+def surrogate(shape: Sequence[int]) -> keras.Model:
+    """Model of inputs A and g, each ``(n, *shape)``, with value 0 and gradient g at layer "map"."""
+    activations = keras.Input(shape, dtype="float32")
+    gradients = keras.Input(shape, dtype="float32")
+    mapped = keras.layers.Identity(name="map", dtype="float32")(activations)
+    score = keras.layers.Lambda(lambda pair: _linear(*pair), output_shape=(1,), dtype="float32")(
+        [mapped, gradients]
+    )
+    return keras.Model([activations, gradients], score)
+
+
+def reader(method: str, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor], np.ndarray]:
+    """How one method makes raw maps from the activations and gradients of a layer.
 
     Parameters
     ----------
-    model : keras.Model
-        Classifier with logits ``(n, classes)``; used in inference mode, not changed.
-    layers : sequence of keras.Layer
-        Layers with a 4-D output that feeds the logits.
-    score : {"logit", "probability"}
-        What is differentiated. The gradient of the probability vanishes as it nears 1, and with it
-        the map: offered to show that, not to be used.
+    method : str
+        One of `lib.methods.GRADIENT_METHODS`, through tf-keras-vis, or of
+        `lib.cam_variants.VARIANTS`.
+    shape : sequence of int
+        (h, w, channels) of the layer.
 
     Returns
     -------
     callable
-        ``(films (n, size, size, 3), classes (n,)) → (logits, [A], [g])`` with float32 A and g of
-        shape ``(n, h, w, channels)`` for each layer. A class of `OWN_PREDICTION` stands for the
-        class with the highest logit.
-
-    Raises
-    ------
-    ValueError
-        If a layer's output is not a 4-D map, or does not feed the logits (when called).
+        ``(A, g)``, float32 tensors of shape ``(n, h, w, channels)``, to maps ``(n, h, w)`` of
+        float32, ≥ 0, neither upsampled nor normalised.
     """
-    for layer in layers:
-        if len(layer.output.shape) != 4:
-            raise ValueError(
-                f"layer {layer.name!r} has an output of shape {layer.output.shape}; attribution "
-                "needs a map (films, height, width, channels), e.g. a convolution"
+    if method in VARIANTS:
+        return lambda a, g: VARIANTS[method](np.asarray(a), np.asarray(g)).astype(np.float32)
+    explain = _in_graph(CAMS[method])(surrogate(shape))
+
+    # tf-keras-vis builds a model on each call, in a graph only on the first. It reads the number of
+    # films while it is traced, so that a last, smaller batch traces again.
+    @tf.function(autograph=False)
+    def read(a, g):
+        return explain(lambda output: output[:, 0], [a, g], penultimate_layer="map", **RAW)
+
+    return lambda a, g: np.asarray(read(a, g), dtype=np.float32)
+
+
+def _in_graph(method):
+    """A class of tf-keras-vis with its formula, where that uses NumPy, as one step of a graph."""
+    if method is GradcamPlusPlus:
+        return method
+
+    class InGraph(method):
+        def _calculate_cam(self, grads, penultimate_output, *modifiers):
+            def formula(g, a):
+                return np.asarray(plain(tf.constant(g), tf.constant(a), *modifiers))
+
+            plain = super()._calculate_cam
+            return tf.numpy_function(formula, [grads, penultimate_output], tf.float32)
+
+    return InGraph
+
+
+def score_cam(
+    model: keras.Model, layer: keras.Layer, films, classes, *, channels: int, batch_size: int = 32
+) -> np.ndarray:
+    """Score-CAM, a reference that uses no gradient, through tf-keras-vis.
+
+    Every channel, enlarged, masks the film; its weight is the softmax probability that the model
+    gives the class on the masked film (Wang 2020, arXiv:1910.01279). Only the channels that vary
+    most over places are used. Each film is explained by itself: in a batch tf-keras-vis would pool
+    the channels of all films, and a map would depend on its neighbours.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Classifier with logits.
+    layer : keras.Layer
+        Layer with a map.
+    films : tensor of float32, shape (n, size, size, 3)
+    classes : sequence of int, shape (n,)
+    channels : int
+        Number of channels, at most those of the layer; the cost is one prediction for each.
+    batch_size : int
+        Masked films per prediction.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, h, w)
+        ≥ 0, neither upsampled nor normalised.
+    """
+    explain, talkative = Scorecam(model), keras.config.is_interactive_logging_enabled()
+    most = min(channels, layer.output.shape[-1])
+    keras.config.disable_interactive_logging()  # tf-keras-vis predicts with a progress bar
+    try:
+        maps = [
+            explain(
+                lambda output, label=int(label): output[:, label], film[None],
+                penultimate_layer=layer.name, max_N=most, batch_size=batch_size, **RAW,
             )
-    tapped = keras.Model(model.inputs, [layer.output for layer in layers] + [model.output])
-
-    @tf.function(reduce_retracing=True)
-    def run(films, classes):
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(films)
-            *activations, logits = tapped(films, training=False)
-            own = tf.argmax(logits, axis=1, output_type=classes.dtype)
-            explained = tf.where(classes == OWN_PREDICTION, own, classes)
-            outputs = tf.nn.softmax(logits) if score == "probability" else logits
-            value = tf.gather(outputs, explained, axis=1, batch_dims=1)
-        gradients = tape.gradient(value, activations)
-        for layer, gradient in zip(layers, gradients, strict=True):
-            if gradient is None:
-                raise ValueError(f"layer {layer.name!r} does not feed the logits")
-        as_float = [[tf.cast(x, tf.float32) for x in xs] for xs in (activations, gradients)]
-        return tf.cast(logits, tf.float32), *as_float
-
-    return run
+            for film, label in zip(np.asarray(films), classes, strict=True)
+        ]  # fmt: skip
+    finally:
+        if talkative:
+            keras.config.enable_interactive_logging()
+    return np.concatenate(maps).astype(np.float32)
 
 
 class Explainer:

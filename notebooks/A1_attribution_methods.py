@@ -29,9 +29,9 @@ import pandas as pd
 import tensorflow as tf
 
 from lib import artefacts, batches, cam_variants, drift, image_cache, layers, lessons, looks, models
-from lib.attribution import activations_and_gradients
 from lib.maps import MapSet
 from lib.paths import StudyPaths
+from lib.shared_pass import activations_and_gradients
 from lib.studies import load_stage
 
 # %% [markdown]

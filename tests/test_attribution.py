@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from scipy.ndimage import zoom
 
-from lib import attribution, cams, maps
+from lib import attribution, maps, shared_pass
 from lib.artefacts import ArtefactError
 from lib.batches import Films
 from lib.maps import MapSet
@@ -33,7 +33,7 @@ def test_maps_follow_the_formulas(method):
     generator = np.random.default_rng(5)
     a = generator.normal(size=(7, 4, 3, 6)).astype(np.float32)
     g = generator.normal(size=(7, 4, 3, 6)).astype(np.float32)
-    ours = cams.reader(method, (4, 3, 6))(a, g)
+    ours = attribution.reader(method, (4, 3, 6))(a, g)
     expected = np.stack([by_hand(method, x, y) for x, y in zip(a, g, strict=True)])
     assert ours.dtype == np.float32 and ours.shape == (7, 4, 3)
     np.testing.assert_allclose(ours, expected, rtol=2e-3, atol=2e-4 * expected.max())
@@ -42,7 +42,7 @@ def test_maps_follow_the_formulas(method):
 def test_surrogate_has_score_zero_and_the_given_gradient():
     generator = np.random.default_rng(6)
     a, g = (tf.constant(generator.normal(size=(2, 3, 3, 4)), tf.float32) for _ in range(2))
-    model = cams.surrogate((3, 3, 4))
+    model = attribution.surrogate((3, 3, 4))
     with tf.GradientTape() as tape:
         tape.watch(a)
         score = model([a, g])
@@ -100,7 +100,7 @@ def test_what_cannot_be_explained_is_refused(tiny_model):
         attribution.Explainer(model, {"top": model.get_layer("top")}, methods=["scam"])
     side = keras.layers.Conv2D(2, 1, name="side")(model.get_layer("second").output)
     branched = keras.Model(model.input, [model.output, side])
-    run = attribution.activations_and_gradients(model, [branched.get_layer("side")])
+    run = shared_pass.activations_and_gradients(model, [branched.get_layer("side")])
     with pytest.raises(ValueError, match="'side' does not feed the logits"):
         run(tf.zeros((1, 32, 32, 3)), tf.constant([0]))
     explain = attribution.Explainer(model, {"top": model.get_layer("top")})
@@ -155,7 +155,7 @@ def test_the_gradient_of_the_probability_is_the_chain_rule_and_vanishes(tiny_mod
     data, layer = films_of(4, 5), model.get_layer("top")
     films = tf.constant(np.repeat(data.images[..., None], 3, -1), tf.float32)
     of_logit, of_probability = (
-        attribution.activations_and_gradients(model, [layer], score=score)
+        shared_pass.activations_and_gradients(model, [layer], score=score)
         for score in ("logit", "probability")
     )
     by_class = np.stack([of_logit(films, tf.fill(4, c))[2][0] for c in range(3)])
@@ -179,7 +179,9 @@ def test_score_cam_follows_its_formula_film_by_film(tiny_model):
     films = np.repeat(data.images[..., None], 3, -1).astype(np.float32)
     activations = keras.Model(model.input, layer.output).predict(films, verbose=0)
     for channels in (8, 3):
-        found = cams.score_cam(model, layer, films, data.labels, channels=channels, batch_size=5)
+        found = attribution.score_cam(
+            model, layer, films, data.labels, channels=channels, batch_size=5
+        )
         for film, a, label, map_ in zip(films, activations, data.labels, found, strict=True):
             chosen = np.argsort(-a.std(axis=(0, 1)), kind="stable")[:channels]
             weights = []

@@ -9,7 +9,7 @@ import tensorflow as tf
 from material import SIZES
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from lib import attribution, cams, layers, models, pairings
+from lib import attribution, layers, models, pairings, shared_pass
 from lib.architectures import ARCHITECTURES, ROLES
 from lib.batches import Films, batches, pixels
 from lib.methods import GRADIENT_METHODS
@@ -78,7 +78,7 @@ def test_the_graph_is_flat_and_returns_logits(backbone):
 @pytest.mark.parametrize("method", GRADIENT_METHODS)
 def test_maps_equal_tf_keras_vis_on_the_whole_model(explained, role, method):
     _, model, _, films, labels, roles, maps = explained
-    whole = cams.CAMS[method](model)(
+    whole = attribution.CAMS[method](model)(
         CategoricalScore([int(label) for label in labels]),
         films,
         penultimate_layer=roles[role].name,
@@ -247,7 +247,7 @@ def test_logits_and_maps_are_float32_after_mixed_precision(tmp_path):
         keras.config.set_dtype_policy("float32")
     assert model.output.dtype == "float32"
     roles = {"post_activation": layers.role_layers(model, "resnet50v2")["post_activation"]}
-    run = attribution.activations_and_gradients(model, list(roles.values()))
+    run = shared_pass.activations_and_gradients(model, list(roles.values()))
     logits, (activations,), (gradients,) = run(tf.zeros((2, 64, 64, 3)), tf.constant([0, 1]))
     assert {logits.dtype, activations.dtype, gradients.dtype} == {tf.float32}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib import cam_variants, cams
+from lib import attribution, cam_variants
 from lib.methods import GRADIENT_METHODS
 
 
@@ -48,7 +48,7 @@ def test_each_reading_of_grad_cam_plus_plus(passed, function, normalise):
 @pytest.mark.parametrize("method", GRADIENT_METHODS)
 def test_numpy_equals_tf_keras_vis(passed, method):
     a, g = passed
-    theirs = cams.reader(method, (4, 3, 6))(a, g)
+    theirs = attribution.reader(method, (4, 3, 6))(a, g)
     ours = getattr(cam_variants, method)(a, g)
     np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4 * theirs.max())
 
