@@ -78,6 +78,7 @@ def build(
             return (refused, None, None), None
         try:
             data = read_bytes(Path(root) / file)
+            digest = hashlib.sha256(data).hexdigest()  # now, while the bytes are at hand
             film = decode(data)
             view = view or film.view
             if views and view and view not in views:
@@ -90,7 +91,7 @@ def build(
         except ImageRefused as refusal:
             return (str(refusal), None, None), None
         facts = {
-            "sha256": hashlib.sha256(data).hexdigest(),
+            "sha256": digest,
             "width": shown.shape[1],
             "height": shown.shape[0],
         }

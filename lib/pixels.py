@@ -94,10 +94,10 @@ def eight_bit(pixels):
     ImageRefused
         Constant.
     """
-    low, high = int(pixels.min()), int(pixels.max())
-    if low == high:
+    if (pixels[0] == pixels[0, 0]).all() and (pixels == pixels[0, 0]).all():  # mostly one row
         raise ImageRefused("constant image")
     if pixels.dtype == np.uint16:
+        low, high = int(pixels.min()), int(pixels.max())
         scaled = (pixels.astype(np.float32) - low) * np.float32(255 / (high - low))
         pixels = np.rint(scaled).astype(np.uint8)
     return pixels
