@@ -112,6 +112,13 @@ def test_every_cut_of_a_film_is_refused(tmp_path):
                 read_image(tmp_path / "cut")
 
 
+def test_a_film_is_constant_only_if_all_of_its_rows_are(tmp_path):
+    black_edge = film()
+    black_edge[0] = 0
+    (tmp_path / "film.png").write_bytes(encoded(black_edge))
+    np.testing.assert_array_equal(read_image(tmp_path / "film.png"), black_edge)
+
+
 def test_grey_levels_are_kept_and_format_is_told_by_content(tmp_path):
     (tmp_path / "film.jpg").write_bytes(PNG)
     np.testing.assert_array_equal(read_image(tmp_path / "film.jpg"), film())
@@ -136,7 +143,8 @@ def test_plain_grey_is_the_same_by_either_decoder(monkeypatch):
     jpegs = [encoded(film(), "JPEG", **of) for of in options]
     quick = {content: decode_plain(content, _opened(content)) for content in (*pngs, *jpegs)}
     for content, grey in quick.items():
-        assert films.decode(content).grey is not None is not grey
+        assert grey is not None
+        np.testing.assert_array_equal(films.decode(content).grey, grey)
     monkeypatch.setattr(films, "decode_plain", lambda *_: None)
     for content, grey in quick.items():
         np.testing.assert_array_equal(films.decode(content).grey, grey)
