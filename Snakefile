@@ -27,10 +27,10 @@ def modules(source: Path, seen: set[Path] = frozenset()) -> set[Path]:
     """The modules of lib that a file imports at its top level, and those that they import."""
     found = set()
     for node in ast.parse(source.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.module == "lib":
-            found |= {BASE / "lib" / f"{alias.name}.py" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lib."):
-            found.add(BASE / "lib" / f"{node.module.split('.')[1]}.py")
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "lib":
+            place = BASE / node.module.replace(".", "/")
+            names = [place / f"{alias.name}.py" for alias in node.names]
+            found |= {name for name in names if name.exists()} or {place.with_suffix(".py")}
     for module in found - seen:
         found |= modules(module, seen | found)
     return found
