@@ -29,7 +29,7 @@ PARAMS := $(RESULTS)/$(STUDY)/params.yml
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHONHASHSEED := 0
 
-RESOLVE = $(PY) -m lib.studies $(STUDY) --data "$(DATA)" --set "$(SET)"
+RESOLVE = $(PY) -m lib.study.load $(STUDY) --data "$(DATA)" --set "$(SET)"
 SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
   --config gpu=$(GPU) results=$(RESULTS) $(if $(BEFORE),before=$(BEFORE)) --resources gpu=1 \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \

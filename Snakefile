@@ -1,5 +1,5 @@
 # The study as a graph of notebooks: params → data → checkpoints → maps → tables and figures.
-# Started by the Makefile, with the parameters that lib.studies resolved and checked as the config.
+# Started by the Makefile, with the parameters that lib.study.load resolved and checked as the config.
 
 import ast
 import hashlib
@@ -9,9 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from lib.artefacts import manifest_path
-from lib.paths import StudyPaths, resolve
-from lib.studies import settings, validate
+from lib.study.artefacts import manifest_path
+from lib.study.paths import StudyPaths, resolve
+from lib.study.load import settings, validate
 from lib.weights import weights_file
 
 GPU = int(config.pop("gpu", 0) or 0)

@@ -15,8 +15,8 @@ import tensorflow as tf
 from bench import in_turns, verdict
 from lib import attribution, layers, models
 from lib.batches import Films, batches, pixels
-from lib.methods import GRADIENT_METHODS
-from lib.params import Runtime
+from lib.study.methods import GRADIENT_METHODS
+from lib.study.params import Runtime
 
 SIZES = {"densenet201": 160, "resnet50v2": 160, "inceptionv3": 203}
 BUDGET = 1.0

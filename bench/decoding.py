@@ -79,7 +79,7 @@ def training(count: int = 128, batch_size: int = 8, size: int = 160) -> None:
     from lib import models
     from lib import training as stages
     from lib.batches import Films, batches
-    from lib.params import Augmentation, Runtime
+    from lib.study.params import Augmentation, Runtime
 
     runtime = Runtime()
     models.configure(runtime, seed=0)

@@ -15,7 +15,7 @@ def explain(count: int, size: int = 96) -> None:
 
     from lib import attribution, layers, models
     from lib.batches import Films
-    from lib.params import Runtime
+    from lib.study.params import Runtime
 
     models.configure(Runtime(), seed=0)
     model = models.build("resnet50v2", size=size, classes=5)

@@ -7,10 +7,10 @@ repeats films across splits (DeGrave et al. 2021; Maguolo & Nanni 2021; Garcia S
 import json
 from pathlib import Path
 
-from lib.artefacts import ArtefactError
-from lib.collection import SOURCES
 from lib.confounding import by_class, source_association
 from lib.duplicates import across
+from lib.study.artefacts import ArtefactError
+from lib.study.errors import SOURCES
 
 STRONG_PROBE, ODD_ASPECT, MANY_REJECTED = 0.5, 1.1, 0.05
 CLEAR_PROBE, STRONG_SOURCE, CLEAR_SOURCE, LARGE_EFFECT, MOST_EFFECTS = 0.2, 0.5, 0.2, 0.14, 5
@@ -89,7 +89,7 @@ def load(path):
 
     Raises
     ------
-    lib.artefacts.ArtefactError
+    lib.study.artefacts.ArtefactError
         If the file is missing or is no audit.
     """
     try:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib.params import Augmentation
+from lib.study.params import Augmentation
 
 
 @dataclass(frozen=True)

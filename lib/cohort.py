@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lib.artefacts import ArtefactError, write_table
-from lib.data_params import PhantomData
 from lib.phantom import cohort, draw
+from lib.study.artefacts import ArtefactError, write_table
+from lib.study.data_params import PhantomData
 
 
 def write_cohort(
@@ -28,7 +28,7 @@ def write_cohort(
     folder : Path
         Receives ``films``, ``lungs``, ``lesions``, with a shortcut also ``markers``, and the index.
     classes : sequence of str
-        Some of `lib.classes.CLASSES`.
+        Some of `lib.study.classes.CLASSES`.
     seed : int
     report : callable, optional
         Receives (images done, images in all).

@@ -5,8 +5,8 @@ import pandas as pd
 from scipy.stats import kruskal
 from scipy.stats.contingency import association
 
-from lib.collection import SOURCES
 from lib.measures import NUMBERS
+from lib.study.errors import SOURCES
 
 SHAPE = ("width", "height", "aspect")
 

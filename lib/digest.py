@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.artefacts import read_manifest
-from lib.checkpoints import MODES
-from lib.paths import StudyPaths
+from lib.study.artefacts import read_manifest
+from lib.study.checkpoints import MODES
+from lib.study.paths import StudyPaths
 
 PRIMARY = "iou_top20"
 _PAIRINGS = (

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from lib.collection import DataError, few
+from lib.study.errors import DataError, few
 
 HASH_SIDE, HASH_BITS, BLOCK = 16, 256, 2_000_000
 CONFLICTING, COPIES = ("error", "drop", "keep"), ("keep", "drop")

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from lib import dicom
-from lib.collection import DataError
 from lib.pixels import MAX_BYTES, Film, ImageRefused, check_size, deep, eight_bit
 from lib.plain_pictures import decode_plain
+from lib.study.errors import DataError
 
 ASPECTS = ("letterbox", "crop", "squash")
 # Pillow's readers by name, not Image.open: one that guesses would open twenty other formats.

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from lib import batches, models, performance, training_loop
-from lib.params import Fractal, Runtime
-from lib.seeds import derive
+from lib.study.params import Fractal, Runtime
+from lib.study.seeds import derive
 
 _FILL = 0.15  # least share of a coarse canvas that a category must cover to be kept
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.collection import DataError
+from lib.study.errors import DataError
 
 ROWS_AT_RISK = 64
 """After so many entries they are handed to the operating system, which outlives the process."""

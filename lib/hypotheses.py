@@ -10,12 +10,12 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lib.architectures import ROLES
 from lib.drift import SIMILARITIES
-from lib.methods import METHODS
-from lib.params import ArchitectureName
-from lib.paths import ROOT
-from lib.studies import ParamsError, explain
+from lib.study.architectures import ROLES
+from lib.study.load import ParamsError, explain
+from lib.study.methods import METHODS
+from lib.study.params import ArchitectureName
+from lib.study.paths import ROOT
 
 FILE = ROOT / "params/hypotheses.yml"
 DISTANCES = ("centroid_displacement", "emd")

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.collection import DataError, few
 from lib.data import MASKS
 from lib.films import decode, read_bytes, resize, resize_mask
 from lib.growing_arrays import growing_arrays
 from lib.pixels import ImageRefused, eight_bit
 from lib.remedies import apply, apply_to_mask, check_masks, lungs_needed, read_mask
+from lib.study.errors import DataError, few
 
 
 def build(
@@ -40,7 +40,7 @@ def build(
         See `lib.films.resize`.
     folder : path-like
         Where to write; created if need be.
-    remedies : lib.data_params.Remedies, optional
+    remedies : lib.study.data_params.Remedies, optional
         What is done to each film first, see `lib.remedies.apply`. Nothing by default.
     views : sequence of str
         View positions to take, e.g. PA and AP; films of another known view are rejected. All by

@@ -7,7 +7,7 @@ from math import prod
 import keras
 import pandas as pd
 
-from lib.architectures import ARCHITECTURES, ROLES
+from lib.study.architectures import ARCHITECTURES, ROLES
 
 
 def made_by(tensor):
@@ -65,7 +65,7 @@ def maps_of(model: keras.Model) -> list:
 
 
 def found_roles(model: keras.Model) -> dict:
-    """The layer of each role of `lib.architectures.ROLES` that a flat classifier has, by position.
+    """The layer of each role of `ROLES` that a flat classifier has, found by position.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def role_layers(model: keras.Model, name: str) -> dict[str, keras.Layer]:
     model : keras.Model
         Classifier from `lib.models.build`.
     name : str
-        Key of `lib.architectures.ARCHITECTURES`.
+        Key of `lib.study.architectures.ARCHITECTURES`.
 
     Raises
     ------

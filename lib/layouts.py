@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from lib.collection import DataError, few
+from lib.study.errors import DataError, few
 
 SPLIT_FOLDERS = {"train": "train", "test": "test"}
 SPLIT_FOLDERS |= dict.fromkeys(("val", "valid", "validation"), "validation")

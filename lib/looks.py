@@ -18,8 +18,8 @@ from IPython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
 from matplotlib.figure import Figure
 
-from lib.architectures import ARCHITECTURES, ROLES
-from lib.artefacts import atomic
+from lib.study.architectures import ARCHITECTURES, ROLES
+from lib.study.artefacts import atomic
 
 _SVG = {"svg.hashsalt": "evidence", "svg.fonttype": "none"}
 WIDTH, SMALL, INK = 10.0, 8, "0.25"  # inches of the widest figure, points, grey of lines

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.artefacts import ArtefactError, atomic
+from lib.study.artefacts import ArtefactError, atomic
 
 
 @dataclass(frozen=True)

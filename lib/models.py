@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lib.architectures import ARCHITECTURES, Architecture
-from lib.params import Runtime
+from lib.study.architectures import ARCHITECTURES, Architecture
+from lib.study.params import Runtime
 
 HEAD = ("average_pool", "head_dropout", "logits")
 
@@ -43,7 +43,7 @@ def build_backbone(name: str, *, size: int, weights: str | None = None) -> keras
     Parameters
     ----------
     name : str
-        Key of `lib.architectures.ARCHITECTURES`.
+        Key of `lib.study.architectures.ARCHITECTURES`.
     size : int
         Input side in pixels.
     weights : str, optional

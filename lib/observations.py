@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from lib.artefacts import read_table
 from lib.crossed import CrossedCells, cells_from_pairs
 from lib.drift import SIMILARITIES
 from lib.hypotheses import Hypothesis, Minimum
 from lib.inference import Estimate, contrast
 from lib.looks import ARCHITECTURE, METHOD
-from lib.paths import StudyPaths
+from lib.study.artefacts import read_table
+from lib.study.paths import StudyPaths
 
 CELL = ("architecture", "method", "role", "pairing")
 EMPTY = "the common support is empty: no film is classified correctly by every checkpoint"

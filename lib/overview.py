@@ -4,9 +4,9 @@ import argparse
 import json
 import sys
 
-from lib.artefacts import ArtefactError, manifest_path, read_manifest, read_table, require
 from lib.digest import drift_means, stage_means
-from lib.paths import ROOT, StudyPaths
+from lib.study.artefacts import ArtefactError, manifest_path, read_manifest, read_table, require
+from lib.study.paths import ROOT, StudyPaths
 
 
 def text(paths: StudyPaths) -> str:

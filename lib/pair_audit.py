@@ -14,20 +14,20 @@ import numpy as np
 import pandas as pd
 
 from lib import flat_graph, image_cache, preprocessing
-from lib.artefacts import sha256
 from lib.attribution import Explainer
 from lib.batches import Films
 from lib.checkpoint_files import CheckpointRefused, load
-from lib.collection import DataError
 from lib.data import class_names, read_index
 from lib.layers import audited_layers
 from lib.maps import MapSet
 from lib.pair_params import AuditedFilms, PairParams
 from lib.pair_tables import CHECKPOINTS
-from lib.paths import resolve
 from lib.privacy import pseudonymise, read_salt
 from lib.randomisation import randomise
 from lib.same_architecture import require_same_architecture, swappable
+from lib.study.artefacts import sha256
+from lib.study.errors import DataError
+from lib.study.paths import resolve
 
 _TRIED = 100  # films for a trial of preprocessing
 

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from lib.artefacts import ArtefactError, write_json
-from lib.data_params import Positive, Section
-from lib.methods import GRADIENT_METHODS, METHODS
-from lib.params import Runtime, Seed
-from lib.paths import resolve
-from lib.studies import ParamsError, explain, merge, parse_overrides
+from lib.study.artefacts import ArtefactError, write_json
+from lib.study.data_params import Positive, Section
+from lib.study.load import ParamsError, explain, merge, parse_overrides
+from lib.study.methods import GRADIENT_METHODS, METHODS
+from lib.study.params import Runtime, Seed
+from lib.study.paths import resolve
 
 
 class AuditedFilms(Section):
@@ -26,7 +26,7 @@ class AuditedFilms(Section):
 
     ``split`` "auto" takes the test films where the collection says which these are, otherwise all;
     ``most`` are drawn at random where there are more. ``aspect`` is "squash" by default, as in
-    ``keras.utils.image_dataset_from_directory``. The rest as in `lib.data_params.Data`.
+    ``keras.utils.image_dataset_from_directory``. The rest as in `lib.study.data_params.Data`.
     """
 
     source: str

@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from lib import pair_words, report
-from lib.artefacts import ArtefactError, begin, read_manifest
 from lib.digest import public_parameters
-from lib.paths import StudyPaths
 from lib.report_kinds import Kind
 from lib.report_tables import Table, shown, study_tables
+from lib.study.artefacts import ArtefactError, begin, read_manifest
+from lib.study.paths import StudyPaths
 
 QUESTION = "Did the evidence of this model move?"
 _CAPTIONS = {

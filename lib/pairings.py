@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 from lib import drift, stacks
-from lib.checkpoints import MODES
 from lib.maps import MapSet
+from lib.study.checkpoints import MODES
 
 PAIRINGS = (
     *("finetune", "corrected", "placebo", "finetune_seeds", "transfer_seeds"),
@@ -58,7 +58,7 @@ def pairings(
     transfer_seeds, seeds : sequences of int
         Seeds of the transfer stage and of stage two.
     modes : sequence of str
-        What stage two does, of `lib.checkpoints.MODES`.
+        What stage two does, of `lib.study.checkpoints.MODES`.
     """
     transfer = [f"transfer-s{seed}" for seed in transfer_seeds]
     tuned = [f"finetune-s{seed}" for seed in seeds]

@@ -14,11 +14,11 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from lib.classes import CLASSES
 from lib.phantom_anatomy import normal_chest
 from lib.phantom_chest import ANATOMY_RANGES, Chest
 from lib.phantom_drawing import Film, bands_along, blur
 from lib.phantom_lesions import LESIONS
+from lib.study.classes import CLASSES
 
 # Lowest and highest value of each uniformly drawn quantity; lengths are fractions of the film.
 IMAGE_RANGES = {

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from lib import drift
-from lib.seeds import derive
+from lib.study.seeds import derive
 
 METRICS = ("iou_top20", "iou_half", "soft_iou", "pearson", "spearman", "centroid_displacement")
 PRIORS = ("uniform", "centre")

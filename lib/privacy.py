@@ -7,9 +7,9 @@ by trying all of them; with a secret salt (HMAC, RFC 2104) that needs the salt.
 import hashlib
 import hmac
 
-from lib.collection import DataError
 from lib.data import MASKS
-from lib.paths import resolve
+from lib.study.errors import DataError
+from lib.study.paths import resolve
 
 LEAST_SALT, DIGITS = 16, 16
 HASHED = ("image_id", "file", "patient_id", "sha256", *MASKS)

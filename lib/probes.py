@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from lib.collection import DataError
 from lib.measures import NUMBERS
+from lib.study.errors import DataError
 
 DESCRIPTIONS = {
     "trivial": "shape, exposure, border and sharpness",

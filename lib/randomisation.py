@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from lib.checkpoints import RANDOMISATION_STEPS
 from lib.models import backbone_layers, stage_of
-from lib.seeds import derive
+from lib.study.checkpoints import RANDOMISATION_STEPS
+from lib.study.seeds import derive
 
 
 def _step_of(layer: keras.Layer, size: int, backbone: set[str]) -> str:
@@ -34,7 +34,7 @@ def cascade(model: keras.Model, *, seed: int) -> Iterator[str]:
     Yields
     ------
     str
-        Of `lib.checkpoints.RANDOMISATION_STEPS`, each when it is done; what an earlier step
+        Of `lib.study.checkpoints.RANDOMISATION_STEPS`, each when it is done; what an earlier step
         randomised stays so.
     """
     size = model.input_shape[1]

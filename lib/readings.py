@@ -28,7 +28,7 @@ class Reading:
     Attributes
     ----------
     method : str
-        From `lib.methods.METHODS`.
+        From `lib.study.methods.METHODS`.
     score : {"logit", "probability"}
         What is differentiated.
     explained : {"true_class", "prediction"}
@@ -129,13 +129,13 @@ def explain(
     Parameters
     ----------
     architecture : str
-        Key of `lib.architectures.ARCHITECTURES`.
+        Key of `lib.study.architectures.ARCHITECTURES`.
     films, image_ids, batch_size, report
         As `lib.attribution.Explainer`.
     size, classes : int
         Input side in pixels; number of classes.
     roles : sequence of str
-        From `lib.architectures.ROLES`.
+        From `lib.study.architectures.ROLES`.
     checkpoints : mapping of name to Path
     grid : {"study", "native"}
         Which readings; `size` and the films must be those of this grid.

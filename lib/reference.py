@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 from lib import report
-from lib.artefacts import ArtefactError, read_manifest, read_table, write_json, write_text
 from lib.digest import provenance
-from lib.paths import ROOT, StudyPaths
 from lib.reference_page import drift_lines, markdown, page, performance_lines
+from lib.study.artefacts import ArtefactError, read_manifest, read_table, write_json, write_text
+from lib.study.paths import ROOT, StudyPaths
 
 TABLES = (
     *("drift", "strata", "ranking", "performance", "history", "confusion", "support", "blanks"),

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.artefacts import read_manifest, read_table, require
 from lib.digest import cost, drift_means, provenance, stage_means
-from lib.paths import StudyPaths
+from lib.study.artefacts import read_manifest, read_table, require
+from lib.study.paths import StudyPaths
 
 _OF_THE_CORRECTION = {
     "drift": "## What metrics of drift make of a shortcut that is taken away\n\nNumber of cells "

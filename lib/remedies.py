@@ -11,9 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.collection import DataError
 from lib.films import decode, read_bytes
 from lib.pixels import ImageRefused, eight_bit
+from lib.study.errors import DataError
 
 WINDOW = (1, 99)
 """Percentiles that become black and white in the percentile window."""
@@ -97,7 +97,7 @@ def apply(grey, remedies, *, lungs=None):
     ----------
     grey : numpy.ndarray
         (h, w) uint8 or uint16, as decoded.
-    remedies : lib.data_params.Remedies
+    remedies : lib.study.data_params.Remedies
     lungs : numpy.ndarray, optional
         (h', w') bool mask of `read_mask`; needed by the regions ``lungs_only`` and
         ``lungs_masked_out``.

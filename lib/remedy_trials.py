@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from lib import duplicates, image_cache, probes
-from lib.artefacts import read_table, require
-from lib.data_params import Data
 from lib.measures import measure
-from lib.paths import StudyPaths
 from lib.remedies import MASKED
+from lib.study.artefacts import read_table, require
+from lib.study.data_params import Data
+from lib.study.paths import StudyPaths
 
 UNTREATED, OWN = "films as they are", "this study's choice"
 TRIALS = {
@@ -44,14 +44,14 @@ def trials_of(data, *, masks):
 
     Parameters
     ----------
-    data : lib.data_params.Data
+    data : lib.study.data_params.Data
         Of the study. Each trial starts from it, without its remedies.
     masks : bool
         Whether there are masks of the lungs; trials that need them are left out otherwise.
 
     Returns
     -------
-    dict of str to lib.data_params.Data
+    dict of str to lib.study.data_params.Data
         `UNTREATED` first; `OWN` last, if the study has remedies of its own.
     """
     plain = data.model_dump() | {"remedies": {}}
@@ -70,7 +70,7 @@ def probe_trials(index, root, trials, *, size, folder, seed, report=None):
         Of `lib.data.read_index`.
     root, folder : path-like
         Folder to which ``file`` is relative, and one for the films of a trial while it runs.
-    trials : dict of str to lib.data_params.Data
+    trials : dict of str to lib.study.data_params.Data
         Of `trials_of`.
     size : int
         Side of the squares in pixels, of which thumbnails and borders are taken.
@@ -130,7 +130,7 @@ def drift_side_by_side(before, after, *, metric="iou_top20"):
 
     Parameters
     ----------
-    before, after : lib.paths.StudyPaths or None
+    before, after : lib.study.paths.StudyPaths or None
         Two finished studies; with None the table has no rows.
     metric : str
         See `lib.drift`.
@@ -144,7 +144,7 @@ def drift_side_by_side(before, after, *, metric="iou_top20"):
 
     Raises
     ------
-    lib.artefacts.ArtefactError
+    lib.study.artefacts.ArtefactError
         If a table is missing or not complete.
     """
     columns = [*CELL, "before", "after", "change"]

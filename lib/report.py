@@ -14,14 +14,14 @@ from urllib.parse import quote, urlencode
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lib.artefacts import manifest_path, read_table, require, write_text
 from lib.digest import PRIMARY, manifests, provenance
-from lib.paths import StudyPaths
 from lib.report_cases import Cases, write_cases
 from lib.report_kinds import QUESTION, STUDY, Kind
 from lib.report_notebooks import executed, notebook_pages
 from lib.report_tables import Table, shown
 from lib.report_words import interval_rows, reach
+from lib.study.artefacts import manifest_path, read_table, require, write_text
+from lib.study.paths import StudyPaths
 
 TEMPLATES = Path(__file__).parent / "report_templates"
 POLICY = (

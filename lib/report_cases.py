@@ -20,13 +20,13 @@ import numpy as np
 import pandas as pd
 
 from lib import drift, looks, stacks
-from lib.artefacts import ArtefactError, atomic, read_array, read_table, write_text
 from lib.cases import lesion_masks
 from lib.maps import MapSet
 from lib.pairings import STRATA, require_same_films
-from lib.paths import StudyPaths
 from lib.performance import true_probability
 from lib.report_words import title
+from lib.study.artefacts import ArtefactError, atomic, read_array, read_table, write_text
+from lib.study.paths import StudyPaths
 from lib.tables import load_maps
 
 COLOURS = ("viridis", "cividis", "magma", "gray")

@@ -10,8 +10,8 @@ from jinja2 import Template
 from markupsafe import Markup
 from nbconvert import HTMLExporter
 
-from lib.artefacts import write_text
-from lib.paths import StudyPaths
+from lib.study.artefacts import write_text
+from lib.study.paths import StudyPaths
 
 POLICY = (
     "default-src 'none'; style-src 'self' file:; img-src data:; base-uri 'none'; form-action 'none'"

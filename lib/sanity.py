@@ -16,11 +16,11 @@ import pandas as pd
 from scipy.special import entr
 
 from lib import drift, stacks
-from lib.checkpoints import RANDOMISATION_STEPS
 from lib.crossed import cells_from_pairs
 from lib.inference import contrast
 from lib.maps import MapSet
 from lib.pairings import unrelated_pairs
+from lib.study.checkpoints import RANDOMISATION_STEPS
 
 METRICS = ("iou_top20", "spearman", "ssim")
 UNRELATED = "unrelated films"
@@ -68,7 +68,7 @@ def randomisation_pairs(
     ----------
     intact : MapSet
     randomised : mapping of step to MapSet
-        The same films, by the steps of `lib.checkpoints.RANDOMISATION_STEPS` that were taken.
+        The same films, by the steps of `lib.study.checkpoints.RANDOMISATION_STEPS` that were taken.
     patients : sequence of str, shape (films,)
     architecture, checkpoint : str
         Names for the table; the checkpoint's ends in its seed.

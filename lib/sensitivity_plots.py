@@ -8,8 +8,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lib import looks
-from lib.checkpoints import RANDOMISATION_STEPS
 from lib.looks import ARCHITECTURE, METHOD, SMALL
+from lib.study.checkpoints import RANDOMISATION_STEPS
 
 _LINES = ("-", "--", ":", "-.")
 _MARKERS = "osDv"

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from lib.collection import SPLITS, DataError, few
+from lib.study.errors import SPLITS, DataError, few
 
 LEAKAGE = ("report", "error", "repair", "redraw")
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from lib import pairings, performance
-from lib.artefacts import ArtefactError, atomic, manifest_path, read_table, require
-from lib.checkpoints import trained
 from lib.drift import COSTLY, METRICS, QUICK
 from lib.maps import MapSet
-from lib.paths import StudyPaths
+from lib.study.artefacts import ArtefactError, atomic, manifest_path, read_table, require
+from lib.study.checkpoints import trained
+from lib.study.paths import StudyPaths
 from lib.summaries import summarise
 
 CELL = ["architecture", "method", "role", "pairing"]

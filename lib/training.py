@@ -14,10 +14,10 @@ import pandas as pd
 import tensorflow as tf
 
 from lib import models, performance
-from lib.artefacts import read_table
 from lib.batches import Films, batches, class_weights
-from lib.params import Finetune, Runtime, Transfer
-from lib.seeds import derive
+from lib.study.artefacts import read_table
+from lib.study.params import Finetune, Runtime, Transfer
+from lib.study.seeds import derive
 from lib.training_loop import Schedule, compile_model, fit, predict
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib.artefacts import atomic, write_json
 from lib.batches import Films, batches
-from lib.params import Runtime
-from lib.seeds import derive
+from lib.study.artefacts import atomic, write_json
+from lib.study.params import Runtime
+from lib.study.seeds import derive
 
 
 @dataclass(frozen=True)

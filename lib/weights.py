@@ -4,9 +4,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from lib.params import Fractal, Weights
-from lib.paths import StudyPaths, resolve
-from lib.seeds import derive
+from lib.study.params import Fractal, Weights
+from lib.study.paths import StudyPaths, resolve
+from lib.study.seeds import derive
 
 _VERSION = 1  # raise it when drawing or pre-training of `lib.fractal` changes: part of the key
 

@@ -29,8 +29,8 @@ import json
 from IPython.display import Image, Markdown
 
 from lib import reference_page
-from lib.artefacts import read_table
-from lib.paths import StudyPaths
+from lib.study.artefacts import read_table
+from lib.study.paths import StudyPaths
 
 # %% [markdown]
 # ## Parameters

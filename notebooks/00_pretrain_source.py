@@ -30,9 +30,10 @@
 # %%
 import pandas as pd
 
-from lib import artefacts, fractal, looks, models, pictures
-from lib.paths import StudyPaths
-from lib.studies import load_stage
+from lib import fractal, looks, models, pictures
+from lib.study import artefacts
+from lib.study.paths import StudyPaths
+from lib.study.load import load_stage
 from lib.weights import fractal_key, fractal_seed
 
 # %% [markdown]

@@ -31,16 +31,17 @@
 import numpy as np
 import pandas as pd
 
-from lib import artefacts, audit, data, duplicates, image_cache, looks, pictures, probes
+from lib import audit, data, duplicates, image_cache, looks, pictures, probes
+from lib.study import artefacts
 from lib.audit_plots import measure_boxes, probe_bars
 from lib.cohort import write_cohort
 from lib.measures import COLUMNS, measure
-from lib.paths import StudyPaths, resolve
+from lib.study.paths import StudyPaths, resolve
 from lib.privacy import pseudonymise, read_salt
-from lib.progress import counter
-from lib.seeds import derive
+from lib.study.progress import counter
+from lib.study.seeds import derive
 from lib.splits import assign_splits, check_counts
-from lib.studies import load_stage
+from lib.study.load import load_stage
 
 # %% [markdown]
 # ## Parameters

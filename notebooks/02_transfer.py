@@ -29,13 +29,11 @@
 import numpy as np
 import pandas as pd
 
-from lib import (
-    artefacts, batches, image_cache, layers, looks, models, performance, training,
-    training_plots,
-)  # fmt: skip
-from lib.paths import StudyPaths
-from lib.seeds import derive
-from lib.studies import load_stage
+from lib import batches, image_cache, layers, looks, models, performance, training, training_plots
+from lib.study import artefacts
+from lib.study.paths import StudyPaths
+from lib.study.seeds import derive
+from lib.study.load import load_stage
 from lib.weights import builder_weights, weights_file
 
 # %% [markdown]

@@ -33,12 +33,12 @@
 import pandas as pd
 
 from lib import (
-    artefacts, batches, image_cache, looks, models, performance, training, training_loop,
-    training_plots,
+    batches, image_cache, looks, models, performance, training, training_loop, training_plots,
 )  # fmt: skip
-from lib.paths import StudyPaths
-from lib.seeds import derive
-from lib.studies import load_stage
+from lib.study import artefacts
+from lib.study.paths import StudyPaths
+from lib.study.seeds import derive
+from lib.study.load import load_stage
 
 # %% [markdown]
 # ## Parameters

@@ -35,14 +35,15 @@
 import numpy as np
 import pandas as pd
 
-from lib import artefacts, batches, image_cache, layers, looks, models, pairings, pictures, tables
+from lib import batches, image_cache, layers, looks, models, pairings, pictures, tables
+from lib.study import artefacts
 from lib.attribution import Explainer
-from lib.checkpoints import source_of, trained
-from lib.paths import StudyPaths
-from lib.progress import counter
+from lib.study.checkpoints import source_of, trained
+from lib.study.paths import StudyPaths
+from lib.study.progress import counter
 from lib.randomisation import randomise
-from lib.seeds import derive
-from lib.studies import load_stage
+from lib.study.seeds import derive
+from lib.study.load import load_stage
 
 # %% [markdown]
 # ## Parameters

@@ -27,18 +27,19 @@
 
 # %%
 from lib import (
-    artefacts, drift, drift_plots, evidence_plots, image_cache, looks, pairings, pictures, tables,
+    drift, drift_plots, evidence_plots, image_cache, looks, pairings, pictures, tables,
     training_plots,
 )  # fmt: skip
+from lib.study import artefacts
 from lib.audit import load as load_audit
 from lib.audit_plots import probe_bars
 from lib.cases import choose_cases, film_rows, lesion_masks, lung_masks, marker_masks
 from lib.evidence_summaries import change_summary, evidence_summary
 from lib.evidence_tables import changes_of_study, evidence_of_study
-from lib.paths import StudyPaths
-from lib.seeds import derive
+from lib.study.paths import StudyPaths
+from lib.study.seeds import derive
 from lib.shortcut import correction, shortcut_pairs
-from lib.studies import load_stage
+from lib.study.load import load_stage
 from lib.summaries import rank_architectures
 from lib.validity import metric_validity, with_change
 

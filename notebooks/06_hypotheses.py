@@ -31,15 +31,14 @@
 import pandas as pd
 from IPython.display import Markdown
 
-from lib import (
-    artefacts, hypotheses, inference_plots, inference_tables, looks, observations, paper,
-)  # fmt: skip
+from lib import hypotheses, inference_plots, inference_tables, looks, observations, paper
+from lib.study import artefacts
 from lib import verdicts as judge
-from lib.architectures import ARCHITECTURES
-from lib.paths import StudyPaths
+from lib.study.architectures import ARCHITECTURES
+from lib.study.paths import StudyPaths
 from lib.priors import prior_table
-from lib.seeds import derive
-from lib.studies import load_stage
+from lib.study.seeds import derive
+from lib.study.load import load_stage
 
 # %% [markdown]
 # ## Parameters

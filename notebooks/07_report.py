@@ -27,10 +27,11 @@
 # they need.
 
 # %%
-from lib import artefacts, drift_plots, looks, report
+from lib import drift_plots, looks, report
+from lib.study import artefacts
 from lib.digest import public_parameters
-from lib.paths import StudyPaths
-from lib.studies import load_stage
+from lib.study.paths import StudyPaths
+from lib.study.load import load_stage
 
 # %% [markdown]
 # ## Parameters

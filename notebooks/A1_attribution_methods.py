@@ -28,11 +28,12 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib import artefacts, batches, cam_variants, drift, image_cache, layers, lessons, looks, models
+from lib import batches, cam_variants, drift, image_cache, layers, lessons, looks, models
+from lib.study import artefacts
 from lib.maps import MapSet
-from lib.paths import StudyPaths
+from lib.study.paths import StudyPaths
 from lib.shared_pass import activations_and_gradients
-from lib.studies import load_stage
+from lib.study.load import load_stage
 
 # %% [markdown]
 # ## Parameters

@@ -28,14 +28,15 @@
 # %%
 import pandas as pd
 
-from lib import artefacts, batches, image_cache, looks, models, readings, tables
-from lib.architectures import ARCHITECTURES
+from lib import batches, image_cache, looks, models, readings, tables
+from lib.study import artefacts
+from lib.study.architectures import ARCHITECTURES
 from lib.pairings import Pairing
-from lib.paths import StudyPaths
-from lib.progress import counter
-from lib.seeds import derive
+from lib.study.paths import StudyPaths
+from lib.study.progress import counter
+from lib.study.seeds import derive
 from lib.sensitivity_plots import sensitivity as figure_of
-from lib.studies import load_stage
+from lib.study.load import load_stage
 
 # %% [markdown]
 # ## Parameters

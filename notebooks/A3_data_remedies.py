@@ -26,13 +26,14 @@
 # **Writes** `tables/remedies.csv`, `tables/remedies_drift.csv` and `figures/remedies`.
 
 # %%
-from lib import artefacts, data, looks, remedy_trials
+from lib import data, looks, remedy_trials
+from lib.study import artefacts
 from lib.audit_plots import trial_dots
-from lib.paths import StudyPaths, resolve
-from lib.progress import counter
+from lib.study.paths import StudyPaths, resolve
+from lib.study.progress import counter
 from lib.remedies import has_masks
-from lib.seeds import derive
-from lib.studies import load_stage
+from lib.study.seeds import derive
+from lib.study.load import load_stage
 
 # %% [markdown]
 # ## Parameters

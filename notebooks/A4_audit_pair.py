@@ -31,14 +31,15 @@
 import pandas as pd
 
 from lib import (
-    artefacts, batches, cases, class_mapping, drift_plots, hypotheses, image_cache, layers, looks,
-    models, pair_audit, pair_params, pair_tables, pairings, pictures, tables, training_plots,
+    batches, cases, class_mapping, drift_plots, hypotheses, image_cache, layers, looks, models,
+    pair_audit, pair_params, pair_tables, pairings, pictures, tables, training_plots,
 )  # fmt: skip
+from lib.study import artefacts
 from lib.pair_findings import findings
-from lib.paths import StudyPaths, resolve
+from lib.study.paths import StudyPaths, resolve
 from lib.priors import prior_table
-from lib.progress import counter
-from lib.seeds import derive
+from lib.study.progress import counter
+from lib.study.seeds import derive
 
 # %% [markdown]
 # ## Parameters

@@ -30,14 +30,15 @@ from functools import partial
 
 import pandas as pd
 
-from lib import artefacts, batches, image_cache, layers, looks, models, sanity
+from lib import batches, image_cache, layers, looks, models, sanity
+from lib.study import artefacts
 from lib.attribution import Explainer
-from lib.paths import StudyPaths
-from lib.progress import counter
+from lib.study.paths import StudyPaths
+from lib.study.progress import counter
 from lib.randomisation import cascade
-from lib.seeds import derive
+from lib.study.seeds import derive
 from lib.sensitivity_plots import randomisation as figure_of
-from lib.studies import load_stage
+from lib.study.load import load_stage
 
 # %% [markdown]
 # ## Parameters

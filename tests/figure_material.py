@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from lib import looks, pictures
-from lib.architectures import ROLES
-from lib.methods import GRADIENT_METHODS
+from lib.study.architectures import ROLES
+from lib.study.methods import GRADIENT_METHODS
 
 TWO_CELLS = ([[3.0, 1.0]], [[1.0, 3.0]])  # the masses differ by 0.5 in each cell
 TWO_CELLS_LESS = ([[5.0, 3.0]], [[6.0, 2.0]])  # by 0.125

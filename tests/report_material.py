@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from lib import drift, stacks
-from lib.artefacts import begin, write_json, write_table
 from lib.maps import MapSet
 from lib.pairings import correct, missing, outcome_strata, pairings
-from lib.paths import StudyPaths
+from lib.study.artefacts import begin, write_json, write_table
+from lib.study.paths import StudyPaths
 
 CLASSES = ("<script>alert(1)</script>", 'a&b\'s "quoted"', "plain")
 ARCHITECTURES = ("densenet201", "resnet50v2")

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import artefacts, weights
-from lib.artefacts import ArtefactError
+from lib import weights
 from lib.maps import MapSet
-from lib.params import Fractal, Weights
-from lib.paths import ROOT, StudyPaths
+from lib.study import artefacts
+from lib.study.artefacts import ArtefactError
+from lib.study.params import Fractal, Weights
+from lib.study.paths import ROOT, StudyPaths
 
 
 def finished(path, content="content", **options):

@@ -7,10 +7,10 @@ import tensorflow as tf
 from scipy.ndimage import zoom
 
 from lib import attribution, maps, shared_pass
-from lib.artefacts import ArtefactError
 from lib.batches import Films
 from lib.maps import MapSet
-from lib.methods import GRADIENT_METHODS, METHODS
+from lib.study.artefacts import ArtefactError
+from lib.study.methods import GRADIENT_METHODS, METHODS
 
 
 def by_hand(method, a, g):

@@ -7,11 +7,11 @@ import pytest
 from material import CLASSES, FRACTIONS
 
 from lib import image_cache
-from lib.artefacts import ArtefactError, write_json
 from lib.audit import load, summarise
 from lib.data import read_index
 from lib.measures import measure
 from lib.splits import assign_splits
+from lib.study.artefacts import ArtefactError, write_json
 
 
 def test_summary_counts_duplicates_and_findings():

@@ -30,12 +30,12 @@ from lib import (
     pairings,
     tables,
 )  # fmt: skip
-from lib.artefacts import manifest_path, read_table, require, write_json
 from lib.checkpoint_files import CheckpointRefused
-from lib.collection import DataError
-from lib.paths import ROOT, StudyPaths
 from lib.preprocessing import PreprocessingUnknown, affine
-from lib.studies import ParamsError
+from lib.study.artefacts import manifest_path, read_table, require, write_json
+from lib.study.errors import DataError
+from lib.study.load import ParamsError
+from lib.study.paths import ROOT, StudyPaths
 
 METHODS = ("layercam", "gradcam_plus_plus")
 

@@ -10,9 +10,9 @@ from material import SIZES
 from tf_keras_vis.utils.scores import CategoricalScore
 
 from lib import attribution, layers, models, pairings, shared_pass
-from lib.architectures import ARCHITECTURES, ROLES
 from lib.batches import Films, batches, pixels
-from lib.methods import GRADIENT_METHODS
+from lib.study.architectures import ARCHITECTURES, ROLES
+from lib.study.methods import GRADIENT_METHODS
 
 pytestmark = pytest.mark.backbone
 

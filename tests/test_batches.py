@@ -7,7 +7,7 @@ import pytest
 
 from lib import batches, models
 from lib.batches import Films
-from lib.params import Augmentation
+from lib.study.params import Augmentation
 
 DRAWS = 300
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib import attribution, cam_variants
-from lib.methods import GRADIENT_METHODS
+from lib.study.methods import GRADIENT_METHODS
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from material import CLASSES, encoded, film
 
 from lib import image_cache
-from lib.collection import DataError
 from lib.data import read_index
+from lib.study.errors import DataError
 
 
 def write_manifest(path, rows):

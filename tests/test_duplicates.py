@@ -9,11 +9,11 @@ import pytest
 from material import FRACTIONS, drawn, encoded
 
 from lib import duplicates, image_cache
-from lib.collection import DataError
 from lib.data import read_index
 from lib.duplicates import find, groups, neighbours, perceptual_hash, resolve
 from lib.measures import measure
 from lib.splits import assign_splits
+from lib.study.errors import DataError
 
 
 def hexes(bits):

@@ -8,10 +8,10 @@ import pytest
 from figure_material import assert_legible, legend_texts, texts
 
 from lib import looks
-from lib.architectures import ROLES
 from lib.evidence_plots import drift_against_evidence, evidence_levels
 from lib.evidence_tables import MEASURES
-from lib.methods import GRADIENT_METHODS
+from lib.study.architectures import ROLES
+from lib.study.methods import GRADIENT_METHODS
 from lib.validity import RELATIONS
 
 pytestmark = pytest.mark.usefixtures("printed_style")

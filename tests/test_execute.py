@@ -7,7 +7,7 @@ import sys
 import nbformat
 import pytest
 
-from lib.paths import ROOT
+from lib.study.paths import ROOT
 
 NOTEBOOK = """
 # %% [markdown]

@@ -12,9 +12,9 @@ from material import encoded, film
 from PIL import Image
 
 from lib import films
-from lib.collection import DataError
 from lib.films import ImageRefused, read_image, resize, resize_mask
 from lib.plain_pictures import decode_plain
+from lib.study.errors import DataError
 
 PNG, JPEG = encoded(film()), encoded(film(), "JPEG")
 TIFFS = [encoded(film(), "TIFF", compression=c) for c in ("raw", "tiff_lzw", "tiff_deflate")]

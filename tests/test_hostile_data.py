@@ -19,11 +19,11 @@ from test_films import png_of_claimed_size
 
 from lib import dicom as dicom_reader
 from lib import duplicates, films, image_cache
-from lib.collection import DataError
 from lib.data import read_index
 from lib.measures import measure
 from lib.pixels import ImageRefused
 from lib.splits import assign_splits, check_counts
+from lib.study.errors import DataError
 
 NANS = np.where(film() > 99, np.nan, film()).astype(np.float32)
 HOSTILE = {

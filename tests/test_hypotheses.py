@@ -7,7 +7,7 @@ import yaml
 
 from lib import hypotheses
 from lib.hypotheses import load
-from lib.studies import ParamsError
+from lib.study.load import ParamsError
 
 
 @pytest.fixture

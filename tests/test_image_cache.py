@@ -11,10 +11,10 @@ from dicom_material import dicom
 from material import CLASSES, encoded, film
 
 from lib import growing_arrays, image_cache
-from lib.collection import DataError
 from lib.data import read_index
 from lib.films import read_bytes, read_image, resize
 from lib.measures import COLUMNS, measure
+from lib.study.errors import DataError
 
 
 def test_cache_is_the_resized_film_row_by_row(collection, tmp_path):

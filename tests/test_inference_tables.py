@@ -8,9 +8,10 @@ import pytest
 from figure_material import assert_legible, legend_texts, texts
 from pairs_material import ARCHITECTURES, GRIDS, METHODS, blank, observed, pairs_table
 
-from lib import artefacts, inference_plots, inference_tables, observations, overview
+from lib import inference_plots, inference_tables, observations, overview
 from lib.hypotheses import load
-from lib.paths import StudyPaths
+from lib.study import artefacts
+from lib.study.paths import StudyPaths
 
 RULE = load().H2
 DEAD = {"architecture": "resnet50v2", "method": "gradcam_plus_plus", "role": "auto_conv"}

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 from material import CLASSES, encoded, film
 
-from lib.collection import DataError
 from lib.data import read_index
+from lib.study.errors import DataError
 
 NIH = ["Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age"]
 NIH += ["Patient Gender", "View Position", "OriginalImage[Width", "Height]", ""]

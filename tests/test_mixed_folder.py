@@ -6,12 +6,13 @@ from dicom_material import dicom
 from material import CLASSES, FRACTIONS, encoded, film
 from test_hostile_data import mixed, reasons  # noqa: F401 (a fixture)
 
-from lib import artefacts, batches, duplicates, image_cache, pairings, studies, tables, training
+from lib import batches, duplicates, image_cache, pairings, tables, training
 from lib.attribution import Explainer
 from lib.data import read_index
 from lib.maps import MapSet
-from lib.params import Finetune, Runtime, Transfer
 from lib.splits import assign_splits, check_counts
+from lib.study import artefacts, load
+from lib.study.params import Finetune, Runtime, Transfer
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def folder(mixed):  # noqa: F811
 
 def test_a_mixed_folder_becomes_a_table_of_drift(folder, tmp_path, tiny_model):
     words = f"data.source={folder} classes=[{','.join(CLASSES)}]"
-    studies.check_data(studies.load("real", studies.parse_overrides(words)))
+    load.check_data(load.load("real", load.parse_overrides(words)))
     index = read_index(folder, classes=CLASSES)
     films, rejected = image_cache.build(
         index, folder, sizes=[32], aspect="letterbox", folder=tmp_path

@@ -7,25 +7,25 @@ import numpy as np
 import pytest
 import yaml
 
-from lib import params as model
-from lib import seeds, studies
-from lib.architectures import ARCHITECTURES
-from lib.paths import ROOT
-from lib.studies import ParamsError, parse_overrides
+from lib.study import load, seeds
+from lib.study import params as model
+from lib.study.architectures import ARCHITECTURES
+from lib.study.load import ParamsError, parse_overrides
+from lib.study.paths import ROOT
 
 SIZES = {"densenet201": 160, "resnet50v2": 160, "inceptionv3": 203}
 STUDIES = ("paper", "phantom", "real", "shortcut", "smoke")
 
 
 def loaded(text, study="phantom"):
-    return studies.load(study, parse_overrides(text))
+    return load.load(study, parse_overrides(text))
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A repository of its own, so that a test can write studies."""
     (tmp_path / "params").mkdir()
-    monkeypatch.setattr(studies, "ROOT", tmp_path)
+    monkeypatch.setattr(load, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -56,13 +56,13 @@ def test_shipped_studies_have_one_grid_of_at_least_five_cells(study, grid):
 def test_what_is_written_of_a_study_reads_back_as_the_same(study, tmp_path):
     params = loaded("data.source=/films", study)
     for text in (yaml.safe_dump(params.model_dump(mode="json")), params.model_dump_json()):
-        assert studies.validate(yaml.safe_load(text), origin="again") == params
+        assert load.validate(yaml.safe_load(text), origin="again") == params
 
 
 def test_sizes_that_the_message_recommends_are_accepted():
     for sizes in ((160, 160, 203), (224, 224, 267)):
         given = dict(zip(SIZES, sizes, strict=True))
-        assert studies.load("phantom", {"input_size": given}).input_size == given
+        assert load.load("phantom", {"input_size": given}).input_size == given
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ def test_own_weights_must_exist_for_every_architecture(tmp_path):
 def test_input_size_is_needed_for_each_architecture():
     given = {"study": "x", "input_size": {"densenet201": 160}}
     with pytest.raises(ParamsError, match=r"^here: input_size\.resnet50v2 is missing"):
-        studies.validate(given, origin="here")
+        load.validate(given, origin="here")
     with pytest.raises(ParamsError, match=r"^here: input_size is missing"):
-        studies.validate({"study": "x"}, origin="here")
+        load.validate({"study": "x"}, origin="here")
     with pytest.raises(ParamsError, match=r"study = '\.\./x': String should match"):
-        studies.validate({"study": "../x", "input_size": SIZES}, origin="here")
+        load.validate({"study": "../x", "input_size": SIZES}, origin="here")
 
 
 def test_overrides_nest_and_later_words_win():
@@ -178,7 +178,7 @@ def test_overrides_that_are_no_pairs_are_refused(text):
 
 def test_merging_replaces_leaves_and_keeps_the_rest():
     base, extra = {"a": {"b": 1, "c": [1, 2]}, "d": 3}, {"a": {"c": [9]}, "d": {"e": 4}}
-    assert studies.merge(base, extra) == {"a": {"b": 1, "c": [9]}, "d": {"e": 4}}
+    assert load.merge(base, extra) == {"a": {"b": 1, "c": [9]}, "d": {"e": 4}}
     assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 3} and extra["a"] == {"c": [9]}
 
 
@@ -189,15 +189,15 @@ def test_merging_replaces_leaves_and_keeps_the_rest():
 def test_study_files_that_cannot_be_read(folder, content, message):
     (folder / "params/mine.yml").write_text(content)
     with pytest.raises(ParamsError, match=rf"mine\.yml: {message}"):
-        studies.load("mine")
+        load.load("mine")
     with pytest.raises(ParamsError, match=r"yours\.yml: no such study; params/ has mine$"):
-        studies.load("yours")
+        load.load("yours")
 
 
 def test_a_study_is_its_file_its_overrides_and_the_defaults(folder):
     text = yaml.safe_dump({"input_size": SIZES, "transfer": {"epochs": 7, "patience": 2}})
     (folder / "params/mine.yml").write_text(text)
-    params = studies.load("mine", {"transfer": {"epochs": 9}})
+    params = load.load("mine", {"transfer": {"epochs": 9}})
     assert (params.study, params.seed) == ("mine", 20260413)
     assert (params.transfer.epochs, params.transfer.patience) == (9, 2)
     assert params.transfer.batch_size == 32
@@ -216,20 +216,20 @@ def test_names_derived_from_a_study():
 
 
 def test_a_stage_reads_what_it_declares_and_nothing_else():
-    stage = studies.load_stage("phantom", "transfer", {"transfer": {"epochs": 3}})
+    stage = load.load_stage("phantom", "transfer", {"transfer": {"epochs": 3}})
     assert stage.transfer.epochs == 3 and stage.study == "phantom"
     for name in ("finetune", "seeds", "data", "architectures"):
         with pytest.raises(AttributeError, match=f"stage 'transfer' does not read '{name}'; it re"):
             getattr(stage, name)
     with pytest.raises(AttributeError, match="does not read 'base_transfer'"):
         _ = stage.base_transfer  # derived from transfer_seeds, which the stage does not declare
-    assert studies.load_stage("phantom", "finetune").base_transfer == "transfer-s0"
+    assert load.load_stage("phantom", "finetune").base_transfer == "transfer-s0"
     with pytest.raises(AttributeError, match="does not read 'checkpoints'"):
-        _ = studies.load_stage("phantom", "finetune").checkpoints
+        _ = load.load_stage("phantom", "finetune").checkpoints
 
 
 def test_a_stage_shows_its_parameters_flat():
-    stage = studies.load_stage("phantom", "prepare")
+    stage = load.load_stage("phantom", "prepare")
     assert set(stage.dump()) == {"study", "seed", "classes", "architectures", "input_size", "data"}
     table = stage.table()
     assert (
@@ -241,17 +241,17 @@ def test_a_stage_shows_its_parameters_flat():
 
 def test_a_further_transfer_seed_reruns_no_fine_tuning():
     one, two, other = (loaded(f"transfer_seeds={seeds}") for seeds in ("[0]", "[0,1]", "[1]"))
-    assert studies.settings(one, "finetune") == studies.settings(two, "finetune")
-    assert studies.settings(one, "finetune") != studies.settings(other, "finetune")
-    assert studies.settings(one, "drift") != studies.settings(two, "drift")
+    assert load.settings(one, "finetune") == load.settings(two, "finetune")
+    assert load.settings(one, "finetune") != load.settings(other, "finetune")
+    assert load.settings(one, "drift") != load.settings(two, "drift")
 
 
 def test_parameters_of_a_stage_suffice_to_load_it_again():
     """What the workflow hands to a notebook gives the notebook the same parameters."""
     params = loaded("finetune.epochs=9 seeds=[5] transfer.augmentation.zoom=0.1")
-    for stage in studies.STAGES:
-        settings = studies.settings(params, stage)
-        assert studies.load_stage("phantom", stage, settings).dump() == settings
+    for stage in load.STAGES:
+        settings = load.settings(params, stage)
+        assert load.load_stage("phantom", stage, settings).dump() == settings
 
 
 @pytest.mark.parametrize(
@@ -270,21 +270,19 @@ def test_notebooks_read_only_what_their_stage_declares(stage, notebook):
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "params"
     } - {"dump", "table"}
-    params = studies.load_stage("phantom", stage)
+    params = load.load_stage("phantom", stage)
     assert read and all(hasattr(params, name) for name in read)
-    assert set().union(*studies.STAGES.values()) == set(model.Params.model_fields)
+    assert set().union(*load.STAGES.values()) == set(model.Params.model_fields)
 
 
 def test_command_line_writes_the_resolved_study(tmp_path, capsys):
     file = tmp_path / "new/params.yml"
-    assert (
-        studies.main(["smoke", "--set", "seeds=[7] transfer.epochs=2", "--write", str(file)]) == 0
-    )
+    assert load.main(["smoke", "--set", "seeds=[7] transfer.epochs=2", "--write", str(file)]) == 0
     written = yaml.safe_load(file.read_text())
     assert (written["study"], written["seeds"], written["transfer"]["epochs"]) == ("smoke", [7], 2)
     assert written["finetune"]["learning_rate"] == 1e-4  # defaults are spelled out
     assert capsys.readouterr().out == ""
-    assert studies.main(["smoke", "--set", "seeds=[7] transfer.epochs=2"]) == 0
+    assert load.main(["smoke", "--set", "seeds=[7] transfer.epochs=2"]) == 0
     assert yaml.safe_load(capsys.readouterr().out) == written
 
 
@@ -300,47 +298,47 @@ def test_command_line_writes_the_resolved_study(tmp_path, capsys):
     ],
 )  # fmt: skip
 def test_command_line_says_what_is_wrong_and_returns_two(arguments, message, capsys):
-    assert studies.main(arguments) == 2
+    assert load.main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert re.match(message, captured.err), captured.err
 
 
 def test_command_line_takes_films_and_misses_a_class(films, capsys):
-    assert studies.main(["real", "--data", str(films)]) == 0
+    assert load.main(["real", "--data", str(films)]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["data"]["source"] == str(films)
     (films / "covid19/1.png").unlink()
-    assert studies.main(["real", "--data", str(films)]) == 2
+    assert load.main(["real", "--data", str(films)]) == 2
     assert "no image of class 'covid19'" in capsys.readouterr().err
 
 
 def test_imagenet_weights_are_looked_for_before_anything_runs(films, tmp_path, monkeypatch, capsys):
     run = ["paper", "--data", str(films)]
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(studies, "_online", lambda: False)
-    assert studies.main(run) == 2
+    monkeypatch.setattr(load, "_online", lambda: False)
+    assert load.main(run) == 2
     message = capsys.readouterr().err
     assert "no weights of DenseNet201, ResNet50V2, InceptionV3 in" in message
     assert "weights.source=file" in message and "weights.source=fractal" in message
-    assert studies.main([*run, "--plan"]) == 0
+    assert load.main([*run, "--plan"]) == 0
     cache = tmp_path / "keras/models"
     cache.mkdir(parents=True)
     ending = "_weights_tf_dim_ordering_tf_kernels_notop.h5"  # as keras.applications names them
     for stem in ("densenet201", "inception_v3"):
         (cache / (stem + ending)).write_bytes(b"")
     (cache / "resnet50v2_weights_tf_dim_ordering_tf_kernels.h5").write_bytes(b"")  # with top
-    assert studies.main(run) == 2
+    assert load.main(run) == 2
     assert "no weights of ResNet50V2 in" in capsys.readouterr().err
     (cache / ("resnet50v2" + ending)).write_bytes(b"")
-    assert studies.main(run) == 0
+    assert load.main(run) == 0
 
 
 def test_imagenet_weights_may_be_fetched_and_others_are_not_looked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(studies, "_online", lambda: True)
-    studies.check_weights(loaded("data.source=/films", "paper"))
-    monkeypatch.setattr(studies, "_online", lambda: pytest.fail("asked for the network"))
-    studies.check_weights(loaded(""))
+    monkeypatch.setattr(load, "_online", lambda: True)
+    load.check_weights(loaded("data.source=/films", "paper"))
+    monkeypatch.setattr(load, "_online", lambda: pytest.fail("asked for the network"))
+    load.check_weights(loaded(""))
 
 
 def test_augmentation_is_active_when_any_distortion_is():

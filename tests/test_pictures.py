@@ -7,7 +7,7 @@ import pytest
 from figure_material import TWO_CELLS, TWO_CELLS_LESS, assert_legible, case, legend_texts, texts
 
 from lib import looks, pictures
-from lib.architectures import ROLES
+from lib.study.architectures import ROLES
 
 pytestmark = pytest.mark.usefixtures("printed_style")
 

@@ -10,10 +10,10 @@ from dicom_material import dicom
 from material import CLASSES, film
 
 from lib import image_cache
-from lib.collection import DataError
 from lib.data import read_index
 from lib.measures import measure
 from lib.privacy import pseudonymise, pseudonyms, read_salt
+from lib.study.errors import DataError
 
 SALT = b"0123456789abcdef"
 

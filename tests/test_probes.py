@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from material import cohort
 
-from lib.collection import DataError
 from lib.measures import NUMBERS
 from lib.probes import (
     all_probes,
@@ -14,6 +13,7 @@ from lib.probes import (
     possible_folds,
     thumbnail_probe,
 )
+from lib.study.errors import DataError
 
 
 def probe_material(shift, count=240):

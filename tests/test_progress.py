@@ -1,6 +1,6 @@
 """Progress lines."""
 
-from lib.progress import counter
+from lib.study.progress import counter
 
 
 def test_the_line_overwrites_itself_until_the_end(capsys):

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from lib import reference, reference_page
-from lib.artefacts import begin, read_table, write_text
 from lib.digest import cost, manifests, provenance
-from lib.paths import ROOT, StudyPaths
+from lib.study.artefacts import begin, read_table, write_text
+from lib.study.paths import ROOT, StudyPaths
 
 PUBLISHED = sorted(path for path in (ROOT / "results/reference").glob("*") if path.is_dir())
 

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from material import CLASSES, encoded, film
 
-from lib import image_cache, remedies, studies
-from lib.collection import DataError
+from lib import image_cache, remedies
 from lib.data import read_index
-from lib.data_params import Remedies
 from lib.films import read_image, resize, resize_mask
 from lib.measures import measure
 from lib.pixels import Film, ImageRefused, eight_bit
-from lib.studies import ParamsError, parse_overrides
+from lib.study import load
+from lib.study.data_params import Remedies
+from lib.study.errors import DataError
+from lib.study.load import ParamsError, parse_overrides
 
 RAMP = np.tile(np.arange(101, dtype=np.uint8), (60, 1))
 LUNGS = np.zeros((60, 101), bool)
@@ -28,7 +29,7 @@ def test_nothing_is_done_by_default():
     np.testing.assert_array_equal(treated(film()), film())
     deep = film().astype(np.uint16) * 11
     np.testing.assert_array_equal(treated(deep), eight_bit(deep))
-    assert studies.load("phantom").data.remedies == Remedies()
+    assert load.load("phantom").data.remedies == Remedies()
 
 
 def test_the_border_is_cut_by_its_share_of_each_side():
@@ -171,10 +172,10 @@ def test_measures_of_a_treated_film_are_those_of_what_is_shown():
 
 def test_a_region_without_masks_is_an_error_at_the_start(collection, tmp_path):
     words = f"data.source={collection} classes=[normal,covid19] data.remedies.region="
-    studies.check_data(studies.load("real", parse_overrides(f"{words}frame_only")))
+    load.check_data(load.load("real", parse_overrides(f"{words}frame_only")))
     message = r"region = 'lungs_masked_out': needs the lungs, a column lung_mask .* found no such"
     with pytest.raises(ParamsError, match=message):
-        studies.check_data(studies.load("real", parse_overrides(f"{words}lungs_masked_out")))
+        load.check_data(load.load("real", parse_overrides(f"{words}lungs_masked_out")))
     index = read_index(collection, classes=CLASSES).assign(lung_mask="")
     with pytest.raises(DataError, match=r"found only blanks in it.*frame_only, which needs none"):
         image_cache.build(
@@ -197,17 +198,17 @@ def test_a_region_without_masks_is_an_error_at_the_start(collection, tmp_path):
 )  # fmt: skip
 def test_wrong_remedies_are_named(text, message):
     with pytest.raises(ParamsError) as caught:
-        studies.load("phantom", parse_overrides(f"data.remedies.{text}"))
+        load.load("phantom", parse_overrides(f"data.remedies.{text}"))
     assert message in str(caught.value)
 
 
 def test_a_crop_that_takes_the_frame_away_is_an_error():
     words = "data.remedies.region=frame_only data.remedies.border_crop=0.2"
     with pytest.raises(ParamsError, match="cuts off the frame that region=frame_only keeps"):
-        studies.load("phantom", parse_overrides(words))
+        load.load("phantom", parse_overrides(words))
 
 
 def test_none_in_words_is_none():
     words = parse_overrides("data.remedies.common_resolution=none data.remedies.border_crop=0.05")
-    chosen = studies.load("phantom", words).data.remedies
+    chosen = load.load("phantom", words).data.remedies
     assert chosen.common_resolution is None and chosen.in_words() == "border_crop=0.05"

@@ -6,11 +6,11 @@ import pytest
 from material import CLASSES, encoded, film
 
 from lib import audit_plots, reference_page, remedy_trials
-from lib.artefacts import ArtefactError, begin, write_table
 from lib.data import read_index
-from lib.data_params import Data, Remedies
-from lib.paths import StudyPaths
 from lib.remedy_trials import OWN, UNTREATED, drift_side_by_side, probe_trials, trials_of
+from lib.study.artefacts import ArtefactError, begin, write_table
+from lib.study.data_params import Data, Remedies
+from lib.study.paths import StudyPaths
 
 
 @pytest.fixture(scope="module")

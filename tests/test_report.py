@@ -15,10 +15,10 @@ import pytest
 import report_material as made
 
 from lib import report, report_cases, report_words
-from lib.artefacts import ArtefactError, manifest_path, read_table
 from lib.maps import MapSet
-from lib.paths import ROOT, StudyPaths
 from lib.report_tables import shown
+from lib.study.artefacts import ArtefactError, manifest_path, read_table
+from lib.study.paths import ROOT, StudyPaths
 
 
 def write(paths, *, shareable=True, **options):

@@ -15,7 +15,7 @@ import report_material as made
 from browser import PHONE, count, differs, launched, picture, slide, visits
 
 from lib import report
-from lib.artefacts import read_table
+from lib.study.artefacts import read_table
 
 FILMS = 40
 

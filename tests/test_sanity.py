@@ -8,9 +8,9 @@ import pytest
 from figure_material import assert_legible
 
 from lib import randomisation, sanity, sensitivity_plots
-from lib.checkpoints import RANDOMISATION_STEPS, source_of, trained
 from lib.maps import MapSet
 from lib.models import stage_of
+from lib.study.checkpoints import RANDOMISATION_STEPS, source_of, trained
 
 FILMS, GRID = 60, 5
 

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import image_cache, studies
+from lib import image_cache
 from lib.cohort import write_cohort
 from lib.data import read_index
-from lib.data_params import PhantomData
 from lib.observations import Observations
 from lib.pairings import pairings
 from lib.shortcut import correction, shortcut_pairs
+from lib.study import load
+from lib.study.data_params import PhantomData
 
 
 def change():
@@ -54,8 +55,8 @@ def test_without_both_pairings_or_a_lesion_it_says_what_is_missing(table, label,
 
 
 def test_only_a_planted_shortcut_adds_the_corrected_fine_tuning():
-    assert studies.load("phantom").modes == ("finetune", "placebo")
-    params = studies.load("shortcut")
+    assert load.load("phantom").modes == ("finetune", "placebo")
+    params = load.load("shortcut")
     assert params.modes == ("finetune", "placebo", "corrected")
     assert "corrected-s2" in params.checkpoints
     names = [pair.name for pair in pairings([0], [0], modes=params.modes)]

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from lib import cohort, fractal, phantom
-from lib.artefacts import ArtefactError
 from lib.data import read_index
-from lib.data_params import PhantomData
-from lib.params import Fractal
+from lib.study.artefacts import ArtefactError
+from lib.study.data_params import PhantomData
+from lib.study.params import Fractal
 
 FRACTALS = Fractal(categories=3, images_per_category=4, size=75)
 

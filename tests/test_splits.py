@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from material import FRACTIONS, cohort
 
-from lib.collection import DataError
 from lib.splits import assign_splits, check_counts
+from lib.study.errors import DataError
 
 
 def test_splits_are_grouped_stratified_and_as_asked():

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import artefacts, cases, drift, overview, pairings, tables
-from lib.artefacts import ArtefactError
+from lib import cases, drift, overview, pairings, tables
 from lib.maps import MapSet
-from lib.paths import StudyPaths
+from lib.study import artefacts
+from lib.study.artefacts import ArtefactError
+from lib.study.paths import StudyPaths
 
 NAMES = ("a", "b")
 KEY = ("post_activation", "layercam")

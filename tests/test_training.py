@@ -7,7 +7,7 @@ import pytest
 
 from lib import models, training, training_loop
 from lib.batches import Films
-from lib.params import Augmentation, Finetune, Runtime, Transfer
+from lib.study.params import Augmentation, Finetune, Runtime, Transfer
 
 NAMES = ("a", "b", "c")
 RUNTIME = Runtime()

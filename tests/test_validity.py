@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from lib.artefacts import read_table, write_table
+from lib.study.artefacts import read_table, write_table
 from lib.validity import RELATIONS, metric_validity, with_change
 
 CELL = {"architecture": "resnet50v2", "pairing": "finetune", "role": "auto_conv"}

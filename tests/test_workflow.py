@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from expected.make import KEYS, overlap
 
-from lib import studies
-from lib.artefacts import read_manifest, read_table, require
 from lib.maps import MapSet
-from lib.paths import ROOT, StudyPaths
+from lib.study import load
+from lib.study.artefacts import read_manifest, read_table, require
+from lib.study.paths import ROOT, StudyPaths
 
 pytestmark = pytest.mark.study
 EXPECTED = Path(__file__).parent / "expected"
@@ -61,7 +61,7 @@ def test_it_ends_with_a_table_and_where_to_look(smoke):
 
 
 def test_every_artefact_is_complete_and_unchanged(paths):
-    params = studies.load("smoke")
+    params = load.load("smoke")
     for architecture in params.architectures:
         for name in params.map_sets:
             require(paths.maps(architecture, name))
@@ -114,7 +114,7 @@ def test_placebo_keeps_the_backbone_and_fine_tuning_does_not(paths):
 
 
 def test_explaining_twice_gives_the_same_maps_and_random_weights_others(paths):
-    for architecture in studies.load("smoke").architectures:
+    for architecture in load.load("smoke").architectures:
         sets = {
             name: MapSet.load(paths.maps(architecture, f"{name}-s0"))
             for name in ("transfer", "repeat", "randomised")

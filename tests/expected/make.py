@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lib.artefacts import read_table, write_table
-from lib.paths import StudyPaths
+from lib.study.artefacts import read_table, write_table
+from lib.study.paths import StudyPaths
 
 KEYS = ["architecture", "method", "role", "pairing", "metric"]
 

@@ -1,18 +1,18 @@
 """What a study can be: the model of its parameters, with their defaults, ranges and contradictions.
 
-`lib.studies` reads them from YAML, the command line and notebooks.
+`lib.study.load` reads them from YAML, the command line and notebooks.
 """
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lib.architectures import ARCHITECTURES, ROLES
-from lib.checkpoints import CONTROLS, MODES
-from lib.classes import CLASSES
-from lib.data_params import Data, Positive, Section
-from lib.methods import GRADIENT_METHODS, METHODS
-from lib.paths import resolve
+from lib.study.architectures import ARCHITECTURES, ROLES
+from lib.study.checkpoints import CONTROLS, MODES
+from lib.study.classes import CLASSES
+from lib.study.data_params import Data, Positive, Section
+from lib.study.methods import GRADIENT_METHODS, METHODS
+from lib.study.paths import resolve
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.paths import ROOT
+from lib.study.paths import ROOT
 
 _PACKAGES = ("tensorflow", "keras", "tf-keras-vis", "numpy", "pandas", "opencv-python-headless")
 

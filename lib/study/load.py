@@ -1,6 +1,6 @@
 """From a study's name to its validated parameters.
 
-``python -m lib.studies STUDY [--data PATH] [--set "key=value …"] [--write FILE]`` resolves and
+``python -m lib.study.load STUDY [--data PATH] [--set "key=value …"] [--write FILE]`` resolves and
 checks a study before anything runs; the workflow and the notebooks use the same functions.
 """
 
@@ -16,10 +16,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from lib.architectures import ARCHITECTURES
-from lib.artefacts import ArtefactError, write_text
-from lib.params import Params
-from lib.paths import ROOT, resolve
+from lib.study.architectures import ARCHITECTURES
+from lib.study.artefacts import ArtefactError, write_text
+from lib.study.params import Params
+from lib.study.paths import ROOT, resolve
 
 STAGES = {
     "pretrain": ("study", "seed", "weights", "runtime"),
@@ -77,7 +77,7 @@ class StageParams:
         if not _DERIVED.get(name, {name}) <= set(STAGES[self._stage]):
             raise AttributeError(
                 f"the stage {self._stage!r} does not read {name!r}; it reads "
-                f"{', '.join(STAGES[self._stage])} (lib/studies.py, STAGES)"
+                f"{', '.join(STAGES[self._stage])} (lib/study/load.py, STAGES)"
             )
         return getattr(self._params, name)
 
@@ -281,7 +281,7 @@ def _online() -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line: resolve, check, and write or print the parameters. 0 if all is well."""
-    parser = argparse.ArgumentParser(prog="python -m lib.studies", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lib.study.load", description=__doc__)
     parser.add_argument("study", help="name of a file in params/")
     parser.add_argument("--data", default="", help="folder of class folders, or manifest.csv")
     parser.add_argument("--set", default="", help='overrides: "seeds=[0,1,2] finetune.epochs=5"')

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 """The repository; relative paths in parameters are taken from here, whatever the caller's
 working directory (papermill keeps the caller's, Jupyter and nbval use the notebook's)."""
 
