@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from bench import in_turns, verdict
 from lib import attribution, layers, models
-from lib.batches import Films, batches, pixels
+from lib.data.batches import Films, batches, pixels
 from lib.study.methods import GRADIENT_METHODS
 from lib.study.params import Runtime
 

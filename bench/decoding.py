@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 
 from bench import in_turns, memory_line, verdict
-from lib import image_cache
-from lib.measures import measure
-from lib.phantom import draw
+from lib.data import cache
+from lib.data.audit.measures import measure
+from lib.data.phantoms.draw import draw
 
 SIZES, SIDE, BUDGET = (160, 203), 1024, 0.9
 
@@ -52,9 +52,7 @@ def bare(folder: Path, index: pd.DataFrame) -> None:
 
 def cached(folder: Path, index: pd.DataFrame, **options) -> None:
     """The study's own way."""
-    image_cache.build(
-        index, folder, sizes=SIZES, aspect="squash", folder=folder / "cache", **options
-    )
+    cache.build(index, folder, sizes=SIZES, aspect="squash", folder=folder / "cache", **options)
 
 
 def decoding(count: int = 480) -> None:
@@ -78,7 +76,7 @@ def training(count: int = 128, batch_size: int = 8, size: int = 160) -> None:
     """Print two lines: batches against the training step, plain and with augmentation."""
     from lib import models
     from lib import training as stages
-    from lib.batches import Films, batches
+    from lib.data.batches import Films, batches
     from lib.study.params import Augmentation, Runtime
 
     runtime = Runtime()
@@ -93,7 +91,7 @@ def training(count: int = 128, batch_size: int = 8, size: int = 160) -> None:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "images.npy"
         np.save(path, np.random.default_rng(0).integers(0, 256, (count, size, size), np.uint8))
-        data = Films(image_cache.load(path), np.arange(count), np.arange(count) % 5)
+        data = Films(cache.load(path), np.arange(count), np.arange(count) % 5)
 
         def films(augmentation=None):
             return batches(data, batch_size=batch_size, shuffle_seed=1, augmentation=augmentation)

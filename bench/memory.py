@@ -14,7 +14,7 @@ def explain(count: int, size: int = 96) -> None:
     import numpy as np
 
     from lib import attribution, layers, models
-    from lib.batches import Films
+    from lib.data.batches import Films
     from lib.study.params import Runtime
 
     models.configure(Runtime(), seed=0)

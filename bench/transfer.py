@@ -9,7 +9,7 @@ import numpy as np
 
 from bench import in_turns, verdict
 from lib import models, training_loop
-from lib.batches import Films, batches
+from lib.data.batches import Films, batches
 from lib.study.params import Runtime, Transfer
 
 EPOCHS, BUDGET = 20, 0.8

@@ -21,8 +21,8 @@ from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
 from tf_keras_vis.layercam import Layercam
 from tf_keras_vis.scorecam import Scorecam
 
-from lib.batches import Films, batches
 from lib.cam_variants import VARIANTS
+from lib.data.batches import Films, batches
 from lib.maps import MapSet
 from lib.shared_pass import OWN_PREDICTION, activations_and_gradients
 from lib.study.methods import GRADIENT_METHODS, METHODS

@@ -4,10 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.audit import MEASURE_NAMES
-from lib.confounding import by_class
+from lib.data.audit.confounding import by_class
+from lib.data.audit.probes import DESCRIPTIONS
+from lib.data.audit.summary import MEASURE_NAMES
 from lib.looks import ARCHITECTURE, INK, ORANGE, SKY, STAGE, WIDTH, stage_of
-from lib.probes import DESCRIPTIONS
 
 NAMES = {"thumbnail_32": "thumbnails of 32 pixels"}
 MARKS = (("o", SKY), ("s", ORANGE), ("D", "white"), ("^", INK))
@@ -19,7 +19,7 @@ def probe_bars(probes, performance=None) -> Figure:
     Parameters
     ----------
     probes : dict of str to dict
-        Of `lib.probes.linear_probe`, by name.
+        Of `lib.data.audit.probes.linear_probe`, by name.
     performance : pandas.DataFrame, optional
         ``architecture``, ``checkpoint`` and ``balanced_accuracy`` of trained networks, which are
         marked above the bars, a mark for the mean over the seeds of a stage.
@@ -66,7 +66,7 @@ def trial_dots(table) -> Figure:
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `lib.remedy_trials.probe_trials`.
+        Of `lib.data.audit.trials.probe_trials`.
     """
     table = table.sort_values("kind", ascending=False, kind="stable")
     trials = list(dict.fromkeys(table["trial"]))
@@ -94,7 +94,7 @@ def measure_boxes(manifest, measures, *, most=4) -> Figure:
     Parameters
     ----------
     manifest, measures : pandas.DataFrame
-        See `lib.confounding.by_class`.
+        See `lib.data.audit.confounding.by_class`.
     most : int
         Number of measures.
     """

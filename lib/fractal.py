@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lib import batches, models, performance, training_loop
+from lib import models, performance, training_loop
+from lib.data import batches
 from lib.study.params import Fractal, Runtime
 from lib.study.seeds import derive
 

@@ -13,16 +13,17 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib import flat_graph, image_cache, preprocessing
+from lib import flat_graph, preprocessing
 from lib.attribution import Explainer
-from lib.batches import Films
 from lib.checkpoint_files import CheckpointRefused, load
-from lib.data import class_names, read_index
+from lib.data import cache
+from lib.data.batches import Films
+from lib.data.index import class_names, read_index
+from lib.data.privacy import pseudonymise, read_salt
 from lib.layers import audited_layers
 from lib.maps import MapSet
 from lib.pair_params import AuditedFilms, PairParams
 from lib.pair_tables import CHECKPOINTS
-from lib.privacy import pseudonymise, read_salt
 from lib.randomisation import randomise
 from lib.same_architecture import require_same_architecture, swappable
 from lib.study.artefacts import sha256
@@ -118,7 +119,7 @@ def read_films(
     Returns
     -------
     manifest, rejected : DataFrame
-        As `lib.image_cache.build`; ``split`` is "audited".
+        As `lib.data.cache.build`; ``split`` is "audited".
     classes : tuple of str
         In the order of the outputs: as given, or the sorted names of the collection.
 
@@ -132,7 +133,7 @@ def read_films(
     index = read_index(
         source, classes=classes, labels=films.labels, other_labels=films.other_labels
     )
-    manifest, rejected = image_cache.build(
+    manifest, rejected = cache.build(
         choose_films(index, films, seed=params.seed),
         source if source.is_dir() else source.parent,
         sizes=[size],

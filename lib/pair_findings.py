@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from lib.audit import NOTE, SERIOUS, SEVERITIES, WARNING
 from lib.class_mapping import Mapping as ClassMapping
+from lib.data.audit.summary import NOTE, SERIOUS, SEVERITIES, WARNING
 from lib.maps import MapSet
 from lib.pairings import AUDIT_PAIRINGS
 

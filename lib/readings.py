@@ -14,8 +14,8 @@ import pandas as pd
 
 from lib import layers, models
 from lib.attribution import Explainer
-from lib.batches import Films
 from lib.cam_variants import minmax
+from lib.data.batches import Films
 from lib.maps import MapSet
 from lib.ranks import kendall_tau
 from lib.summaries import rank_architectures

@@ -14,7 +14,7 @@ import pandas as pd
 import tensorflow as tf
 
 from lib import models, performance
-from lib.batches import Films, batches, class_weights
+from lib.data.batches import Films, batches, class_weights
 from lib.study.artefacts import read_table
 from lib.study.params import Finetune, Runtime, Transfer
 from lib.study.seeds import derive

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib.batches import Films, batches
+from lib.data.batches import Films, batches
 from lib.study.artefacts import atomic, write_json
 from lib.study.params import Runtime
 from lib.study.seeds import derive

@@ -31,16 +31,18 @@
 import numpy as np
 import pandas as pd
 
-from lib import audit, data, duplicates, image_cache, looks, pictures, probes
+from lib import looks, pictures
+from lib.data import cache as image_cache, index as data
+from lib.data.audit import duplicates, probes, summary as audit
 from lib.study import artefacts
 from lib.audit_plots import measure_boxes, probe_bars
-from lib.cohort import write_cohort
-from lib.measures import COLUMNS, measure
+from lib.data.phantoms.cohort import write_cohort
+from lib.data.audit.measures import COLUMNS, measure
 from lib.study.paths import StudyPaths, resolve
-from lib.privacy import pseudonymise, read_salt
+from lib.data.privacy import pseudonymise, read_salt
 from lib.study.progress import counter
 from lib.study.seeds import derive
-from lib.splits import assign_splits, check_counts
+from lib.data.splits import assign_splits, check_counts
 from lib.study.load import load_stage
 
 # %% [markdown]

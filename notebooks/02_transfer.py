@@ -29,7 +29,8 @@
 import numpy as np
 import pandas as pd
 
-from lib import batches, image_cache, layers, looks, models, performance, training, training_plots
+from lib import layers, looks, models, performance, training, training_plots
+from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.study.paths import StudyPaths
 from lib.study.seeds import derive

@@ -32,9 +32,8 @@
 # %%
 import pandas as pd
 
-from lib import (
-    batches, image_cache, looks, models, performance, training, training_loop, training_plots,
-)  # fmt: skip
+from lib import looks, models, performance, training, training_loop, training_plots
+from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.study.paths import StudyPaths
 from lib.study.seeds import derive

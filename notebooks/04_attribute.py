@@ -35,7 +35,8 @@
 import numpy as np
 import pandas as pd
 
-from lib import batches, image_cache, layers, looks, models, pairings, pictures, tables
+from lib import layers, looks, models, pairings, pictures, tables
+from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.attribution import Explainer
 from lib.study.checkpoints import source_of, trained

@@ -27,11 +27,11 @@
 
 # %%
 from lib import (
-    drift, drift_plots, evidence_plots, image_cache, looks, pairings, pictures, tables,
-    training_plots,
+    drift, drift_plots, evidence_plots, looks, pairings, pictures, tables, training_plots,
 )  # fmt: skip
+from lib.data import cache
 from lib.study import artefacts
-from lib.audit import load as load_audit
+from lib.data.audit.summary import load as load_audit
 from lib.audit_plots import probe_bars
 from lib.cases import choose_cases, film_rows, lesion_masks, lung_masks, marker_masks
 from lib.evidence_summaries import change_summary, evidence_summary
@@ -257,7 +257,7 @@ sheets = {
             "architecture == @architecture and pairing == 'finetune' and after == @main[1]"
         ),
         checkpoints=main,
-        films=image_cache.load(paths.images(size))[rows] if params.show_films else None,
+        films=cache.load(paths.images(size))[rows] if params.show_films else None,
         lesions=lesion_masks(paths.data, rows, size=size),
         **cell,
     )

@@ -28,7 +28,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib import batches, cam_variants, drift, image_cache, layers, lessons, looks, models
+from lib import cam_variants, drift, layers, lessons, looks, models
+from lib.data import batches, cache
 from lib.study import artefacts
 from lib.maps import MapSet
 from lib.study.paths import StudyPaths
@@ -69,10 +70,10 @@ right = (maps.logits.argmax(axis=1) == maps.label) & (manifest["label"] != "norm
 index = int(np.argmax(manifest["image_id"] == image_id if image_id else right))
 label = int(maps.label[index])
 row = batches.films(
-    image_cache.load(paths.images(size)), artefacts.read_table(paths.manifest), splits=["test"],
+    cache.load(paths.images(size)), artefacts.read_table(paths.manifest), splits=["test"],
     classes=params.classes,
 ).rows[index]  # fmt: skip
-film = image_cache.load(paths.images(size))[row]
+film = cache.load(paths.images(size))[row]
 print(f"film {maps.image_id[index]}, explained class: {params.classes[label]}")
 
 # %% [markdown]

@@ -28,7 +28,8 @@
 # %%
 import pandas as pd
 
-from lib import batches, image_cache, looks, models, readings, tables
+from lib import looks, models, readings, tables
+from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.study.architectures import ARCHITECTURES
 from lib.pairings import Pairing

@@ -26,12 +26,14 @@
 # **Writes** `tables/remedies.csv`, `tables/remedies_drift.csv` and `figures/remedies`.
 
 # %%
-from lib import data, looks, remedy_trials
+from lib import looks
+from lib.data import index as data
+from lib.data.audit import trials as remedy_trials
 from lib.study import artefacts
 from lib.audit_plots import trial_dots
 from lib.study.paths import StudyPaths, resolve
 from lib.study.progress import counter
-from lib.remedies import has_masks
+from lib.data.films.treat import has_masks
 from lib.study.seeds import derive
 from lib.study.load import load_stage
 

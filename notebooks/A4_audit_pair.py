@@ -31,9 +31,10 @@
 import pandas as pd
 
 from lib import (
-    batches, cases, class_mapping, drift_plots, hypotheses, image_cache, layers, looks, models,
-    pair_audit, pair_params, pair_tables, pairings, pictures, tables, training_plots,
+    cases, class_mapping, drift_plots, hypotheses, layers, looks, models, pair_audit, pair_params,
+    pair_tables, pairings, pictures, tables, training_plots,
 )  # fmt: skip
+from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.pair_findings import findings
 from lib.study.paths import StudyPaths, resolve

@@ -30,7 +30,8 @@ from functools import partial
 
 import pandas as pd
 
-from lib import batches, image_cache, layers, looks, models, sanity
+from lib import layers, looks, models, sanity
+from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.attribution import Explainer
 from lib.study.paths import StudyPaths

@@ -36,8 +36,8 @@ def backbone(request):
 @pytest.fixture(scope="session")
 def film_set():
     """Twelve phantoms of all classes at a given size, as `Films`."""
-    from lib.batches import Films
-    from lib.phantom import draw
+    from lib.data.batches import Films
+    from lib.data.phantoms.draw import draw
 
     def make(size: int, count: int = 12) -> Films:
         labels = np.arange(count) % len(CLASSES)

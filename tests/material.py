@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lib.phantom import draw
+from lib.data.phantoms.draw import draw
 
 SIZES = {"densenet201": 160, "resnet50v2": 160, "inceptionv3": 203}  # one grid, 5×5
 CLASSES = ("normal", "covid19")

@@ -7,7 +7,7 @@ import tensorflow as tf
 from scipy.ndimage import zoom
 
 from lib import attribution, maps, shared_pass
-from lib.batches import Films
+from lib.data.batches import Films
 from lib.maps import MapSet
 from lib.study.artefacts import ArtefactError
 from lib.study.methods import GRADIENT_METHODS, METHODS

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from material import CLASSES, FRACTIONS
 
-from lib import image_cache
-from lib.audit import load, summarise
-from lib.data import read_index
-from lib.measures import measure
-from lib.splits import assign_splits
+from lib.data import cache
+from lib.data.audit.measures import measure
+from lib.data.audit.summary import load, summarise
+from lib.data.index import read_index
+from lib.data.splits import assign_splits
 from lib.study.artefacts import ArtefactError, write_json
 
 
@@ -67,7 +67,7 @@ def test_summary_counts_duplicates_and_findings():
 
 def test_summary_of_a_clean_collection_has_no_warning(collection, tmp_path):
     index = read_index(collection, classes=CLASSES)
-    manifest, rejected = image_cache.build(
+    manifest, rejected = cache.build(
         index, collection, sizes=[32], aspect="crop", folder=tmp_path / "cache"
     )
     manifest = assign_splits(manifest, fractions=FRACTIONS, seed=0).assign(patient_known=True)
@@ -79,7 +79,7 @@ def test_summary_of_a_clean_collection_has_no_warning(collection, tmp_path):
 
 def test_findings_come_worst_first_and_name_numbers(collection, tmp_path):
     index = read_index(collection, classes=CLASSES).assign(site=["a"] * 6 + ["b"] * 6)
-    manifest, rejected = image_cache.build(
+    manifest, rejected = cache.build(
         index, collection, sizes=[32], aspect="crop", folder=tmp_path / "cache", measure=measure
     )
     manifest = assign_splits(manifest, fractions=FRACTIONS, seed=0).assign(patient_known=True)

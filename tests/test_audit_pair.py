@@ -19,7 +19,6 @@ from tiny_models import body, classifier, films, sequential
 
 from lib import (
     class_mapping,
-    data,
     drift_plots,
     looks,
     pair_audit,
@@ -29,8 +28,9 @@ from lib import (
     pair_words,
     pairings,
     tables,
-)  # fmt: skip
+)
 from lib.checkpoint_files import CheckpointRefused
+from lib.data import index as data
 from lib.preprocessing import PreprocessingUnknown, affine
 from lib.study.artefacts import manifest_path, read_table, require, write_json
 from lib.study.errors import DataError

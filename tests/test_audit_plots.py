@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from lib import audit_plots
-from lib.measures import NUMBERS
+from lib.data.audit.measures import NUMBERS
 
 pytestmark = pytest.mark.usefixtures("printed_style")
 

@@ -10,7 +10,7 @@ from material import SIZES
 from tf_keras_vis.utils.scores import CategoricalScore
 
 from lib import attribution, layers, models, pairings, shared_pass
-from lib.batches import Films, batches, pixels
+from lib.data.batches import Films, batches, pixels
 from lib.study.architectures import ARCHITECTURES, ROLES
 from lib.study.methods import GRADIENT_METHODS
 

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import batches, models
-from lib.batches import Films
+from lib import models
+from lib.data import batches
+from lib.data.batches import Films
 from lib.study.params import Augmentation
 
 DRAWS = 300

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.confounding import by_class, source_association
-from lib.measures import NUMBERS, measure
-from lib.pixels import Film
+from lib.data.audit.confounding import by_class, source_association
+from lib.data.audit.measures import NUMBERS, measure
+from lib.data.films.film import Film
 
 
 def table(*cells):

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from material import CLASSES, encoded, film
 
-from lib import image_cache
-from lib.data import read_index
+from lib.data import cache
+from lib.data.index import read_index
 from lib.study.errors import DataError
 
 
@@ -77,7 +77,7 @@ def test_hostile_names_survive(tmp_path):
     rows = [("file", "label"), *folder[["file", "label"]].itertuples(index=False)]
     manifest = write_manifest(tmp_path / "m.csv", rows)
     pd.testing.assert_frame_equal(read_index(manifest, classes=CLASSES), folder)
-    accepted, rejected = image_cache.build(
+    accepted, rejected = cache.build(
         folder, tmp_path, sizes=[32], aspect="squash", folder=tmp_path / "cache"
     )
     assert sorted(accepted["file"]) == sorted(f"{c}/{n}" for c in CLASSES for n in names)

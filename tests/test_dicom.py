@@ -9,10 +9,10 @@ from material import encoded, film
 from pydicom import uid
 from pydicom.dataset import Dataset
 
-from lib import dicom as reader
-from lib import dicom_decoder
-from lib.films import decode, read_image
-from lib.pixels import ImageRefused, eight_bit
+from lib.data.films import dicom as reader
+from lib.data.films import dicom_process
+from lib.data.films.decode import decode, read_image
+from lib.data.films.film import ImageRefused, eight_bit
 
 RAMP = np.repeat(np.arange(4096, dtype=np.uint16)[None, ::16], 40, axis=0)  # 12 bits, 256 steps
 GREY = np.repeat(np.arange(256)[None], 40, axis=0)
@@ -193,7 +193,7 @@ def test_a_film_that_ends_the_decoder_is_refused_and_the_next_is_read():
 def test_a_decoder_that_was_stopped_from_outside_is_started_again():
     content = recoded(dicom(film(3)), uid.JPEGLSLossless)
     decode(content)
-    for process in dicom_decoder._idle:
+    for process in dicom_process._idle:
         process.kill()
         process.wait()
     np.testing.assert_array_equal(shown(content), film(3))

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from material import FRACTIONS, drawn, encoded
 
-from lib import duplicates, image_cache
-from lib.data import read_index
-from lib.duplicates import find, groups, neighbours, perceptual_hash, resolve
-from lib.measures import measure
-from lib.splits import assign_splits
+from lib.data import cache
+from lib.data.audit import duplicates
+from lib.data.audit.duplicates import find, groups, neighbours, perceptual_hash, resolve
+from lib.data.audit.measures import measure
+from lib.data.index import read_index
+from lib.data.splits import assign_splits
 from lib.study.errors import DataError
 
 
@@ -192,7 +193,7 @@ def test_a_film_saved_again_is_kept_in_one_split(tmp_path):
         rows.append((str(number), label, f"p{number}", split))
     (tmp_path / "m.csv").write_text("\n".join(",".join(row) for row in rows))
     index = read_index(tmp_path / "m.csv", classes=["normal", "tuberculosis"])
-    manifest, _ = image_cache.build(
+    manifest, _ = cache.build(
         index, tmp_path, sizes=[32], aspect="crop", folder=tmp_path / "cache", measure=measure
     )
     pairs = find(manifest, manifest["phash"], distance=20)

@@ -11,9 +11,9 @@ import tifffile
 from material import encoded, film
 from PIL import Image
 
-from lib import films
-from lib.films import ImageRefused, read_image, resize, resize_mask
-from lib.plain_pictures import decode_plain
+from lib.data.films import decode
+from lib.data.films.decode import ImageRefused, read_image, resize, resize_mask
+from lib.data.films.plain_pictures import decode_plain
 from lib.study.errors import DataError
 
 PNG, JPEG = encoded(film()), encoded(film(), "JPEG")
@@ -144,16 +144,16 @@ def test_plain_grey_is_the_same_by_either_decoder(monkeypatch):
     quick = {content: decode_plain(content, _opened(content)) for content in (*pngs, *jpegs)}
     for content, grey in quick.items():
         assert grey is not None
-        np.testing.assert_array_equal(films.decode(content).grey, grey)
-    monkeypatch.setattr(films, "decode_plain", lambda *_: None)
+        np.testing.assert_array_equal(decode.decode(content).grey, grey)
+    monkeypatch.setattr(decode, "decode_plain", lambda *_: None)
     for content, grey in quick.items():
-        np.testing.assert_array_equal(films.decode(content).grey, grey)
+        np.testing.assert_array_equal(decode.decode(content).grey, grey)
         np.testing.assert_array_equal(pngs.get(content, grey), grey)
 
 
 def test_anything_but_a_plain_film_takes_the_long_way():
     rotated = Image.Exif()
-    rotated[films.ORIENTATION] = 6
+    rotated[decode.ORIENTATION] = 6
     others = [encoded(film(), exif=rotated), encoded(film(), transparency=0)]
     others += [encoded(film() > 128), encoded(np.dstack([film()] * 3)), PNG + b"more"]
     others += [PNG[:33] + b"\x90" + PNG[34:], PNG[:33] + PNG[8:]]  # a false length, two headers
@@ -271,7 +271,7 @@ def test_growing_is_linear():
 def test_mask_follows_the_film():
     image = np.zeros((90, 150), np.uint8)
     image[20:60, 50:130] = 255
-    for aspect in films.ASPECTS:
+    for aspect in decode.ASPECTS:
         mask = resize_mask(image > 0, size=30, aspect=aspect)
         assert mask.dtype == bool
         np.testing.assert_array_equal(mask, resize(image, size=30, aspect=aspect) >= 128)

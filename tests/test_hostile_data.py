@@ -17,12 +17,14 @@ from PIL import Image
 from pydicom import uid
 from test_films import png_of_claimed_size
 
-from lib import dicom as dicom_reader
-from lib import duplicates, films, image_cache
-from lib.data import read_index
-from lib.measures import measure
-from lib.pixels import ImageRefused
-from lib.splits import assign_splits, check_counts
+from lib.data import cache
+from lib.data.audit import duplicates
+from lib.data.audit.measures import measure
+from lib.data.films import decode
+from lib.data.films import dicom as dicom_reader
+from lib.data.films.film import ImageRefused
+from lib.data.index import read_index
+from lib.data.splits import assign_splits, check_counts
 from lib.study.errors import DataError
 
 NANS = np.where(film() > 99, np.nan, film()).astype(np.float32)
@@ -90,7 +92,7 @@ def reasons():
 def test_every_film_is_read_or_rejected_with_its_reason(mixed, tmp_path):
     index = read_index(mixed, classes=CLASSES)
     assert len(index) == 12 + len(READABLE) + len(reasons())
-    manifest, rejected = image_cache.build(
+    manifest, rejected = cache.build(
         index, mixed, sizes=[32], aspect="letterbox", folder=tmp_path / "c", measure=measure
     )
     assert len(manifest) + len(rejected) == len(index)
@@ -119,7 +121,7 @@ def test_unreadable_file_is_rejected(collection, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "read_bytes", denied)
     index = read_index(collection, classes=CLASSES)
-    _, rejected = image_cache.build(
+    _, rejected = cache.build(
         index, collection, sizes=[32], aspect="crop", folder=tmp_path / "cache"
     )
     assert rejected["file"].tolist() == ["normal/normal_3.png"]
@@ -161,11 +163,11 @@ SEEDS = [
 @pytest.mark.parametrize("number", range(4))
 def test_random_films_are_read_or_refused(number, monkeypatch):
     """Seeded; stops after two seconds on a slow machine."""
-    for module in (films, dicom_reader):
+    for module in (decode, dicom_reader):
         monkeypatch.setattr(module, "check_size", small_only)
     for content in SEEDS:  # the first use of a decoder imports it
         with suppress(ImageRefused):
-            films.decode(content)
+            decode.decode(content)
     chance, stop = random.Random(number), time.monotonic() + 2
     seen = {"read": 0, "refused": 0}
     for _ in range(600):
@@ -176,7 +178,7 @@ def test_random_films_are_read_or_refused(number, monkeypatch):
             content = chance.choice((b"", b"II*\0", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
             content += chance.randbytes(chance.randrange(300))
         try:
-            grey = films.eight_bit(films.decode(content).grey)
+            grey = decode.eight_bit(decode.decode(content).grey)
         except ImageRefused as refusal:
             assert str(refusal) and "\n" not in str(refusal)
             seen["refused"] += 1
@@ -257,5 +259,5 @@ def listed(path, root):
         taken = True
         assert index["image_id"].is_unique and index["file"].is_unique
         with pytest.raises(DataError, match=r"none of .* files could be read"):
-            image_cache.build(index, root, sizes=[8], aspect="crop", folder=root / "cache")
+            cache.build(index, root, sizes=[8], aspect="crop", folder=root / "cache")
     return taken

@@ -10,10 +10,11 @@ import pytest
 from dicom_material import dicom
 from material import CLASSES, encoded, film
 
-from lib import growing_arrays, image_cache
-from lib.data import read_index
-from lib.films import read_bytes, read_image, resize
-from lib.measures import COLUMNS, measure
+from lib.data import cache as image_cache
+from lib.data import growing_arrays
+from lib.data.audit.measures import COLUMNS, measure
+from lib.data.films.decode import read_bytes, read_image, resize
+from lib.data.index import read_index
 from lib.study.errors import DataError
 
 

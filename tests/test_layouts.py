@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from material import CLASSES, encoded, film
 
-from lib.data import read_index
+from lib.data.index import read_index
 from lib.study.errors import DataError
 
 NIH = ["Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age"]

@@ -6,11 +6,14 @@ from dicom_material import dicom
 from material import CLASSES, FRACTIONS, encoded, film
 from test_hostile_data import mixed, reasons  # noqa: F401 (a fixture)
 
-from lib import batches, duplicates, image_cache, pairings, tables, training
+from lib import pairings, tables, training
 from lib.attribution import Explainer
-from lib.data import read_index
+from lib.data import batches
+from lib.data import cache as image_cache
+from lib.data.audit import duplicates
+from lib.data.index import read_index
+from lib.data.splits import assign_splits, check_counts
 from lib.maps import MapSet
-from lib.splits import assign_splits, check_counts
 from lib.study import artefacts, load
 from lib.study.params import Finetune, Runtime, Transfer
 

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from material import drawn
 
-from lib import phantom
+from lib.data.phantoms import draw
 
-DISEASES = phantom.CLASSES[1:]
+DISEASES = draw.CLASSES[1:]
 PATIENTS = range(40)
 
 
@@ -16,17 +16,17 @@ def overlap(one, other):
     return (one & other).sum() / (one | other).sum()
 
 
-@pytest.mark.parametrize("label", phantom.CLASSES)
+@pytest.mark.parametrize("label", draw.CLASSES)
 def test_same_arguments_give_identical_arrays(label):
-    first = phantom.draw(label, patient_seed=7, image_seed=3, size=96, marker=True)
-    second = phantom.draw(label, patient_seed=7, image_seed=3, size=96, marker=True)
+    first = draw.draw(label, patient_seed=7, image_seed=3, size=96, marker=True)
+    second = draw.draw(label, patient_seed=7, image_seed=3, size=96, marker=True)
     for name in ("image", "lungs", "lesion"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
 @pytest.mark.parametrize("size", [64, 128, 201])
 def test_arrays_have_the_promised_type_and_shape(size):
-    radiograph = phantom.draw("covid19", patient_seed=1, image_seed=1, size=size)
+    radiograph = draw.draw("covid19", patient_seed=1, image_seed=1, size=size)
     kinds = {"image": np.uint8, "lungs": bool, "lesion": bool, "marker": bool}
     for name, kind in kinds.items():
         array = getattr(radiograph, name)
@@ -35,11 +35,11 @@ def test_arrays_have_the_promised_type_and_shape(size):
 
 
 def test_images_of_a_patient_differ_but_share_the_anatomy(monkeypatch):
-    monkeypatch.setitem(phantom.IMAGE_RANGES, "rotation_degrees", (0, 0))  # `framed` cannot undo it
+    monkeypatch.setitem(draw.IMAGE_RANGES, "rotation_degrees", (0, 0))  # `framed` cannot undo it
     own, foreign = [], []
     for patient in range(10):
         first, second, other = (
-            phantom.draw("normal", patient_seed=seed, image_seed=image, size=128)
+            draw.draw("normal", patient_seed=seed, image_seed=image, size=128)
             for seed, image in ((patient, 0), (patient, 1), (patient + 1, 1))
         )
         assert (first.image != second.image).mean() > 0.5
@@ -176,46 +176,46 @@ def test_marker_changes_one_upper_corner_outside_the_lungs():
 def test_draw_names_the_bad_argument(change, message):
     arguments = {"label": "normal", "patient_seed": 0, "image_seed": 0} | change
     with pytest.raises(ValueError, match=message):
-        phantom.draw(arguments.pop("label"), **arguments)
+        draw.draw(arguments.pop("label"), **arguments)
 
 
 def test_cohort_lists_each_image_once_in_a_fixed_order():
-    table = phantom.cohort(seed=5, patients_per_class=8)
-    pd.testing.assert_frame_equal(table, phantom.cohort(seed=5, patients_per_class=8))
+    table = draw.cohort(seed=5, patients_per_class=8)
+    pd.testing.assert_frame_equal(table, draw.cohort(seed=5, patients_per_class=8))
     assert list(table) == [
         "image_id", "label", "patient_id", "patient_seed", "image_seed", "marker",
     ]  # fmt: skip
     assert table.image_id.is_unique and table.marker.dtype == bool
     assert table.image_id[0] == "normal-0000-0"
     assert (table.image_id.str.rsplit("-", n=1).str[0] == table.patient_id).all()
-    assert list(table.label.unique()) == list(phantom.CLASSES)
+    assert list(table.label.unique()) == list(draw.CLASSES)
     assert table.groupby("label").patient_id.nunique().eq(8).all()
     assert table.groupby("patient_id").patient_seed.nunique().eq(1).all()
     assert table.patient_seed.nunique() == 40
     assert not table.duplicated(["patient_seed", "image_seed"]).any()
-    other = phantom.cohort(seed=6, patients_per_class=8)
+    other = draw.cohort(seed=6, patients_per_class=8)
     assert set(table.patient_seed).isdisjoint(other.patient_seed)
 
 
 def test_cohort_keeps_patients_when_it_grows_or_loses_classes():
-    large = phantom.cohort(seed=1, patients_per_class=6)
-    small = phantom.cohort(seed=1, patients_per_class=3, classes=("covid19", "tuberculosis"))
+    large = draw.cohort(seed=1, patients_per_class=6)
+    small = draw.cohort(seed=1, patients_per_class=3, classes=("covid19", "tuberculosis"))
     merged = small.merge(large, on=["image_id", "label", "patient_seed", "image_seed", "marker"])
     assert len(merged) == len(small)
 
 
 def test_cohort_draws_the_number_of_images_uniformly_from_the_inclusive_range():
-    table = phantom.cohort(seed=2, patients_per_class=300, images_per_patient=(2, 4))
+    table = draw.cohort(seed=2, patients_per_class=300, images_per_patient=(2, 4))
     counts = table.groupby("patient_id").size().value_counts(normalize=True)
     assert sorted(counts.index) == [2, 3, 4]
     assert counts.between(1 / 3 - 0.05, 1 / 3 + 0.05).all()  # four standard errors at 1500
-    single = phantom.cohort(seed=2, patients_per_class=4, images_per_patient=(1, 1))
+    single = draw.cohort(seed=2, patients_per_class=4, images_per_patient=(1, 1))
     assert len(single) == 20
 
 
 @pytest.mark.parametrize(("shortcut", "inside", "elsewhere"), [(0, 0.5, 0.5), (0.5, 0.75, 0.25)])
 def test_marker_follows_the_shortcut_with_the_stated_probability(shortcut, inside, elsewhere):
-    table = phantom.cohort(seed=3, patients_per_class=500, shortcut=shortcut)
+    table = draw.cohort(seed=3, patients_per_class=500, shortcut=shortcut)
     betrayed = table.label == "covid19"
     for rows, expected in ((betrayed, inside), (~betrayed, elsewhere)):
         error = np.sqrt(expected * (1 - expected) / rows.sum())
@@ -223,9 +223,7 @@ def test_marker_follows_the_shortcut_with_the_stated_probability(shortcut, insid
 
 
 def test_full_shortcut_makes_the_marker_the_label():
-    table = phantom.cohort(
-        seed=3, patients_per_class=20, shortcut=1.0, shortcut_class="tuberculosis"
-    )
+    table = draw.cohort(seed=3, patients_per_class=20, shortcut=1.0, shortcut_class="tuberculosis")
     assert (table.marker == (table.label == "tuberculosis")).all()
 
 
@@ -244,4 +242,4 @@ def test_full_shortcut_makes_the_marker_the_label():
 )
 def test_cohort_names_the_bad_argument(change, message):
     with pytest.raises(ValueError, match=message):
-        phantom.cohort(**({"seed": 0, "patients_per_class": 2} | change))
+        draw.cohort(**({"seed": 0, "patients_per_class": 2} | change))

@@ -9,10 +9,10 @@ import pytest
 from dicom_material import dicom
 from material import CLASSES, film
 
-from lib import image_cache
-from lib.data import read_index
-from lib.measures import measure
-from lib.privacy import pseudonymise, pseudonyms, read_salt
+from lib.data import cache
+from lib.data.audit.measures import measure
+from lib.data.index import read_index
+from lib.data.privacy import pseudonymise, pseudonyms, read_salt
 from lib.study.errors import DataError
 
 SALT = b"0123456789abcdef"
@@ -32,7 +32,7 @@ def test_nothing_personal_is_left_in_tables_and_caches(tmp_path):
         (tmp_path / label / f"Doe_Jane_19700101_{label}.dcm").write_bytes(dicom(film(len(label))))
         (tmp_path / label / "Roe_Richard.dcm").write_bytes(b"")
     index = read_index(tmp_path, classes=CLASSES).assign(physician="Dr Kildare", site="A")
-    manifest, rejected = image_cache.build(
+    manifest, rejected = cache.build(
         index, tmp_path, sizes=[32], aspect="crop", folder=tmp_path / "cache", measure=measure
     )
     assert manifest["patient_id"].tolist() == ["patient 7"] * 2 and manifest["patient_known"].all()

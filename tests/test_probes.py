@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from material import cohort
 
-from lib.measures import NUMBERS
-from lib.probes import (
+from lib.data.audit.measures import NUMBERS
+from lib.data.audit.probes import (
     all_probes,
     border_features,
     metadata_features,

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from material import CLASSES, encoded, film
 
-from lib import image_cache, remedies
-from lib.data import read_index
-from lib.films import read_image, resize, resize_mask
-from lib.measures import measure
-from lib.pixels import Film, ImageRefused, eight_bit
+from lib.data import cache as image_cache
+from lib.data.audit.measures import measure
+from lib.data.films import treat
+from lib.data.films.decode import read_image, resize, resize_mask
+from lib.data.films.film import Film, ImageRefused, eight_bit
+from lib.data.index import read_index
 from lib.study import load
 from lib.study.data_params import Remedies
 from lib.study.errors import DataError
@@ -21,7 +22,7 @@ LUNGS[20:40, 30:71] = True
 
 
 def treated(grey, lungs=None, **settings):
-    return remedies.apply(grey, Remedies(**settings), lungs=lungs)
+    return treat.apply(grey, Remedies(**settings), lungs=lungs)
 
 
 def test_nothing_is_done_by_default():
@@ -34,7 +35,7 @@ def test_nothing_is_done_by_default():
 
 def test_the_border_is_cut_by_its_share_of_each_side():
     np.testing.assert_array_equal(treated(RAMP, border_crop=0.1), RAMP[6:-6, 10:-10])
-    mask = remedies.apply_to_mask(LUNGS, Remedies(border_crop=0.1))
+    mask = treat.apply_to_mask(LUNGS, Remedies(border_crop=0.1))
     np.testing.assert_array_equal(mask, LUNGS[6:-6, 10:-10])
 
 
@@ -141,13 +142,13 @@ def test_squares_masks_and_measures_follow(collection, tmp_path):
         "no lung mask (data.remedies.region=lungs_only needs one)"
     ]
     lungs = inside >= 128
-    expected = remedies.apply(read_image(collection / index["file"][0]), how, lungs=lungs)
+    expected = treat.apply(read_image(collection / index["file"][0]), how, lungs=lungs)
     assert expected.shape == (81, 96)  # 32 × 38 pixels are left of 40 × 48, brought to 96
     cache = image_cache.load(tmp_path / "images_24.npy")
     np.testing.assert_array_equal(cache[0], resize(expected, size=24, aspect="letterbox"))
     image_cache.build_masks(manifest, collection, **settings)
     mask = image_cache.load(tmp_path / "lungs_24.npy")[0]
-    shape = remedies.apply_to_mask(lungs, how)
+    shape = treat.apply_to_mask(lungs, how)
     assert shape.shape == expected.shape
     np.testing.assert_array_equal(mask, resize_mask(shape, size=24, aspect="letterbox"))
     assert (cache[0] > 0)[

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import image_cache
-from lib.cohort import write_cohort
-from lib.data import read_index
+from lib.data import cache
+from lib.data.index import read_index
+from lib.data.phantoms.cohort import write_cohort
 from lib.observations import Observations
 from lib.pairings import pairings
 from lib.shortcut import correction, shortcut_pairs
@@ -71,16 +71,14 @@ def test_the_twin_cohort_differs_in_markers_alone(tmp_path):
         index = write_cohort(data, folder, classes=classes, seed=3)
         tables.append(pd.read_csv(index))
         listed = read_index(index, classes=classes)
-        image_cache.build(listed, index.parent, sizes=[64], aspect="letterbox", folder=folder)
-        films.append(np.asarray(image_cache.load(folder / "images_64.npy")).astype(int))
+        cache.build(listed, index.parent, sizes=[64], aspect="letterbox", folder=folder)
+        films.append(np.asarray(cache.load(folder / "images_64.npy")).astype(int))
     marked = tables[0].pop("marker_mask")
     listed = read_index(tmp_path / "1.0/phantoms.csv", classes=classes).assign(
         row=range(len(marked)), width=64, height=64
     )
-    image_cache.build_masks(
-        listed, tmp_path / "1.0", sizes=[64], aspect="letterbox", folder=tmp_path
-    )
-    corners = np.asarray(image_cache.load(tmp_path / "marker_64.npy"))
+    cache.build_masks(listed, tmp_path / "1.0", sizes=[64], aspect="letterbox", folder=tmp_path)
+    corners = np.asarray(cache.load(tmp_path / "marker_64.npy"))
     assert (corners.any(axis=(1, 2)) == (tables[0]["label"] == "covid19")).all()
     same = [c for c in tables[0] if c != "marker"]
     pd.testing.assert_frame_equal(tables[0][same], tables[1][same])

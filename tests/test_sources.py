@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import cohort, fractal, phantom
-from lib.data import read_index
+from lib import fractal
+from lib.data.index import read_index
+from lib.data.phantoms import cohort, draw
 from lib.study.artefacts import ArtefactError
 from lib.study.data_params import PhantomData
 from lib.study.params import Fractal
@@ -93,7 +94,7 @@ def grey(path):
 def test_a_cohort_enters_through_the_door_of_films(written):
     index, reports = written
     table = read_index(index, classes=NAMES)
-    expected = phantom.cohort(
+    expected = draw.cohort(
         seed=3, patients_per_class=2, classes=NAMES, images_per_patient=(1, 2), shortcut=1.0,
         shortcut_class="covid19",
     )  # fmt: skip
@@ -108,12 +109,12 @@ def test_a_cohort_enters_through_the_door_of_films(written):
 def test_files_of_a_cohort_are_the_drawn_phantoms_with_their_masks(written):
     index, _ = written
     table = read_index(index, classes=NAMES)
-    seeds = phantom.cohort(
+    seeds = draw.cohort(
         seed=3, patients_per_class=2, classes=NAMES, images_per_patient=(1, 2), shortcut=1.0,
         shortcut_class="covid19",
     )  # fmt: skip
     for row, made in zip(table.itertuples(), seeds.itertuples(), strict=True):
-        drawing = phantom.draw(
+        drawing = draw.draw(
             made.label, patient_seed=made.patient_seed, image_seed=made.image_seed, size=64,
             conspicuity=PhantomData().conspicuity, marker=made.marker,
         )  # fmt: skip
@@ -139,7 +140,7 @@ def test_the_same_seed_writes_the_same_bytes(written, tmp_path):
 
 
 def test_a_film_that_cannot_be_written_is_named_and_the_index_is_not_written(tmp_path):
-    listing = phantom.cohort(
+    listing = draw.cohort(
         seed=3, patients_per_class=2, classes=NAMES, images_per_patient=(1, 2), shortcut=1.0,
         shortcut_class="covid19",
     )  # fmt: skip

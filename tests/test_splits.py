@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from material import FRACTIONS, cohort
 
-from lib.splits import assign_splits, check_counts
+from lib.data.splits import assign_splits, check_counts
 from lib.study.errors import DataError
 
 

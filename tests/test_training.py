@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lib import models, training, training_loop
-from lib.batches import Films
+from lib.data.batches import Films
 from lib.study.params import Augmentation, Finetune, Runtime, Transfer
 
 NAMES = ("a", "b", "c")

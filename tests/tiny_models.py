@@ -80,7 +80,7 @@ def shaken(model, seed):
 
 def films(count=12, classes=3, side=SIDE, seed=0):
     """Grey films and their classes, as `Films`."""
-    from lib.batches import Films
+    from lib.data.batches import Films
 
     images = np.random.default_rng(seed).integers(0, 256, (count, side, side), np.uint8)
     return Films(images, np.arange(count), np.arange(count) % classes)

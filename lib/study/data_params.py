@@ -27,7 +27,7 @@ class Section(BaseModel):
 
 
 class PhantomData(Section):
-    """The phantom cohort, see `lib.phantom`."""
+    """The phantom cohort, see `lib.data.phantoms.draw`."""
 
     patients_per_class: Positive = 60
     images_per_patient: tuple[Positive, Positive] = (1, 3)
@@ -53,7 +53,7 @@ class Split(Section):
 
 
 class Duplicates(Section):
-    """What becomes of films that occur more than once, see `lib.duplicates`.
+    """What becomes of films that occur more than once, see `lib.data.audit.duplicates`.
 
     ``distance`` are the bits of 256 in which the perceptual hashes of near-duplicates may differ:
     at 20 another format, size or exposure is still the same film, and different films are further
@@ -68,7 +68,7 @@ class Duplicates(Section):
 
 
 class Remedies(Section):
-    """What is done to every film before it becomes a square, see `lib.remedies`; none by default.
+    """What is done to every film before it becomes a square, see `films.treat`; none by default.
 
     ``border_crop`` is the share of the height cut off at the top and at the bottom, and of the
     width at both sides. ``intensity`` "percentile" shows the levels between percentiles 1 and 99,
@@ -119,8 +119,8 @@ class Data(Section):
     ``labels`` gives the class of what the collection calls otherwise; other labels are an "error",
     or their films are listed as rejected ("reject"). ``views`` are the view positions to take, all
     by default. ``leakage`` is what to do about films that a given split has on two sides, see
-    `lib.splits.assign_splits`. ``source_columns`` may tell where a film is from, for the audit.
-    With a ``salt_file`` names and ids leave the study as hashes only, see `lib.privacy`.
+    `data.splits.assign_splits`. ``source_columns`` may tell where a film is from, for the audit.
+    With a ``salt_file`` names and ids leave the study as hashes only, see `lib.data.privacy`.
     ``native_sizes`` keeps the films also at the sides of the ImageNet weights, for the sensitivity
     to the input grid.
     """

@@ -224,11 +224,14 @@ def check_data(params: Params) -> None:
     Raises
     ------
     ParamsError
-        As `lib.data.read_index` says.
+        As `lib.data.index.read_index` says.
     """
-    from lib.data import DataError, read_index  # here: most stages do not depend on reading films
-    from lib.privacy import read_salt
-    from lib.remedies import check_masks
+    from lib.data.films.treat import check_masks
+    from lib.data.index import (  # here: most stages do not depend on reading films
+        DataError,
+        read_index,
+    )
+    from lib.data.privacy import read_salt
 
     if params.data.source == "DATA":
         raise ParamsError(

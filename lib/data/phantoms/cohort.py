@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lib.phantom import cohort, draw
+from lib.data.phantoms.draw import cohort, draw
 from lib.study.artefacts import ArtefactError, write_table
 from lib.study.data_params import PhantomData
 
@@ -38,7 +38,7 @@ def write_cohort(
     Path
         The index ``phantoms.csv``: ``image_id``, ``file``, ``label``, ``patient_id``,
         ``lung_mask``, ``lesion_mask``, ``marker``, with a shortcut also ``marker_mask``; as
-        `lib.data.read_index` takes it.
+        `lib.data.index.read_index` takes it.
     """
     images = cohort(
         seed=seed, patients_per_class=params.patients_per_class, classes=tuple(classes),

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.films import decode, read_bytes
-from lib.pixels import ImageRefused, eight_bit
+from lib.data.films.decode import decode, read_bytes
+from lib.data.films.film import ImageRefused, eight_bit
 from lib.study.errors import DataError
 
 WINDOW = (1, 99)
@@ -105,7 +105,7 @@ def apply(grey, remedies, *, lungs=None):
     Returns
     -------
     numpy.ndarray
-        (h'', w'') uint8; hidden pixels are 0. Without any remedy, `lib.pixels.eight_bit` of `grey`.
+        (h'', w'') uint8; hidden pixels are 0. Without any remedy, `films.film.eight_bit` of `grey`.
 
     Raises
     ------

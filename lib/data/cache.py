@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.data import MASKS
-from lib.films import decode, read_bytes, resize, resize_mask
-from lib.growing_arrays import growing_arrays
-from lib.pixels import ImageRefused, eight_bit
-from lib.remedies import apply, apply_to_mask, check_masks, lungs_needed, read_mask
+from lib.data.films.decode import decode, read_bytes, resize, resize_mask
+from lib.data.films.film import ImageRefused, eight_bit
+from lib.data.films.treat import apply, apply_to_mask, check_masks, lungs_needed, read_mask
+from lib.data.growing_arrays import growing_arrays
+from lib.data.index import MASKS
 from lib.study.errors import DataError, few
 
 
@@ -31,22 +31,22 @@ def build(
     Parameters
     ----------
     index : pandas.DataFrame
-        Of `lib.data.read_index`; its order is kept. Rows with a reason in ``refused`` are not read.
+        Of `index.read_index`; its order is kept. Rows with a reason in ``refused`` are not read.
     root : path-like
         Folder to which ``file`` is relative.
     sizes : sequence of int
         Sides in pixels.
     aspect : {"letterbox", "crop", "squash"}
-        See `lib.films.resize`.
+        See `lib.data.films.decode.resize`.
     folder : path-like
         Where to write; created if need be.
     remedies : lib.study.data_params.Remedies, optional
-        What is done to each film first, see `lib.remedies.apply`. Nothing by default.
+        What is done to each film first, see `lib.data.films.treat.apply`. Nothing by default.
     views : sequence of str
         View positions to take, e.g. PA and AP; films of another known view are rejected. All by
         default.
     measure : callable, optional
-        Called as ``measure(film, shown, size, treated)``, see `lib.measures.measure`; what it
+        Called as ``measure(film, shown, size, treated)``, see `audit.measures.measure`; what it
         returns becomes further columns.
     workers : int, optional
         Threads; one more than processors, at most 9, by default, because a thread that reads a file
@@ -168,7 +168,7 @@ def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
     Parameters
     ----------
     manifest : pandas.DataFrame
-        Of `build`. The columns of `lib.data.MASKS` that it has name PNG files relative to
+        Of `build`. The columns of `lib.data.index.MASKS` that it has name PNG files relative to
         `root`, inside where at least half of the file's maximum; a blank is an all-false mask.
     root, sizes, aspect, folder, remedies
         As in `build`: masks follow the geometry of their films.

@@ -18,13 +18,13 @@ def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
     Parameters
     ----------
     index : pandas.DataFrame
-        Of `lib.data.read_index`, or the manifest of `lib.image_cache.build`.
+        Of `lib.data.index.read_index`, or the manifest of `lib.data.cache.build`.
     fractions : dict of str to float
         Shares of the images for train, validation and test; positive, of sum 1.
     seed : int
         Seed of the drawing.
     groups : sequence of str, optional
-        What a drawn or repaired split keeps together, for each row: of `lib.duplicates.groups`, or
+        What a drawn or repaired split keeps together, for each row: of `duplicates.groups`, or
         the patients.
     leakage : {"report", "error", "repair", "redraw"}
         What to do where a given split has a group on two sides: keep the split for the audit to

@@ -6,8 +6,8 @@ returns two layers of the film's size: the opacity, and a field that is high whe
 
 import numpy as np
 
-from lib.phantom_chest import SIDES, branches
-from lib.phantom_drawing import CIRCLE, bands_along, blur, smooth
+from lib.data.phantoms.chest import SIDES, branches
+from lib.data.phantoms.shapes import CIRCLE, bands_along, blur, smooth
 
 
 def _consolidation(film, chest, random):

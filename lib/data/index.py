@@ -1,7 +1,7 @@
 """Read the index of a collection of chest films and check it.
 
-A collection is a folder of class folders or a CSV manifest (see `lib.layouts`). All become the same
-*index*, one row per image; `lib.image_cache` decodes the films that it lists, `lib.splits` deals
+A collection is a folder of class folders or a CSV manifest (see `layouts`). All become the same
+*index*, one row per image; `data.cache` decodes the films that it lists, `data.splits` deals
 them to training, validation and test.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 import pandas as pd
 
-from lib import layouts
+from lib.data import layouts
 from lib.study.errors import SPLITS, DataError, few
 
 MASKS = {"lung_mask": "lungs", "lesion_mask": "lesion", "marker_mask": "marker"}

@@ -7,8 +7,8 @@ repeats films across splits (DeGrave et al. 2021; Maguolo & Nanni 2021; Garcia S
 import json
 from pathlib import Path
 
-from lib.confounding import by_class, source_association
-from lib.duplicates import across
+from lib.data.audit.confounding import by_class, source_association
+from lib.data.audit.duplicates import across
 from lib.study.artefacts import ArtefactError
 from lib.study.errors import SOURCES
 
@@ -33,17 +33,17 @@ def summarise(
     Parameters
     ----------
     manifest, rejected : pandas.DataFrame
-        Of `lib.image_cache.build`, the manifest with its splits assigned.
+        Of `lib.data.cache.build`, the manifest with its splits assigned.
     probe : dict
-        Of `lib.probes.thumbnail_probe`.
+        Of `lib.data.audit.probes.thumbnail_probe`.
     measures : pandas.DataFrame, optional
-        Of `lib.measures.measure`, row by row: adds ``measures``.
+        Of `lib.data.audit.measures.measure`, row by row: adds ``measures``.
     probes : dict, optional
-        Of `lib.probes.all_probes`: adds ``probes``.
+        Of `lib.data.audit.probes.all_probes`: adds ``probes``.
     pairs : pandas.DataFrame, optional
-        Of `lib.duplicates.find`: adds ``near_duplicates``.
+        Of `lib.data.audit.duplicates.find`: adds ``near_duplicates``.
     sources : sequence of str
-        Columns that tell where a film is from, see `lib.confounding.source_association`.
+        Columns that tell where a film is from, see `lib.data.audit.confounding.source_association`.
 
     Returns
     -------

@@ -1,12 +1,12 @@
 """The shape of one patient's chest: outlines of lungs, heart, diaphragm and vessel trees.
 
-Coordinates are those of `lib.phantom`: the midline is x = 0.5, and a point of one side is given by
+Coordinates are those of `draw`: the midline is x = 0.5, and a point of one side is given by
 its distance from the midline and its height.
 """
 
 import numpy as np
 
-from lib.phantom_drawing import bands_along, smooth
+from lib.data.phantoms.shapes import bands_along, smooth
 
 SIDES = (-1, 1)  # -1 is the patient's right, on the left of the film
 

@@ -7,7 +7,7 @@ by trying all of them; with a secret salt (HMAC, RFC 2104) that needs the salt.
 import hashlib
 import hmac
 
-from lib.data import MASKS
+from lib.data.index import MASKS
 from lib.study.errors import DataError
 from lib.study.paths import resolve
 
@@ -81,7 +81,7 @@ def pseudonymise(manifest, rejected, *, salt, keep=()):
     Parameters
     ----------
     manifest, rejected : pandas.DataFrame
-        Of `lib.image_cache.build`, the masks already read.
+        Of `lib.data.cache.build`, the masks already read.
     salt : bytes
         Of `read_salt`. Whoever has it finds a film again by `pseudonyms` of its name.
     keep : sequence of str

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from lib import dicom
-from lib.pixels import MAX_BYTES, Film, ImageRefused, check_size, deep, eight_bit
-from lib.plain_pictures import decode_plain
+from lib.data.films import dicom
+from lib.data.films.film import MAX_BYTES, Film, ImageRefused, check_size, deep, eight_bit
+from lib.data.films.plain_pictures import decode_plain
 from lib.study.errors import DataError
 
 ASPECTS = ("letterbox", "crop", "squash")
@@ -34,7 +34,7 @@ def read_image(path):
     Colour becomes luma (ITU-R 601), transparent parts become black, an EXIF rotation is applied.
     16-bit films are stretched linearly from their own minimum and maximum: 10-, 12- and 16-bit
     detectors all store into 16 bits, so the range of the dtype would render some of them black.
-    DICOM is shown as its header says, see `lib.dicom.decode`.
+    DICOM is shown as its header says, see `lib.data.films.dicom.decode`.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def decode(data):
 
     Returns
     -------
-    lib.pixels.Film
+    lib.data.films.film.Film
 
     Raises
     ------

@@ -5,8 +5,8 @@ It depends on the patient and never on the diagnosis.
 
 import numpy as np
 
-from lib.phantom_chest import SIDES, branches
-from lib.phantom_drawing import CIRCLE, bands_along, blur, rims_of, smooth
+from lib.data.phantoms.chest import SIDES, branches
+from lib.data.phantoms.shapes import CIRCLE, bands_along, blur, rims_of, smooth
 
 
 def normal_chest(film, chest, random):

@@ -1,6 +1,6 @@
 """What each remedy does to the probes that see no disease, and to drift between two studies.
 
-The probes of `lib.probes` are run on the films as they are and after each remedy by itself. Films,
+The probes of `probes` are run on the films as they are and after each remedy by itself. Films,
 folds and groups of patients stay the same, so that only the pixels differ.
 """
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import duplicates, image_cache, probes
-from lib.measures import measure
-from lib.remedies import MASKED
+from lib.data import cache as image_cache
+from lib.data.audit import duplicates, probes
+from lib.data.audit.measures import measure
+from lib.data.films.treat import MASKED
 from lib.study.artefacts import read_table, require
 from lib.study.data_params import Data
 from lib.study.paths import StudyPaths
@@ -67,7 +68,7 @@ def probe_trials(index, root, trials, *, size, folder, seed, report=None):
     Parameters
     ----------
     index : pandas.DataFrame
-        Of `lib.data.read_index`.
+        Of `lib.data.index.read_index`.
     root, folder : path-like
         Folder to which ``file`` is relative, and one for the films of a trial while it runs.
     trials : dict of str to lib.study.data_params.Data
@@ -89,7 +90,7 @@ def probe_trials(index, root, trials, *, size, folder, seed, report=None):
     Raises
     ------
     DataError
-        As `lib.image_cache.build` and `lib.probes.linear_probe`.
+        As `lib.data.cache.build` and `lib.data.audit.probes.linear_probe`.
     """
     rows = []
     for number, (name, data) in enumerate(trials.items(), start=1):

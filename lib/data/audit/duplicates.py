@@ -207,7 +207,7 @@ def resolve(manifest, *, conflicting="error", copies="keep"):
     Parameters
     ----------
     manifest : pandas.DataFrame
-        Of `lib.image_cache.build`.
+        Of `lib.data.cache.build`.
     conflicting : {"error", "drop", "keep"}
         Where their labels differ, one of them is wrong: an error, leave all of them out, or keep.
     copies : {"keep", "drop"}

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.stats import kruskal
 from scipy.stats.contingency import association
 
-from lib.measures import NUMBERS
+from lib.data.audit.measures import NUMBERS
 from lib.study.errors import SOURCES
 
 SHAPE = ("width", "height", "aspect")

@@ -77,7 +77,7 @@ def deep(pixels):
 
 
 def eight_bit(pixels):
-    """Refuse a constant film, and stretch one of 16 bits over 8; see `lib.films.read_image`.
+    """Refuse a constant film, and stretch one of 16 bits over 8; see `films.decode.read_image`.
 
     Parameters
     ----------

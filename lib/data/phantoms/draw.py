@@ -14,10 +14,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from lib.phantom_anatomy import normal_chest
-from lib.phantom_chest import ANATOMY_RANGES, Chest
-from lib.phantom_drawing import Film, bands_along, blur
-from lib.phantom_lesions import LESIONS
+from lib.data.phantoms.anatomy import normal_chest
+from lib.data.phantoms.chest import ANATOMY_RANGES, Chest
+from lib.data.phantoms.lesions import LESIONS
+from lib.data.phantoms.shapes import Film, bands_along, blur
 from lib.study.classes import CLASSES
 
 # Lowest and highest value of each uniformly drawn quantity; lengths are fractions of the film.

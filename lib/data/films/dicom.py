@@ -26,10 +26,10 @@ from pydicom.uid import (
     JPEGExtended12Bit,
 )
 
-from lib.dicom_decoder import decode_apart
-from lib.pixels import MAX_BYTES, Film, ImageRefused, check_size, deep
+from lib.data.films.dicom_process import decode_apart
+from lib.data.films.film import MAX_BYTES, Film, ImageRefused, check_size, deep
 
-# Decoders that raise at broken streams; the others may end the process, see `lib.dicom_decoder`.
+# Decoders that raise at broken streams; the others may end the process, see `films.dicom_process`.
 TRUSTED = ("pydicom", "pillow")
 MAGIC, JP2 = b"DICM", b"\0\0\0\x0cjP  "
 MODALITIES = ("CR", "DX", "RG")
@@ -63,7 +63,7 @@ def decode(data):
 
     Returns
     -------
-    lib.pixels.Film
+    lib.data.films.film.Film
         ``grey`` is uint8 where a window or VOI LUT says what black and white are.
 
     Raises

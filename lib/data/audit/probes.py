@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from lib.measures import NUMBERS
+from lib.data.audit.measures import NUMBERS
 from lib.study.errors import DataError
 
 DESCRIPTIONS = {
@@ -85,7 +85,7 @@ def thumbnail_probe(images, labels, patients, *, side=32, folds=5, seed):
     Parameters
     ----------
     images : numpy.ndarray
-        (n, h, w) uint8, e.g. of `lib.image_cache.load`.
+        (n, h, w) uint8, e.g. of `lib.data.cache.load`.
     labels, patients : sequence of str
         (n,) class and patient of each image.
     side, folds, seed : int
@@ -162,9 +162,9 @@ def all_probes(manifest, measures, images, *, groups=None, folds, seed, names=tu
     Parameters
     ----------
     manifest : pandas.DataFrame
-        Of `lib.image_cache.build`.
+        Of `lib.data.cache.build`.
     measures : pandas.DataFrame
-        Of `lib.measures.measure`, row by row.
+        Of `lib.data.audit.measures.measure`, row by row.
     images : numpy.ndarray
         (n, h, w) uint8 squares, row by row: borders and thumbnails are those that a model sees.
     groups : sequence of str, optional

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from lib.duplicates import perceptual_hash
+from lib.data.audit.duplicates import perceptual_hash
 
 SIDE, BORDER = 256, 0.05
 INTENSITY = ("mean", "sd", "darkest", "median", "brightest", "black", "white")
@@ -21,14 +21,14 @@ def measure(film, shown, size, treated=None):
 
     Parameters
     ----------
-    film : lib.pixels.Film
+    film : lib.data.films.film.Film
         As decoded.
     shown : numpy.ndarray
         (h, w) uint8: its grey levels at 8 bits.
     size : int
         Bytes of the file.
     treated : numpy.ndarray, optional
-        (h', w') uint8: the film after its remedies, see `lib.remedies.apply`; `shown` by default.
+        (h', w') uint8: the film after its remedies, see `films.treat.apply`; `shown` by default.
         The perceptual hash is that of `shown`, so that remedies leave duplicates and splits alone.
 
     Returns
