@@ -12,7 +12,7 @@ sys.path.insert(0, workflow.basedir)
 from lib.study.artefacts import manifest_path
 from lib.study.paths import StudyPaths, resolve
 from lib.study.load import settings, validate
-from lib.weights import weights_file
+from lib.models.weights import weights_file
 
 GPU = int(config.pop("gpu", 0) or 0)
 RESULTS = config.pop("results", "results")

@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from bench import in_turns, verdict
-from lib import attribution, layers, models
+from lib import attribution
 from lib.data.batches import Films, batches, pixels
+from lib.models import backbones, layers
 from lib.study.methods import GRADIENT_METHODS
 from lib.study.params import Runtime
 
@@ -37,11 +38,11 @@ def stock(model, layer, data, batch_size):
 
 def main(count: int = 256, batch_size: int = 32) -> None:
     """Print five lines per architecture."""
-    models.configure(Runtime(), seed=0)
+    backbones.configure(Runtime(), seed=0)
     generator = np.random.default_rng(0)
     print(f"attribution: maps against predict, {count} films, batches of {batch_size}")
     for name, size in SIZES.items():
-        model = models.build(name, size=size, classes=5)
+        model = backbones.build(name, size=size, classes=5)
         images = generator.integers(0, 256, (count, size, size), np.uint8)
         data, films = Films(images, np.arange(count), np.arange(count) % 5), pixels(images)
         ids = [str(number) for number in range(count)]

@@ -74,15 +74,15 @@ def decoding(count: int = 480) -> None:
 
 def training(count: int = 128, batch_size: int = 8, size: int = 160) -> None:
     """Print two lines: batches against the training step, plain and with augmentation."""
-    from lib import models
-    from lib import training as stages
     from lib.data.batches import Films, batches
+    from lib.models import backbones
+    from lib.models import training as stages
     from lib.study.params import Augmentation, Runtime
 
     runtime = Runtime()
-    models.configure(runtime, seed=0)
-    model = models.build("resnet50v2", size=size, classes=5)
-    models.set_trainable(model, from_stage=1)
+    backbones.configure(runtime, seed=0)
+    model = backbones.build("resnet50v2", size=size, classes=5)
+    backbones.set_trainable(model, from_stage=1)
     steps = count // batch_size
     stages.compile_model(model, stages.Schedule(1, 1e-4), steps_per_epoch=steps, runtime=runtime)
     strong = Augmentation(

@@ -13,12 +13,13 @@ def explain(count: int, size: int = 96) -> None:
     """Explain films and print the peak memory of this process in MiB."""
     import numpy as np
 
-    from lib import attribution, layers, models
+    from lib import attribution
     from lib.data.batches import Films
+    from lib.models import backbones, layers
     from lib.study.params import Runtime
 
-    models.configure(Runtime(), seed=0)
-    model = models.build("resnet50v2", size=size, classes=5)
+    backbones.configure(Runtime(), seed=0)
+    model = backbones.build("resnet50v2", size=size, classes=5)
     images = np.random.default_rng(0).integers(0, 256, (count, size, size), np.uint8)
     data = Films(images, np.arange(count), np.arange(count) % 5)
     explainer = attribution.Explainer(model, layers.role_layers(model, "resnet50v2"))

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from bench import in_turns, verdict
-from lib import models, training_loop
 from lib.data.batches import Films, batches
+from lib.models import backbones, training_loop
 from lib.study.params import Runtime, Transfer
 
 EPOCHS, BUDGET = 20, 0.8
@@ -18,15 +18,15 @@ EPOCHS, BUDGET = 20, 0.8
 def main(name: str = "resnet50v2", size: int = 160, count: int = 256) -> None:
     """Print one line."""
     runtime, params = Runtime(), Transfer(epochs=EPOCHS)
-    models.configure(runtime, seed=0)
+    backbones.configure(runtime, seed=0)
     generator = np.random.default_rng(0)
     data = Films(
         generator.integers(0, 256, (count, size, size), np.uint8),
         np.arange(count),
         np.arange(count) % 5,
     )
-    model = models.build(name, size=size, classes=5)
-    models.set_trainable(model, from_stage=None)
+    model = backbones.build(name, size=size, classes=5)
+    backbones.set_trainable(model, from_stage=None)
     schedule = training_loop.Schedule(EPOCHS, params.learning_rate)
     steps = -(-count // params.batch_size)
 

@@ -159,7 +159,7 @@ class Explainer:
     model : keras.Model
         Classifier that returns logits.
     roles : dict of str to keras.Layer
-        As `lib.layers.select`.
+        As `lib.models.layers.select`.
     methods : sequence of str
         From `lib.study.methods.METHODS`.
     score : {"logit", "probability"}

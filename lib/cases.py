@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.maps import MapSet
-from lib.performance import true_probability
+from lib.models.performance import true_probability
 from lib.pictures import Case
 
 

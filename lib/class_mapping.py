@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import binomtest
 
-from lib.performance import confusion
+from lib.models.performance import confusion
 
 _GAIN, _LEVEL = 0.1, 0.01
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from lib.checkpoint_files import CheckpointRefused
-from lib.layers import made_by, read_by
+from lib.models.layers import made_by, read_by
 
 _IDLE = ("Dropout", "GaussianNoise", "ActivityRegularization", "Identity")
 _PROBABILITY = ("softmax", "log_softmax")

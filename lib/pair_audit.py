@@ -20,11 +20,11 @@ from lib.data import cache
 from lib.data.batches import Films
 from lib.data.index import class_names, read_index
 from lib.data.privacy import pseudonymise, read_salt
-from lib.layers import audited_layers
 from lib.maps import MapSet
+from lib.models.layers import audited_layers
+from lib.models.randomise import randomise
 from lib.pair_params import AuditedFilms, PairParams
 from lib.pair_tables import CHECKPOINTS
-from lib.randomisation import randomise
 from lib.same_architecture import require_same_architecture, swappable
 from lib.study.artefacts import sha256
 from lib.study.errors import DataError
@@ -193,7 +193,7 @@ def explain_pair(
     films, image_ids, methods, batch_size
         As `lib.attribution.Explainer`.
     layers : sequence of str
-        As `lib.layers.audited_layers`.
+        As `lib.models.layers.audited_layers`.
     report : callable
         Receives what is counted, "films, before"; returns a reporter of (films done, in all).
 
@@ -201,7 +201,7 @@ def explain_pair(
     -------
     dict of str to MapSet
         "before", "before_again", "after", "randomised" (the weights of BEFORE, permuted, see
-        `lib.randomisation`).
+        `lib.models.randomise`).
 
     Raises
     ------

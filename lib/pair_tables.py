@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from lib import performance
 from lib.inference_tables import retained_table
 from lib.maps import MapSet
+from lib.models import performance
 from lib.observations import Observations
 
 CHECKPOINTS = ("before", "after")
@@ -31,7 +31,7 @@ def prediction_tables(
     Returns
     -------
     predictions, scores, confusion : DataFrame
-        As `lib.performance.prediction_table` and `by_split`, and a row per true and predicted
+        As `models.performance.prediction_table` and `by_split`, and a row per true and predicted
         class; each with the columns ``architecture`` and ``checkpoint``.
     """
     predictions, scores, confusion = [], [], []

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lib.flat_graph import Flat
-from lib.layers import feeding
+from lib.models.layers import feeding
 
 MODES = ("none", "unit", "tf", "torch", "caffe")
 """0 to 255 as they are; 0 to 1; −1 to 1; 0 to 1, less ImageNet's mean, by its standard deviation;

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib import layers, models
 from lib.attribution import Explainer
 from lib.cam_variants import minmax
 from lib.data.batches import Films
 from lib.maps import MapSet
+from lib.models import backbones, layers
 from lib.ranks import kendall_tau
 from lib.summaries import rank_architectures
 
@@ -145,7 +145,7 @@ def explain(
     dict of checkpoint name to MapSet
         As `combine`.
     """
-    model = models.build(architecture, size=size, classes=classes)
+    model = backbones.build(architecture, size=size, classes=classes)
     explained = layers.select(model, architecture, roles)
     wanted = at(grid)
     explainers = {
@@ -154,7 +154,7 @@ def explain(
     }
     found = {}
     for name, path in checkpoints.items():
-        models.load_weights(model, path)
+        backbones.load_weights(model, path)
         options = {"batch_size": batch_size, "report": report}
         found[name] = combine(
             {

@@ -22,8 +22,8 @@ import pandas as pd
 from lib import drift, looks, stacks
 from lib.cases import lesion_masks
 from lib.maps import MapSet
+from lib.models.performance import true_probability
 from lib.pairings import STRATA, require_same_films
-from lib.performance import true_probability
 from lib.report_words import title
 from lib.study.artefacts import ArtefactError, atomic, read_array, read_table, write_text
 from lib.study.paths import StudyPaths

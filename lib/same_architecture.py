@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from lib.checkpoint_files import CheckpointRefused
-from lib.layers import made_by
+from lib.models.layers import made_by
 
 _LEARNING_ONLY = ("momentum", "trainable", "seed", "name", "batch_shape")
 _PRECISION = ("dtype", "quantization_config")  # may differ: int8 is one thing to audit

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from lib import pairings, performance
+from lib import pairings
 from lib.drift import COSTLY, METRICS, QUICK
 from lib.maps import MapSet
+from lib.models import performance
 from lib.study.artefacts import ArtefactError, atomic, manifest_path, read_table, require
 from lib.study.checkpoints import trained
 from lib.study.paths import StudyPaths

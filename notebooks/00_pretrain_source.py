@@ -30,11 +30,12 @@
 # %%
 import pandas as pd
 
-from lib import fractal, looks, models, pictures
+from lib import looks, pictures
+from lib.models import backbones, fractals
 from lib.study import artefacts
 from lib.study.paths import StudyPaths
 from lib.study.load import load_stage
-from lib.weights import fractal_key, fractal_seed
+from lib.models.weights import fractal_key, fractal_seed
 
 # %% [markdown]
 # ## Parameters
@@ -54,7 +55,7 @@ source, seed = params.weights.fractal, fractal_seed(params.seed)
 key = fractal_key(architecture, source, seed=params.seed)
 weights = StudyPaths(results, params.study).weights(architecture, key)
 record = artefacts.begin(weights, parameters=params.dump() | {"architecture": architecture})
-models.configure(params.runtime, seed=seed)
+backbones.configure(params.runtime, seed=seed)
 looks.style()
 pd.Series(params.table(), name="value").to_frame()
 
@@ -66,7 +67,7 @@ pd.Series(params.table(), name="value").to_frame()
 # films: convolutions do not care, and statistics that do are computed anew on the films.
 
 # %% tags=["nbval-check-output"]
-images, categories = fractal.draw_set(source, seed=seed)
+images, categories = fractals.draw_set(source, seed=seed)
 print(f"{len(images)} images of {source.categories} categories, {source.size} × {source.size} px")
 
 # %%
@@ -82,7 +83,7 @@ display(pictures.image_rows(images, categories, rows=4, columns=8, title="Fracta
 # From random weights, all layers; one tenth of the images is held out.
 
 # %%
-backbone, history = fractal.pretrain(
+backbone, history = fractals.pretrain(
     architecture,
     images,
     categories,

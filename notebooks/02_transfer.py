@@ -29,13 +29,14 @@
 import numpy as np
 import pandas as pd
 
-from lib import layers, looks, models, performance, training, training_plots
+from lib import looks, training_plots
+from lib.models import backbones, layers, performance, training
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.study.paths import StudyPaths
 from lib.study.seeds import derive
 from lib.study.load import load_stage
-from lib.weights import builder_weights, weights_file
+from lib.models.weights import builder_weights, weights_file
 
 # %% [markdown]
 # ## Parameters
@@ -62,7 +63,7 @@ record = artefacts.begin(
     parameters=params.dump() | {"architecture": architecture, "seed_of_run": seed},
     inputs=[paths.manifest, *recorded],
 )
-models.configure(params.runtime, seed=derive(params.seed, "transfer", architecture, seed))
+backbones.configure(params.runtime, seed=derive(params.seed, "transfer", architecture, seed))
 looks.style()
 pd.Series(params.table(), name="value").to_frame()
 
@@ -84,7 +85,7 @@ print({split: len(films) for split, films in parts.items()}, f"at {size} px")
 # pooling, dropout, and a dense layer that returns logits.
 
 # %% tags=["nbval-check-output"]
-model = models.build(
+model = backbones.build(
     architecture,
     size=size,
     classes=len(params.classes),
@@ -104,7 +105,7 @@ for role, layer in layers.role_layers(model, architecture).items():
 # %%
 if params.weights.recalibrate_batch_norm:
     films = batches.sample(parts["train"], 320, seed=derive(params.seed, "recalibrate"))
-    count = models.recalibrate_batch_norm(
+    count = backbones.recalibrate_batch_norm(
         model, (x for x, *_ in batches.batches(films, batch_size=32))
     )
     print(f"{count} batch normalisations recalibrated on {len(films)} training films")

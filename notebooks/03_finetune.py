@@ -32,7 +32,8 @@
 # %%
 import pandas as pd
 
-from lib import looks, models, performance, training, training_loop, training_plots
+from lib import looks, training_plots
+from lib.models import backbones, performance, training, training_loop
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.study.paths import StudyPaths
@@ -67,7 +68,7 @@ record = artefacts.begin(
     parameters=params.dump() | {"architecture": architecture, "seed_of_run": seed, "mode": mode},
     inputs=[paths.manifest, before, *tuned],
 )
-models.configure(params.runtime, seed=derive(params.seed, "finetune", architecture, seed))
+backbones.configure(params.runtime, seed=derive(params.seed, "finetune", architecture, seed))
 looks.style()
 pd.Series(params.table(), name="value").to_frame()
 
@@ -81,10 +82,10 @@ parts = {
     split: batches.films(seen, manifest, splits=[split], classes=params.classes)
     for split in ("train", "validation")
 }
-model = models.build(
+model = backbones.build(
     architecture, size=size, classes=len(params.classes), dropout=params.transfer.dropout
 )
-models.load_weights(model, before)
+backbones.load_weights(model, before)
 print(f"{mode} from {params.base_transfer}, {len(parts['train'])} training films")
 
 # %% [markdown]

@@ -35,14 +35,15 @@
 import numpy as np
 import pandas as pd
 
-from lib import layers, looks, models, pairings, pictures, tables
+from lib import looks, pairings, pictures, tables
+from lib.models import backbones, layers
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.attribution import Explainer
 from lib.study.checkpoints import source_of, trained
 from lib.study.paths import StudyPaths
 from lib.study.progress import counter
-from lib.randomisation import randomise
+from lib.models.randomise import randomise
 from lib.study.seeds import derive
 from lib.study.load import load_stage
 
@@ -75,7 +76,7 @@ records = {
     for name in checkpoints
 }
 exact = params.runtime.model_copy(update={"precision": "float32", "tf32": False})
-models.configure(exact, seed=params.seed)
+backbones.configure(exact, seed=params.seed)
 looks.style()
 pd.Series(params.table(), name="value").to_frame()
 
@@ -87,7 +88,7 @@ pd.Series(params.table(), name="value").to_frame()
 # own prediction would mix a change of evidence with a change of decision.
 
 # %% tags=["nbval-check-output"]
-model = models.build(architecture, size=size, classes=len(params.classes))
+model = backbones.build(architecture, size=size, classes=len(params.classes))
 wanted = params.attribution
 explained = layers.select(model, architecture, wanted.roles, wanted.layers.get(architecture, ()))
 manifest, cache = artefacts.read_table(paths.manifest), image_cache.load(paths.images(size))
@@ -114,7 +115,7 @@ of_class = dict(zip(params.classes, range(len(params.classes)), strict=True))
 # %%
 sets = {}
 for name in checkpoints:
-    models.load_weights(model, paths.checkpoint(architecture, source_of(name)))
+    backbones.load_weights(model, paths.checkpoint(architecture, source_of(name)))
     if name.startswith("randomised"):
         randomise(model, seed=derive(params.seed, "randomise", architecture))
     sets[name] = explain(

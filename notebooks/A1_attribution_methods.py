@@ -28,7 +28,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib import cam_variants, drift, layers, lessons, looks, models
+from lib import cam_variants, drift, lessons, looks
+from lib.models import backbones, layers
 from lib.data import batches, cache
 from lib.study import artefacts
 from lib.maps import MapSet
@@ -54,10 +55,10 @@ image_id = ""
 params = load_stage(study, "attribute", settings)
 paths = StudyPaths(results, params.study)
 size = params.input_size[architecture]
-models.configure(params.runtime, seed=params.seed)
+backbones.configure(params.runtime, seed=params.seed)
 looks.style()
-model = models.build(architecture, size=size, classes=len(params.classes))
-models.load_weights(model, paths.checkpoint(architecture, checkpoint))
+model = backbones.build(architecture, size=size, classes=len(params.classes))
+backbones.load_weights(model, paths.checkpoint(architecture, checkpoint))
 explained = layers.role_layers(model, architecture)
 
 # %% [markdown]
@@ -150,7 +151,7 @@ for role, (a, g) in parts.items():
 # %% tags=["nbval-check-output"]
 facts = {}
 for name, side in params.input_size.items():
-    backbone = models.build(name, size=side, classes=2)
+    backbone = backbones.build(name, size=side, classes=2)
     roles, trunk = layers.role_layers(backbone, name), layers.feeding(backbone)["logits"]
     facts[name] = {
         "channels picked": roles["auto_conv"].output.shape[-1],

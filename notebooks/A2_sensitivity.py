@@ -28,7 +28,8 @@
 # %%
 import pandas as pd
 
-from lib import looks, models, readings, tables
+from lib import looks, readings, tables
+from lib.models import backbones
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.study.architectures import ARCHITECTURES
@@ -57,7 +58,7 @@ record = artefacts.begin(
     inputs=[paths.manifest, *(paths.checkpoint(a, c) for a in params.architectures for c in pair)],
 )
 exact = params.runtime.model_copy(update={"precision": "float32", "tf32": False})
-models.configure(exact, seed=params.seed)
+backbones.configure(exact, seed=params.seed)
 looks.style()
 
 # %% [markdown]

@@ -31,9 +31,10 @@
 import pandas as pd
 
 from lib import (
-    cases, class_mapping, drift_plots, hypotheses, layers, looks, models, pair_audit, pair_params,
-    pair_tables, pairings, pictures, tables, training_plots,
+    cases, class_mapping, drift_plots, hypotheses, looks, pair_audit, pair_params, pair_tables,
+    pairings, pictures, tables, training_plots,
 )  # fmt: skip
+from lib.models import backbones, layers
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.pair_findings import findings
@@ -61,7 +62,7 @@ results = "results/notebooks"
 # %%
 params = pair_params.validate(settings)
 paths = StudyPaths(results, params.study)
-models.configure(params.runtime, seed=derive(params.seed, "redraw"))
+backbones.configure(params.runtime, seed=derive(params.seed, "redraw"))
 looks.style()
 pd.Series(params.model_dump(exclude={"before", "after", "data"}), name="value").to_frame()
 

@@ -30,13 +30,14 @@ from functools import partial
 
 import pandas as pd
 
-from lib import layers, looks, models, sanity
+from lib import looks, sanity
+from lib.models import backbones, layers
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.attribution import Explainer
 from lib.study.paths import StudyPaths
 from lib.study.progress import counter
-from lib.randomisation import cascade
+from lib.models.randomise import cascade
 from lib.study.seeds import derive
 from lib.sensitivity_plots import randomisation as figure_of
 from lib.study.load import load_stage
@@ -59,7 +60,7 @@ record = artefacts.begin(
     inputs=[paths.manifest, *(paths.checkpoint(a, name) for a in params.architectures)],
 )
 exact = params.runtime.model_copy(update={"precision": "float32", "tf32": False})
-models.configure(exact, seed=params.seed)
+backbones.configure(exact, seed=params.seed)
 looks.style()
 
 # %% [markdown]
@@ -86,8 +87,8 @@ for architecture in params.architectures:
     size = params.input_size[architecture]
     cache = image_cache.load(paths.images(size))
     films = batches.films(cache, test, splits=["test"], classes=params.classes)
-    model = models.build(architecture, size=size, classes=len(params.classes))
-    models.load_weights(model, paths.checkpoint(architecture, name))
+    model = backbones.build(architecture, size=size, classes=len(params.classes))
+    backbones.load_weights(model, paths.checkpoint(architecture, name))
     explain = partial(
         Explainer(model, layers.select(model, architecture, wanted.roles)), films,
         test["image_id"], batch_size=wanted.batch_size, report=counter(f"films, {architecture}"),

@@ -25,11 +25,11 @@ def backbone(request):
     """Name and classifier of each architecture, with random weights spread like trained ones."""
     import keras
 
-    from lib import models
+    from lib.models import backbones
 
     keras.utils.set_random_seed(3)
     name = request.param
-    model = models.build(name, size=material.SIZES[name], classes=len(CLASSES), dropout=0.3)
+    model = backbones.build(name, size=material.SIZES[name], classes=len(CLASSES), dropout=0.3)
     return name, model
 
 
@@ -52,7 +52,7 @@ def film_set():
 
 @pytest.fixture
 def tiny_model():
-    """A small classifier with the head of `lib.models`, fast to trace."""
+    """A small classifier with the head of `lib.models.backbones`, fast to trace."""
     import keras
 
     def make(*, size: int = 32, classes: int = 3, dropout: float = 0.0, seed: int = 1):

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import weights
 from lib.maps import MapSet
+from lib.models import weights
 from lib.study import artefacts
 from lib.study.artefacts import ArtefactError
 from lib.study.params import Fractal, Weights

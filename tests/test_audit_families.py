@@ -6,7 +6,8 @@ import pytest
 from scipy.special import softmax
 from tiny_models import films, pixels, shaken
 
-from lib import flat_graph, layers, preprocessing
+from lib import flat_graph, preprocessing
+from lib.models import layers
 from lib.same_architecture import require_same_architecture
 
 pytestmark = pytest.mark.backbone

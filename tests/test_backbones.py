@@ -9,8 +9,9 @@ import tensorflow as tf
 from material import SIZES
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from lib import attribution, layers, models, pairings, shared_pass
+from lib import attribution, pairings, shared_pass
 from lib.data.batches import Films, batches, pixels
+from lib.models import backbones, layers
 from lib.study.architectures import ARCHITECTURES, ROLES
 from lib.study.methods import GRADIENT_METHODS
 
@@ -25,7 +26,7 @@ def explained(backbone, film_set):
     films, labels, _ = next(iter(batches(data, batch_size=6)))
     # Statistics of these films, as before the transfer stage: with the initial ones the
     # activations of an untrained DenseNet201 decay and leave nothing to explain.
-    models.recalibrate_batch_norm(model, [films])
+    backbones.recalibrate_batch_norm(model, [films])
     roles = layers.role_layers(model, name)
     maps = attribution.Explainer(model, roles)(data, list("abcdef"), batch_size=4)
     return name, model, data, films, labels, roles, maps
@@ -64,7 +65,7 @@ def test_preprocessing_equals_that_of_keras(backbone):
     name, _ = backbone
     module = importlib.import_module(f"keras.applications.{ARCHITECTURES[name].module}")
     films = pixels(np.arange(256, dtype=np.uint8).reshape(1, 16, 16))
-    ours = models.preprocess(ARCHITECTURES[name], films)
+    ours = backbones.preprocess(ARCHITECTURES[name], films)
     np.testing.assert_allclose(ours, module.preprocess_input(films.copy()), atol=2e-6)
 
 
@@ -171,23 +172,23 @@ def test_attribution_leaves_the_model_as_it_was(explained):
 def test_freezing_stages_and_batch_norm(backbone):
     _, model = backbone
     norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
-    others = [x for x in models.backbone_layers(model) if x.weights and x not in norms]
-    models.set_trainable(model, from_stage=None)
-    assert not any(layer.trainable for layer in models.backbone_layers(model))
+    others = [x for x in backbones.backbone_layers(model) if x.weights and x not in norms]
+    backbones.set_trainable(model, from_stage=None)
+    assert not any(layer.trainable for layer in backbones.backbone_layers(model))
     assert len(model.trainable_weights) == 2  # kernel and bias of the logits
-    models.set_trainable(model, from_stage=1, batch_norm="frozen")
+    backbones.set_trainable(model, from_stage=1, batch_norm="frozen")
     assert all(x.trainable for x in others) and not any(x.trainable for x in norms)
-    models.set_trainable(model, from_stage=1, batch_norm="trainable")
+    backbones.set_trainable(model, from_stage=1, batch_norm="trainable")
     assert all(x.trainable for x in [*others, *norms])
-    models.set_trainable(model, from_stage=5)
+    backbones.set_trainable(model, from_stage=5)
     learning = [x for x in others if x.trainable]
     assert 0 < len(learning) < len(others)
     assert {tuple(x.output.shape[1:3]) for x in learning} == {(5, 5)}
-    models.set_trainable(model, from_stage=1, batch_norm="trainable")
+    backbones.set_trainable(model, from_stage=1, batch_norm="trainable")
 
 
 def test_cached_features_are_those_of_the_whole_graph(explained):
-    from lib.training import head_logits, pooled_features
+    from lib.models.training import head_logits, pooled_features
 
     _, model, data, films, *_ = explained
     ours = head_logits(model, pooled_features(model, data.images[:6], batch_size=3))
@@ -198,7 +199,7 @@ def test_a_second_instance_has_the_same_roles(backbone):
     name, model = backbone
     if name != "inceptionv3":
         pytest.skip("only InceptionV3 numbers its layers over the process")
-    again = models.build_backbone(name, size=SIZES[name])
+    again = backbones.build_backbone(name, size=SIZES[name])
     assert again.layers[-1].name == "mixed10"
     second = keras.Model(
         again.input,
@@ -216,16 +217,16 @@ def test_a_weights_file_round_trips(backbone, tmp_path):
     if name != "resnet50v2":
         pytest.skip("one backbone is enough for the file format")
     keras.utils.set_random_seed(11)
-    source = models.build_backbone(name, size=64)
+    source = backbones.build_backbone(name, size=64)
     source.save_weights(tmp_path / "own.weights.h5")
-    model = models.build(name, size=96, classes=3, weights=str(tmp_path / "own.weights.h5"))
+    model = backbones.build(name, size=96, classes=3, weights=str(tmp_path / "own.weights.h5"))
     loaded = {w.path.split("/")[-2]: w for w in model.weights}
     for weight in source.weights[:8]:
         np.testing.assert_array_equal(weight, loaded_by_path(model, weight.path))
     assert loaded
     (tmp_path / "bad.weights.h5").write_bytes(b"not a weights file")
     with pytest.raises(ValueError, match="does not fit ResNet50V2"):
-        models.build(name, size=96, classes=3, weights=str(tmp_path / "bad.weights.h5"))
+        backbones.build(name, size=96, classes=3, weights=str(tmp_path / "bad.weights.h5"))
 
 
 def loaded_by_path(model, path):
@@ -236,13 +237,13 @@ def loaded_by_path(model, path):
 def test_what_cannot_be_built_is_refused(bad):
     name, size, message = bad
     with pytest.raises(ValueError, match=message):
-        models.build_backbone(name, size=size)
+        backbones.build_backbone(name, size=size)
 
 
 def test_logits_and_maps_are_float32_after_mixed_precision(tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = models.build("resnet50v2", size=64, classes=3)
+        model = backbones.build("resnet50v2", size=64, classes=3)
     finally:
         keras.config.set_dtype_policy("float32")
     assert model.output.dtype == "float32"
@@ -253,8 +254,8 @@ def test_logits_and_maps_are_float32_after_mixed_precision(tmp_path):
 
     # Its checkpoint explained as the study does it: in a float32 graph, whatever trained it.
     model.save(tmp_path / "mixed.keras")
-    exact = models.build("resnet50v2", size=64, classes=3)
-    models.load_weights(exact, tmp_path / "mixed.keras")
+    exact = backbones.build("resnet50v2", size=64, classes=3)
+    backbones.load_weights(exact, tmp_path / "mixed.keras")
     for one, other in zip(model.get_weights(), exact.get_weights(), strict=True):
         assert other.dtype == np.float32
         np.testing.assert_array_equal(one, other)

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import models
 from lib.data import batches
 from lib.data.batches import Films
+from lib.models import backbones
 from lib.study.params import Augmentation
 
 DRAWS = 300
@@ -244,7 +244,7 @@ def test_recalibrated_statistics_are_those_of_the_films(tiny_model):
     model, films = tiny_model(), film_batches(32)
     until = keras.Model(model.input, model.get_layer("first").output)
     before = [w.numpy() for w in model.trainable_weights]
-    assert models.recalibrate_batch_norm(model, films) == 1
+    assert backbones.recalibrate_batch_norm(model, films) == 1
     expected = mean_over_batches([until(batch).numpy().astype(float) for batch in films])
     for found, value in zip(statistics(model.get_layer("norm")), expected, strict=True):
         np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-6)
@@ -264,11 +264,11 @@ def test_later_layers_see_what_is_normalised_with_batch_statistics(two_norms):
         a = conv(batch).numpy().astype(float)
         normal = (a - a.mean((0, 1, 2))) / np.sqrt(a.var((0, 1, 2)) + 1e-3)
         inner.append(np.maximum(normal * [1, 2, 3, 4] + [0, 1, -1, 2], 0))
-    assert models.recalibrate_batch_norm(two_norms, films) == 2
+    assert backbones.recalibrate_batch_norm(two_norms, films) == 2
     for found, value in zip(statistics(two), mean_over_batches(inner), strict=True):
         np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
     first = [*statistics(one), *statistics(two)]
-    models.recalibrate_batch_norm(two_norms, iter(films))
+    backbones.recalibrate_batch_norm(two_norms, iter(films))
     for a, b in zip(first, [*statistics(one), *statistics(two)], strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -282,12 +282,12 @@ def test_recalibrating_restores_flags_and_momenta_also_after_an_error(two_norms)
         yield film_batches(8)[0]
         raise OSError("no film")
 
-    models.recalibrate_batch_norm(two_norms, film_batches(8))
+    backbones.recalibrate_batch_norm(two_norms, film_batches(8))
     assert (one.trainable, two.trainable) == (False, True)
     assert (one.momentum, two.momentum) == momenta == (0.9, 0.7)
     for films, error in (([], ValueError), (broken(), OSError)):
         with pytest.raises(error, match="no film"):
-            models.recalibrate_batch_norm(two_norms, films)
+            backbones.recalibrate_batch_norm(two_norms, films)
         assert (one.trainable, two.trainable) == (False, True)
         assert (one.momentum, two.momentum) == momenta
 
@@ -295,4 +295,4 @@ def test_recalibrating_restores_flags_and_momenta_also_after_an_error(two_norms)
 def test_a_model_without_batch_normalisation_is_left_alone():
     inputs = keras.Input((4, 4, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(inputs))
-    assert models.recalibrate_batch_norm(model, film_batches(4)) == 0
+    assert backbones.recalibrate_batch_norm(model, film_batches(4)) == 0

@@ -7,9 +7,10 @@ from keras import layers as kl
 from scipy.special import expit, softmax
 from tiny_models import body, classifier, films, pixels, sequential, shaken
 
-from lib import flat_graph, layers, preprocessing
+from lib import flat_graph, preprocessing
 from lib.checkpoint_files import CheckpointRefused
-from lib.randomisation import randomise
+from lib.models import layers
+from lib.models.randomise import randomise
 from lib.same_architecture import require_same_architecture, swappable
 
 DATA = films(6)

@@ -6,7 +6,7 @@ from dicom_material import dicom
 from material import CLASSES, FRACTIONS, encoded, film
 from test_hostile_data import mixed, reasons  # noqa: F401 (a fixture)
 
-from lib import pairings, tables, training
+from lib import pairings, tables
 from lib.attribution import Explainer
 from lib.data import batches
 from lib.data import cache as image_cache
@@ -14,6 +14,7 @@ from lib.data.audit import duplicates
 from lib.data.index import read_index
 from lib.data.splits import assign_splits, check_counts
 from lib.maps import MapSet
+from lib.models import training
 from lib.study import artefacts, load
 from lib.study.params import Finetune, Runtime, Transfer
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from lib import performance
+from lib.models import performance
 
 NAMES = ("a", "b", "c")
 # Six films: argmax gives 0, 0, 1, 0, 2, 0 for the true classes 0, 0, 1, 1, 2, 2.

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from figure_material import assert_legible
 
-from lib import randomisation, sanity, sensitivity_plots
+from lib import sanity, sensitivity_plots
 from lib.maps import MapSet
-from lib.models import stage_of
+from lib.models import randomise
+from lib.models.backbones import stage_of
 from lib.study.checkpoints import RANDOMISATION_STEPS, source_of, trained
 
 FILMS, GRID = 60, 5
@@ -99,7 +100,7 @@ def test_the_cascade_permutes_tensors_from_the_head_down(tiny_model):
     size = model.input_shape[1]
     stage = {f"stage {stage_of(layer, size)}" for layer in model.layers if layer.weights}
     changed = {}
-    for step in randomisation.cascade(model, seed=1):
+    for step in randomise.cascade(model, seed=1):
         changed[step] = {
             name
             for name, old, new in zip(names, before, model.weights, strict=True)
@@ -118,11 +119,11 @@ def test_the_cascade_permutes_tensors_from_the_head_down(tiny_model):
 def test_a_randomisation_is_fixed_by_its_seed(tiny_model):
     def randomised(seed):
         model = tiny_model(seed=4)
-        randomisation.randomise(model, seed=seed)
+        randomise.randomise(model, seed=seed)
         return np.concatenate([weight.numpy().ravel() for weight in model.weights])
 
     model = tiny_model(seed=4)
-    list(randomisation.cascade(model, seed=1))
+    list(randomise.cascade(model, seed=1))
     last = np.concatenate([weight.numpy().ravel() for weight in model.weights])
     np.testing.assert_array_equal(randomised(1), last)
     assert not np.array_equal(randomised(1), randomised(2))

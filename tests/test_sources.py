@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import fractal
 from lib.data.index import read_index
 from lib.data.phantoms import cohort, draw
+from lib.models import fractals
 from lib.study.artefacts import ArtefactError
 from lib.study.data_params import PhantomData
 from lib.study.params import Fractal
@@ -17,7 +17,7 @@ FRACTALS = Fractal(categories=3, images_per_category=4, size=75)
 
 @pytest.fixture(scope="module")
 def drawn():
-    return fractal.draw_set(FRACTALS, seed=5)
+    return fractals.draw_set(FRACTALS, seed=5)
 
 
 def test_fractals_are_grey_films_in_balanced_categories(drawn):
@@ -31,14 +31,14 @@ def test_fractals_are_grey_films_in_balanced_categories(drawn):
 
 def test_fractals_depend_on_the_seed_alone(drawn):
     np.random.default_rng().random(5)
-    for one, again in zip(drawn, fractal.draw_set(FRACTALS, seed=5), strict=True):
+    for one, again in zip(drawn, fractals.draw_set(FRACTALS, seed=5), strict=True):
         np.testing.assert_array_equal(one, again)
-    other, _ = fractal.draw_set(FRACTALS, seed=6)
+    other, _ = fractals.draw_set(FRACTALS, seed=6)
     assert not any((image == drawn[0]).all(axis=(1, 2)).any() for image in other)
 
 
 def test_more_categories_leave_the_earlier_ones_alone():
-    few, many = (fractal.find_systems(count, seed=2) for count in (2, 4))
+    few, many = (fractals.find_systems(count, seed=2) for count in (2, 4))
     for (maps, chances), (same_maps, same_chances) in zip(few, many[:2], strict=True):
         np.testing.assert_array_equal(maps, same_maps)
         np.testing.assert_array_equal(chances, same_chances)
@@ -51,7 +51,7 @@ def test_the_chaos_game_draws_the_attractor_of_known_maps():
     """Three halvings towards the corners of a triangle: its middle stays empty at every scale."""
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     maps = np.stack([np.column_stack([np.eye(2) / 2, corner / 2]) for corner in corners])
-    points = fractal._points(maps, np.full(3, 1 / 3), np.random.default_rng(0))
+    points = fractals._points(maps, np.full(3, 1 / 3), np.random.default_rng(0))
     x, y = points.T
     # Sierpinski's right triangle. The outer half per cent is cut off, which moves points by < 0.02.
     margin = 0.02
@@ -67,9 +67,9 @@ def test_the_chaos_game_draws_the_attractor_of_known_maps():
 def test_systems_that_diverge_or_collapse_are_refused():
     generator, one = np.random.default_rng(0), np.ones(1)
     growing = np.array([[[3.0, 0, 1], [0, 3.0, 1]]])
-    assert fractal._points(growing, one, generator) is None
+    assert fractals._points(growing, one, generator) is None
     shrinking = np.array([[[0.5, 0, 0.2], [0, 0.5, 0.1]]])  # every walker ends in one point
-    assert fractal._points(shrinking, one, generator) is None
+    assert fractals._points(shrinking, one, generator) is None
 
 
 PHANTOMS = PhantomData(

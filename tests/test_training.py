@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import models, training, training_loop
 from lib.data.batches import Films
+from lib.models import backbones, training, training_loop
 from lib.study.params import Augmentation, Finetune, Runtime, Transfer
 
 NAMES = ("a", "b", "c")
@@ -187,10 +187,10 @@ def test_head_logits_are_those_of_the_model(tiny_model, split):
 def test_checkpoints_of_another_model_are_refused(tiny_model, tmp_path):
     tiny_model(classes=4).save(tmp_path / "four.keras")
     with pytest.raises(ValueError, match="not a checkpoint of tiny with 3 classes"):
-        models.load_weights(tiny_model(classes=3), tmp_path / "four.keras")
+        backbones.load_weights(tiny_model(classes=3), tmp_path / "four.keras")
     (tmp_path / "text.keras").write_text("no archive")
     with pytest.raises(ValueError, match=r"text\.keras: not a checkpoint"):
-        models.load_weights(tiny_model(), tmp_path / "text.keras")
+        backbones.load_weights(tiny_model(), tmp_path / "text.keras")
 
 
 def test_seeds_of_one_start_differ_and_repeat(tiny_model, split, tmp_path):

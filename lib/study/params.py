@@ -20,7 +20,7 @@ ArchitectureName = Literal["densenet201", "resnet50v2", "inceptionv3"]
 
 
 class Fractal(Section):
-    """The formula-driven source task, see `lib.fractal`."""
+    """The formula-driven source task, see `lib.models.fractals`."""
 
     categories: Annotated[int, Field(ge=2, le=1000)] = 40
     images_per_category: Annotated[int, Field(ge=2)] = 24

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from lib.models import backbone_layers, stage_of
+from lib.models.backbones import backbone_layers, stage_of
 from lib.study.checkpoints import RANDOMISATION_STEPS
 from lib.study.seeds import derive
 
@@ -26,7 +26,7 @@ def cascade(model: keras.Model, *, seed: int) -> Iterator[str]:
     Parameters
     ----------
     model : keras.Model
-        Classifier from `lib.models.build`; ``trainable`` flags stay.
+        Classifier from `lib.models.backbones.build`; ``trainable`` flags stay.
     seed : int
         Of the permutations. One for each tensor is derived from it by the tensor's position, so
         that names, which carry a process-wide counter, do not matter.

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib import models, performance
 from lib.data.batches import Films, batches, class_weights
+from lib.models import backbones, performance
+from lib.models.training_loop import Schedule, compile_model, fit, predict
 from lib.study.artefacts import read_table
 from lib.study.params import Finetune, Runtime, Transfer
 from lib.study.seeds import derive
-from lib.training_loop import Schedule, compile_model, fit, predict
 
 
 def kept_epoch(history_file: Path) -> int:
@@ -107,7 +107,7 @@ def train_finetune(
     schedule = Schedule(
         params.epochs, params.learning_rate, params.warmup_epochs, patience=params.patience
     )
-    models.set_trainable(model, from_stage=params.from_stage, batch_norm=params.batch_norm)
+    backbones.set_trainable(model, from_stage=params.from_stage, batch_norm=params.batch_norm)
     return _train_films(
         model, train, validation, params, schedule, classes=classes, runtime=runtime, seed=seed,
         state=state, key=key, report=report,
@@ -117,7 +117,7 @@ def train_finetune(
 def _train_head(
     model, train, validation, params, schedule, *, features, **options
 ) -> pd.DataFrame:  # fmt: skip
-    models.set_trainable(model, from_stage=None)
+    backbones.set_trainable(model, from_stage=None)
     if features is None or params.augmentation.active:  # a distorted film has new features
         return _train_films(model, train, validation, params, schedule, **options)
     return _train_features(model, train, validation, params, schedule, features, **options)

@@ -111,7 +111,7 @@ def role_layers(model: keras.Model, name: str) -> dict[str, keras.Layer]:
     Parameters
     ----------
     model : keras.Model
-        Classifier from `lib.models.build`.
+        Classifier from `lib.models.backbones.build`.
     name : str
         Key of `lib.study.architectures.ARCHITECTURES`.
 

@@ -8,7 +8,9 @@ from lib.study.params import Fractal, Weights
 from lib.study.paths import StudyPaths, resolve
 from lib.study.seeds import derive
 
-_VERSION = 1  # raise it when drawing or pre-training of `lib.fractal` changes: part of the key
+_VERSION = (
+    1  # raise it when drawing or pre-training of `lib.models.fractals` changes: part of the key
+)
 
 
 def fractal_seed(seed: int) -> int:

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lib import models, performance, training_loop
 from lib.data import batches
+from lib.models import backbones, performance, training_loop
 from lib.study.params import Fractal, Runtime
 from lib.study.seeds import derive
 
@@ -130,14 +130,14 @@ def pretrain(
     backbone : keras.Model
         Without the head; its weights are the product.
     history : DataFrame
-        As `lib.training_loop.fit`.
+        As `lib.models.training_loop.fit`.
     """
     held = max(1, len(labels) // 10)
     rows = np.arange(len(labels))
     train = batches.Films(images, rows[held:], labels[held:])
     validation = batches.Films(images, rows[:held], labels[:held])
     tf.keras.utils.set_random_seed(derive(seed, "weights", architecture))
-    backbone = models.build_backbone(architecture, size=images.shape[1])
+    backbone = backbones.build_backbone(architecture, size=images.shape[1])
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
     head = keras.layers.Dense(params.categories, dtype="float32")(pooled)
     model = keras.Model(backbone.input, head)
