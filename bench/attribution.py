@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench import in_turns, verdict
-from lib import attribution
+from lib.attribution import explainer
 from lib.data.batches import Films, batches, pixels
 from lib.models import backbones, layers
 from lib.study.methods import GRADIENT_METHODS
@@ -28,11 +28,11 @@ def stock(model, layer, data, batch_size):
     """Three maps of one layer by tf-keras-vis on the whole model."""
     for films, labels, _ in batches(data, batch_size=batch_size):
         for method in GRADIENT_METHODS:
-            attribution.CAMS[method](model)(
+            explainer.CAMS[method](model)(
                 lambda outputs: tf.gather(outputs, labels, axis=1, batch_dims=1),  # noqa: B023
                 films,
                 penultimate_layer=layer.name,
-                **attribution.RAW,
+                **explainer.RAW,
             )
 
 
@@ -48,7 +48,7 @@ def main(count: int = 256, batch_size: int = 32) -> None:
         ids = [str(number) for number in range(count)]
         roles = layers.role_layers(model, name)
         final = {role: layer for role, layer in roles.items() if role != "stage4"}
-        nine, twelve = (attribution.Explainer(model, which) for which in (final, roles))
+        nine, twelve = (explainer.Explainer(model, which) for which in (final, roles))
         few = Films(images, np.arange(STOCK), np.arange(STOCK) % 5)
         sides = (
             lambda: model.predict(films, batch_size=batch_size, verbose=0),  # noqa: B023

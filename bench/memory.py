@@ -13,7 +13,7 @@ def explain(count: int, size: int = 96) -> None:
     """Explain films and print the peak memory of this process in MiB."""
     import numpy as np
 
-    from lib import attribution
+    from lib.attribution import explainer as attribution
     from lib.data.batches import Films
     from lib.models import backbones, layers
     from lib.study.params import Runtime

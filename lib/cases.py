@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.maps import MapSet
+from lib.attribution.maps import MapSet
 from lib.models.performance import true_probability
 from lib.pictures import Case
 

@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from lib.stacks import blank_reason, require_same_shape
+from lib.attribution.stacks import blank_reason, require_same_shape
 
 
 def _shares(pixels: int, cells: int) -> np.ndarray:

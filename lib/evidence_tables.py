@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from lib.attribution.maps import MapSet
+from lib.attribution.stacks import blank_reason
 from lib.evidence import centre_prior, mask_on_grid, pointing_game, relevance_mass
-from lib.maps import MapSet
 from lib.pairings import Pairing
-from lib.stacks import blank_reason
 
 MEASURES = ("lesion_mass", "lesion_enrichment", "lesion_hit", "lung_mass")
 MARKER = "marker_enrichment"

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lib import looks
-from lib.cam_variants import layercam
+from lib.attribution.formulas import layercam
 from lib.pictures import ground, map_image, seen, unit
 
 _SIDE = {"rotation": 0, "ha": "right", "va": "center", "fontsize": looks.SMALL}

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from lib import flat_graph, preprocessing
-from lib.attribution import Explainer
+from lib.attribution.explainer import Explainer
+from lib.attribution.maps import MapSet
 from lib.checkpoint_files import CheckpointRefused, load
 from lib.data import cache
 from lib.data.batches import Films
 from lib.data.index import class_names, read_index
 from lib.data.privacy import pseudonymise, read_salt
-from lib.maps import MapSet
 from lib.models.layers import audited_layers
 from lib.models.randomise import randomise
 from lib.pair_params import AuditedFilms, PairParams
@@ -191,7 +191,7 @@ def explain_pair(
         BEFORE and AFTER. The graph of BEFORE is compiled once and takes the weights of AFTER;
         a quantised AFTER has a graph of its own.
     films, image_ids, methods, batch_size
-        As `lib.attribution.Explainer`.
+        As `lib.attribution.explainer.Explainer`.
     layers : sequence of str
         As `lib.models.layers.audited_layers`.
     report : callable

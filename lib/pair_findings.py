@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from lib.attribution.maps import MapSet
 from lib.class_mapping import Mapping as ClassMapping
 from lib.data.audit.summary import NOTE, SERIOUS, SEVERITIES, WARNING
-from lib.maps import MapSet
 from lib.pairings import AUDIT_PAIRINGS
 
 _FEW, _BLANK, _CHANCE, _PRIMARY = 20, 0.2, 0.05, "iou_top20"

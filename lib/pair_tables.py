@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from lib.attribution.maps import MapSet
 from lib.inference_tables import retained_table
-from lib.maps import MapSet
 from lib.models import performance
 from lib.observations import Observations
 

@@ -19,8 +19,9 @@ from math import prod
 import numpy as np
 import pandas as pd
 
-from lib import drift, stacks
-from lib.maps import MapSet
+from lib import drift
+from lib.attribution import stacks
+from lib.attribution.maps import MapSet
 from lib.study.checkpoints import MODES
 
 PAIRINGS = (

@@ -17,8 +17,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from lib import looks
+from lib.attribution.stacks import blank_reason
 from lib.looks import INK, METHOD, ORANGE, SKY, SMALL, WIDTH, Look
-from lib.stacks import blank_reason
 
 _OVER_FILM, _MID = 0.6, "0.5"  # opacity of a map over its film, grey behind colour bars
 

@@ -19,9 +19,10 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from lib import drift, looks, stacks
+from lib import drift, looks
+from lib.attribution import stacks
+from lib.attribution.maps import MapSet
 from lib.cases import lesion_masks
-from lib.maps import MapSet
 from lib.models.performance import true_probability
 from lib.pairings import STRATA, require_same_films
 from lib.report_words import title

@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import entr
 
-from lib import drift, stacks
+from lib import drift
+from lib.attribution import stacks
+from lib.attribution.maps import MapSet
 from lib.crossed import cells_from_pairs
 from lib.inference import contrast
-from lib.maps import MapSet
 from lib.pairings import unrelated_pairs
 from lib.study.checkpoints import RANDOMISATION_STEPS
 

@@ -22,7 +22,7 @@ def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     Parameters
     ----------
     table : DataFrame
-        As `lib.readings.sensitivity`: ``role``, ``method``, a column per architecture, ``blank``.
+        As `readings.sensitivity`: ``role``, ``method``, a column per architecture, ``blank``.
     metric : str
         Name for the axis.
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from lib import pairings
+from lib.attribution.maps import MapSet
 from lib.drift import COSTLY, METRICS, QUICK
-from lib.maps import MapSet
 from lib.models import performance
 from lib.study.artefacts import ArtefactError, atomic, manifest_path, read_table, require
 from lib.study.checkpoints import trained

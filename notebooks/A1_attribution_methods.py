@@ -28,13 +28,14 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib import cam_variants, drift, lessons, looks
+from lib import drift, lessons, looks
+from lib.attribution import formulas
 from lib.models import backbones, layers
 from lib.data import batches, cache
 from lib.study import artefacts
-from lib.maps import MapSet
+from lib.attribution.maps import MapSet
 from lib.study.paths import StudyPaths
-from lib.shared_pass import activations_and_gradients
+from lib.attribution.shared_pass import activations_and_gradients
 from lib.study.load import load_stage
 
 # %% [markdown]
@@ -115,7 +116,7 @@ display(lessons.channels(a, g, title="LayerCAM at auto_conv, channel by channel"
 shown = film if params.show_films else None
 a, g = parts["post_activation"]
 three = {
-    looks.METHOD[name]: getattr(cam_variants, name)(a, g)[0]
+    looks.METHOD[name]: getattr(formulas, name)(a, g)[0]
     for name in ("layercam", "gradcam_plus_plus", "gradcam")
 }
 display(lessons.strip(three, title="post_activation, three methods", film=shown))
@@ -134,7 +135,7 @@ display(lessons.strip(three, title="post_activation, three methods", film=shown)
 # %% tags=["nbval-check-output"]
 for role, (a, g) in parts.items():
     spread = g.std(axis=(1, 2)).max() / np.abs(g).max()
-    one, two = (f(a, g) for f in (cam_variants.layercam, cam_variants.gradcam_plus_plus))
+    one, two = (f(a, g) for f in (formulas.layercam, formulas.gradcam_plus_plus))
     gap = np.abs(one / max(one.max(), 1e-30) - two / max(two.max(), 1e-30)).max()
     print(f"{role:16s} gradient varies: {spread > 1e-6!s:5}  methods differ: {gap > 1e-4}")
 
@@ -181,9 +182,9 @@ faded, rows = {}, []
 for factor in (1, 4, 16, 64):
     model.get_layer("logits").set_weights([kernel * factor, bias * factor])
     values, (a,), (g,) = of_probability(pixels, tf.constant([label]))
-    map_ = cam_variants.layercam(a.numpy(), g.numpy())
+    map_ = formulas.layercam(a.numpy(), g.numpy())
     p = float(tf.nn.softmax(values)[0, label])
-    faded[f"p = {p:.6f}"] = cam_variants.minmax(map_)[0]
+    faded[f"p = {p:.6f}"] = formulas.minmax(map_)[0]
     rows.append([factor, p, np.abs(g).max(), map_.max(), faded[f"p = {p:.6f}"].max()])
 model.get_layer("logits").set_weights([kernel, bias])
 
@@ -206,9 +207,9 @@ pd.DataFrame(rows, columns=["factor", "p", "largest |g|", "peak, raw", "peak, mi
 # %%
 a, g = parts["auto_conv"]
 readings = {
-    "over all places": cam_variants.gradcam_plus_plus(a, g),
-    "where g > 0": cam_variants.gradcam_plus_plus_positive(a, g),
-    "not normalised": cam_variants.gradcam_plus_plus_plain(a, g),
+    "over all places": formulas.gradcam_plus_plus(a, g),
+    "where g > 0": formulas.gradcam_plus_plus_positive(a, g),
+    "not normalised": formulas.gradcam_plus_plus_plain(a, g),
 }
 pictures = {name: values[0] for name, values in readings.items()}
 display(lessons.strip(pictures, title="Grad-CAM++ at auto_conv", film=shown))

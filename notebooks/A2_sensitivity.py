@@ -28,7 +28,8 @@
 # %%
 import pandas as pd
 
-from lib import looks, readings, tables
+from lib import looks, tables
+from lib.attribution import readings
 from lib.models import backbones
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts

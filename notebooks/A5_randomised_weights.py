@@ -34,7 +34,7 @@ from lib import looks, sanity
 from lib.models import backbones, layers
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
-from lib.attribution import Explainer
+from lib.attribution.explainer import Explainer
 from lib.study.paths import StudyPaths
 from lib.study.progress import counter
 from lib.models.randomise import cascade

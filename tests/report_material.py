@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from lib import drift, stacks
-from lib.maps import MapSet
+from lib import drift
+from lib.attribution import stacks
+from lib.attribution.maps import MapSet
 from lib.pairings import correct, missing, outcome_strata, pairings
 from lib.study.artefacts import begin, write_json, write_table
 from lib.study.paths import StudyPaths

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.maps import MapSet
+from lib.attribution.maps import MapSet
 from lib.models import weights
 from lib.study import artefacts
 from lib.study.artefacts import ArtefactError

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from scipy.ndimage import zoom
 
-from lib import attribution, maps, shared_pass
+from lib.attribution import explainer, maps, shared_pass
+from lib.attribution.maps import MapSet
 from lib.data.batches import Films
-from lib.maps import MapSet
 from lib.study.artefacts import ArtefactError
 from lib.study.methods import GRADIENT_METHODS, METHODS
 
@@ -33,7 +33,7 @@ def test_maps_follow_the_formulas(method):
     generator = np.random.default_rng(5)
     a = generator.normal(size=(7, 4, 3, 6)).astype(np.float32)
     g = generator.normal(size=(7, 4, 3, 6)).astype(np.float32)
-    ours = attribution.reader(method, (4, 3, 6))(a, g)
+    ours = explainer.reader(method, (4, 3, 6))(a, g)
     expected = np.stack([by_hand(method, x, y) for x, y in zip(a, g, strict=True)])
     assert ours.dtype == np.float32 and ours.shape == (7, 4, 3)
     np.testing.assert_allclose(ours, expected, rtol=2e-3, atol=2e-4 * expected.max())
@@ -42,7 +42,7 @@ def test_maps_follow_the_formulas(method):
 def test_surrogate_has_score_zero_and_the_given_gradient():
     generator = np.random.default_rng(6)
     a, g = (tf.constant(generator.normal(size=(2, 3, 3, 4)), tf.float32) for _ in range(2))
-    model = attribution.surrogate((3, 3, 4))
+    model = explainer.surrogate((3, 3, 4))
     with tf.GradientTape() as tape:
         tape.watch(a)
         score = model([a, g])
@@ -57,7 +57,7 @@ def test_extreme_logits_give_finite_maps(tiny_model, scale):
     model.get_layer("logits").set_weights([kernel, bias + scale])
     data = Films(np.random.default_rng(0).integers(0, 255, (4, 32, 32), np.uint8), np.arange(4),
                  np.array([0, 1, 2, 0]))  # fmt: skip
-    explain = attribution.Explainer(model, {"top": model.get_layer("top")})
+    explain = explainer.Explainer(model, {"top": model.get_layer("top")})
     found = explain(data, list("abcd"), batch_size=3)
     assert np.abs(found.logits).min() > 150
     assert all(np.isfinite(stack).all() for stack in found.maps.values())
@@ -71,7 +71,7 @@ def test_inference_mode_in_dropout_and_batch_norm(tiny_model):
     model = tiny_model(dropout=0.9)
     data = Films(np.random.default_rng(1).integers(0, 255, (5, 32, 32), np.uint8), np.arange(5),
                  np.zeros(5, int))  # fmt: skip
-    explain = attribution.Explainer(model, {"top": model.get_layer("top")})
+    explain = explainer.Explainer(model, {"top": model.get_layer("top")})
     statistics = model.get_layer("norm").moving_mean.numpy()
     first, second = (explain(data, list("abcde")) for _ in range(2))
     for key in first.maps:
@@ -83,11 +83,11 @@ def test_other_weights_can_be_loaded_between_calls(tiny_model):
     model, other = tiny_model(seed=1), tiny_model(seed=2)
     data = Films(np.random.default_rng(2).integers(0, 255, (3, 32, 32), np.uint8), np.arange(3),
                  np.array([0, 1, 2]))  # fmt: skip
-    explain = attribution.Explainer(model, {"top": model.get_layer("top")})
+    explain = explainer.Explainer(model, {"top": model.get_layer("top")})
     before = explain(data, list("abc"))
     model.set_weights(other.get_weights())
     after = explain(data, list("abc"))
-    fresh = attribution.Explainer(other, {"top": other.get_layer("top")})(data, list("abc"))
+    fresh = explainer.Explainer(other, {"top": other.get_layer("top")})(data, list("abc"))
     np.testing.assert_allclose(after.logits, fresh.logits, rtol=1e-5)
     assert not np.allclose(before.logits, after.logits)
 
@@ -95,15 +95,15 @@ def test_other_weights_can_be_loaded_between_calls(tiny_model):
 def test_what_cannot_be_explained_is_refused(tiny_model):
     model = tiny_model()
     with pytest.raises(ValueError, match=r"'average_pool' has an output of shape"):
-        attribution.Explainer(model, {"pool": model.get_layer("average_pool")})
+        explainer.Explainer(model, {"pool": model.get_layer("average_pool")})
     with pytest.raises(ValueError, match="expected some of layercam"):
-        attribution.Explainer(model, {"top": model.get_layer("top")}, methods=["scam"])
+        explainer.Explainer(model, {"top": model.get_layer("top")}, methods=["scam"])
     side = keras.layers.Conv2D(2, 1, name="side")(model.get_layer("second").output)
     branched = keras.Model(model.input, [model.output, side])
     run = shared_pass.activations_and_gradients(model, [branched.get_layer("side")])
     with pytest.raises(ValueError, match="'side' does not feed the logits"):
         run(tf.zeros((1, 32, 32, 3)), tf.constant([0]))
-    explain = attribution.Explainer(model, {"top": model.get_layer("top")})
+    explain = explainer.Explainer(model, {"top": model.get_layer("top")})
     data = Films(np.zeros((2, 32, 32), np.uint8), np.arange(2), np.zeros(2, int))
     with pytest.raises(ValueError, match="1 image ids for 2 films"):
         explain(data, ["a"])
@@ -136,7 +136,7 @@ def films_of(count, seed, classes=3):
 
 def test_the_explained_class_is_the_true_one_the_predicted_one_or_a_given_one(tiny_model):
     model, data, ids = tiny_model(seed=4), films_of(7, 4), list("abcdefg")
-    explain = attribution.Explainer(model, {"top": model.get_layer("top")}, methods=["layercam"])
+    explain = explainer.Explainer(model, {"top": model.get_layer("top")}, methods=["layercam"])
     of_class = [explain(data, ids, explained=c, batch_size=3) for c in range(3)]
     for choice in ("true_class", "prediction"):
         found = explain(data, ids, explained=choice, batch_size=3)
@@ -179,7 +179,7 @@ def test_score_cam_follows_its_formula_film_by_film(tiny_model):
     films = np.repeat(data.images[..., None], 3, -1).astype(np.float32)
     activations = keras.Model(model.input, layer.output).predict(films, verbose=0)
     for channels in (8, 3):
-        found = attribution.score_cam(
+        found = explainer.score_cam(
             model, layer, films, data.labels, channels=channels, batch_size=5
         )
         for film, a, label, map_ in zip(films, activations, data.labels, found, strict=True):
@@ -195,7 +195,7 @@ def test_score_cam_follows_its_formula_film_by_film(tiny_model):
 
 def test_the_explainer_offers_every_method(tiny_model):
     model, data = tiny_model(seed=7), films_of(3, 7)
-    explain = attribution.Explainer(
+    explain = explainer.Explainer(
         model, {"top": model.get_layer("top")}, methods=METHODS, score_cam_channels=4
     )
     found = explain(data, list("abc"), batch_size=2)

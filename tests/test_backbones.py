@@ -9,7 +9,8 @@ import tensorflow as tf
 from material import SIZES
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from lib import attribution, pairings, shared_pass
+from lib import pairings
+from lib.attribution import explainer, shared_pass
 from lib.data.batches import Films, batches, pixels
 from lib.models import backbones, layers
 from lib.study.architectures import ARCHITECTURES, ROLES
@@ -28,7 +29,7 @@ def explained(backbone, film_set):
     # activations of an untrained DenseNet201 decay and leave nothing to explain.
     backbones.recalibrate_batch_norm(model, [films])
     roles = layers.role_layers(model, name)
-    maps = attribution.Explainer(model, roles)(data, list("abcdef"), batch_size=4)
+    maps = explainer.Explainer(model, roles)(data, list("abcdef"), batch_size=4)
     return name, model, data, films, labels, roles, maps
 
 
@@ -79,7 +80,7 @@ def test_the_graph_is_flat_and_returns_logits(backbone):
 @pytest.mark.parametrize("method", GRADIENT_METHODS)
 def test_maps_equal_tf_keras_vis_on_the_whole_model(explained, role, method):
     _, model, _, films, labels, roles, maps = explained
-    whole = attribution.CAMS[method](model)(
+    whole = explainer.CAMS[method](model)(
         CategoricalScore([int(label) for label in labels]),
         films,
         penultimate_layer=roles[role].name,
@@ -145,7 +146,7 @@ def test_the_two_methods_differ_before_the_pooled_map(explained):
 def test_a_map_does_not_depend_on_its_batch(explained):
     """Neither on its size, nor on the order, nor on the place in it, but for rounding."""
     _, model, data, _, _, roles, maps = explained
-    explain = attribution.Explainer(model, roles, methods=["layercam"])
+    explain = explainer.Explainer(model, roles, methods=["layercam"])
     reverse = type(data)(data.images, data.rows[::-1], data.labels[::-1])
     for batch_size in (5, 6):
         other = explain(reverse, list("fedcba"), batch_size=batch_size)
@@ -162,7 +163,7 @@ def test_attribution_leaves_the_model_as_it_was(explained):
     _, model, data, _, _, roles, maps = explained
     weights = [w.copy() for w in model.get_weights()[-6:]]
     flags = [layer.trainable for layer in model.layers]
-    again = attribution.Explainer(model, roles)(data, list("abcdef"), batch_size=4)
+    again = explainer.Explainer(model, roles)(data, list("abcdef"), batch_size=4)
     assert flags == [layer.trainable for layer in model.layers]
     assert all((a == b).all() for a, b in zip(weights, model.get_weights()[-6:], strict=True))
     for key, stack in maps.maps.items():  # the explainer floor: the same checkpoint twice
@@ -261,5 +262,5 @@ def test_logits_and_maps_are_float32_after_mixed_precision(tmp_path):
         np.testing.assert_array_equal(one, other)
     roles = {"post_activation": layers.role_layers(exact, "resnet50v2")["post_activation"]}
     films = Films(np.full((2, 64, 64), 90, np.uint8), np.arange(2), np.array([0, 1]))
-    maps = attribution.Explainer(exact, roles)(films, ["a", "b"]).maps
+    maps = explainer.Explainer(exact, roles)(films, ["a", "b"]).maps
     assert all(each.dtype == np.float32 and np.isfinite(each).all() for each in maps.values())

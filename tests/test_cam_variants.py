@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib import attribution, cam_variants
+from lib.attribution import explainer, formulas
 from lib.study.methods import GRADIENT_METHODS
 
 
@@ -34,9 +34,9 @@ def by_loops(a, g, *, normalise):
 @pytest.mark.parametrize(
     ("function", "normalise"),
     [
-        (cam_variants.gradcam_plus_plus, "all"),
-        (cam_variants.gradcam_plus_plus_positive, "positive"),
-        (cam_variants.gradcam_plus_plus_plain, "none"),
+        (formulas.gradcam_plus_plus, "all"),
+        (formulas.gradcam_plus_plus_positive, "positive"),
+        (formulas.gradcam_plus_plus_plain, "none"),
     ],
 )
 def test_each_reading_of_grad_cam_plus_plus(passed, function, normalise):
@@ -48,8 +48,8 @@ def test_each_reading_of_grad_cam_plus_plus(passed, function, normalise):
 @pytest.mark.parametrize("method", GRADIENT_METHODS)
 def test_numpy_equals_tf_keras_vis(passed, method):
     a, g = passed
-    theirs = attribution.reader(method, (4, 3, 6))(a, g)
-    ours = getattr(cam_variants, method)(a, g)
+    theirs = explainer.reader(method, (4, 3, 6))(a, g)
+    ours = getattr(formulas, method)(a, g)
     np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4 * theirs.max())
 
 
@@ -58,24 +58,24 @@ def test_where_gradients_do_not_vary_only_the_plain_form_differs_from_layercam(p
     a, g = np.abs(a), np.broadcast_to(g[:, :1, :1], g.shape)
 
     def gap(function):
-        maps, reference = function(a, g), cam_variants.layercam(a, g)
+        maps, reference = function(a, g), formulas.layercam(a, g)
         scale = maps.max(axis=(1, 2), keepdims=True), reference.max(axis=(1, 2), keepdims=True)
         return np.abs(maps / scale[0] - reference / scale[1]).max()
 
-    assert gap(cam_variants.gradcam_plus_plus) < 1e-5
-    assert gap(cam_variants.gradcam_plus_plus_positive) < 1e-5
-    assert gap(cam_variants.gradcam_plus_plus_plain) > 1e-2
+    assert gap(formulas.gradcam_plus_plus) < 1e-5
+    assert gap(formulas.gradcam_plus_plus_positive) < 1e-5
+    assert gap(formulas.gradcam_plus_plus_plain) > 1e-2
 
 
 def test_no_gradient_no_evidence(passed):
     a, _ = passed
-    for function in (*cam_variants.VARIANTS.values(), cam_variants.layercam, cam_variants.gradcam):
+    for function in (*formulas.VARIANTS.values(), formulas.layercam, formulas.gradcam):
         np.testing.assert_array_equal(function(a, np.zeros_like(a)), 0)
 
 
 def test_minmax_is_ruled_by_epsilon_where_a_map_is_faint():
     strong = np.array([[[1.0, 2.0], [3.0, 5.0]]])
-    np.testing.assert_allclose(cam_variants.minmax(strong)[0], [[0, 0.25], [0.5, 1]], atol=1e-6)
-    faint = cam_variants.minmax(1e-9 * strong)
+    np.testing.assert_allclose(formulas.minmax(strong)[0], [[0, 0.25], [0.5, 1]], atol=1e-6)
+    faint = formulas.minmax(1e-9 * strong)
     assert faint.max() < 0.05
-    np.testing.assert_array_equal(cam_variants.minmax(np.full((1, 2, 2), 3.0)), 0)
+    np.testing.assert_array_equal(formulas.minmax(np.full((1, 2, 2), 3.0)), 0)

@@ -11,7 +11,8 @@ from scipy import stats
 from skimage.metrics import structural_similarity
 from sklearn.metrics import jaccard_score
 
-from lib import drift, stacks
+from lib import drift
+from lib.attribution import stacks
 
 PAIR_METRICS = {
     "centroid_displacement": drift.centroid_displacement,

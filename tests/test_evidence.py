@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from lib import cases
+from lib.attribution.maps import MapSet
 from lib.data.films.decode import resize_mask
 from lib.evidence import centre_prior, mask_on_grid, pointing_game, relevance_mass
 from lib.evidence_summaries import change_summary, evidence_summary
@@ -16,7 +17,6 @@ from lib.evidence_tables import (
     evidence_of_study,
     evidence_table,
 )
-from lib.maps import MapSet
 from lib.pairings import Pairing
 
 LEFT = np.array([[[True, False], [True, False]]])  # left half, cells as pixels

@@ -7,13 +7,13 @@ from material import CLASSES, FRACTIONS, encoded, film
 from test_hostile_data import mixed, reasons  # noqa: F401 (a fixture)
 
 from lib import pairings, tables
-from lib.attribution import Explainer
+from lib.attribution.explainer import Explainer
+from lib.attribution.maps import MapSet
 from lib.data import batches
 from lib.data import cache as image_cache
 from lib.data.audit import duplicates
 from lib.data.index import read_index
 from lib.data.splits import assign_splits, check_counts
-from lib.maps import MapSet
 from lib.models import training
 from lib.study import artefacts, load
 from lib.study.params import Finetune, Runtime, Transfer

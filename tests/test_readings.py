@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from figure_material import assert_legible
 
-from lib import cam_variants, readings, sensitivity_plots
-from lib.maps import MapSet
+from lib import sensitivity_plots
+from lib.attribution import formulas, readings
+from lib.attribution.maps import MapSet
 
 
 def of(offset, roles=("post_activation",)):
@@ -30,7 +31,7 @@ def test_every_reading_comes_from_its_source(grid, count):
     assert [method for _, method in whole.maps] == list(wanted) and len(wanted) == count
     for name, reading in wanted.items():
         raw = sets[reading.source].maps["post_activation", reading.method]
-        expected = cam_variants.minmax(raw) if reading.minmax else raw
+        expected = formulas.minmax(raw) if reading.minmax else raw
         np.testing.assert_allclose(whole.maps["post_activation", name], expected, rtol=1e-6)
 
 

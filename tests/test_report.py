@@ -15,7 +15,7 @@ import pytest
 import report_material as made
 
 from lib import report, report_cases, report_words
-from lib.maps import MapSet
+from lib.attribution.maps import MapSet
 from lib.report_tables import shown
 from lib.study.artefacts import ArtefactError, manifest_path, read_table
 from lib.study.paths import ROOT, StudyPaths

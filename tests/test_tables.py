@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lib import cases, drift, overview, pairings, tables
-from lib.maps import MapSet
+from lib.attribution.maps import MapSet
 from lib.study import artefacts
 from lib.study.artefacts import ArtefactError
 from lib.study.paths import StudyPaths

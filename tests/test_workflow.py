@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from expected.make import KEYS, overlap
 
-from lib.maps import MapSet
+from lib.attribution.maps import MapSet
 from lib.study import load
 from lib.study.artefacts import read_manifest, read_table, require
 from lib.study.paths import ROOT, StudyPaths

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.attribution import Explainer
-from lib.cam_variants import minmax
+from lib.attribution.explainer import Explainer
+from lib.attribution.formulas import minmax
+from lib.attribution.maps import MapSet
 from lib.data.batches import Films
-from lib.maps import MapSet
 from lib.models import backbones, layers
 from lib.ranks import kendall_tau
 from lib.summaries import rank_architectures
@@ -131,7 +131,7 @@ def explain(
     architecture : str
         Key of `lib.study.architectures.ARCHITECTURES`.
     films, image_ids, batch_size, report
-        As `lib.attribution.Explainer`.
+        As `lib.attribution.explainer.Explainer`.
     size, classes : int
         Input side in pixels; number of classes.
     roles : sequence of str

@@ -1,7 +1,7 @@
 """Attribution maps of many layers and methods, through tf-keras-vis, at the price of one pass.
 
 tf-keras-vis runs the whole model once per layer and method. Here one compiled pass per batch gives
-the activations A and the gradients g = ∂y/∂A of every layer at once (`lib.shared_pass`), and
+the activations A and the gradients g = ∂y/∂A of every layer at once (`shared_pass`), and
 tf-keras-vis explains a surrogate whose inputs are A and g and whose score is
 Σ g·(A − stop_gradient(A)). Its value is 0 and its gradient with respect to A is g, so the maps are
 those of the whole model. A score of 0 also spares Grad-CAM++ its factor exp(score), which overflows
@@ -21,10 +21,10 @@ from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
 from tf_keras_vis.layercam import Layercam
 from tf_keras_vis.scorecam import Scorecam
 
-from lib.cam_variants import VARIANTS
+from lib.attribution.formulas import VARIANTS
+from lib.attribution.maps import MapSet
+from lib.attribution.shared_pass import OWN_PREDICTION, activations_and_gradients
 from lib.data.batches import Films, batches
-from lib.maps import MapSet
-from lib.shared_pass import OWN_PREDICTION, activations_and_gradients
 from lib.study.methods import GRADIENT_METHODS, METHODS
 
 IN_FLIGHT = 2  # batches at once: the small steps of one pass leave processors idle
@@ -63,7 +63,7 @@ def reader(method: str, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor]
     ----------
     method : str
         One of `lib.study.methods.GRADIENT_METHODS`, through tf-keras-vis, or of
-        `lib.cam_variants.VARIANTS`.
+        `lib.attribution.formulas.VARIANTS`.
     shape : sequence of int
         (h, w, channels) of the layer.
 
