@@ -13,10 +13,10 @@ import numpy as np
 from scipy import ndimage, stats
 
 from bench import in_turns, memory_line, verdict
-from lib import drift
+from lib.drift import metrics
 
 PAIRS, GRID, SECONDS, BUDGET = 100_000, (7, 7), 5, 20
-METRICS = tuple(name for name in drift.QUICK if name != "ssim")
+METRICS = tuple(name for name in metrics.QUICK if name != "ssim")
 PART = 1000
 
 
@@ -57,19 +57,19 @@ def compare_mapped(count: int) -> None:
             for start in range(0, count, PART):
                 stack[start : start + PART] = generator.random((min(PART, count - start), *GRID))
             stacks.append(np.load(path, mmap_mode="r"))
-        drift.compare(*stacks, metrics=METRICS)
+        metrics.compare(*stacks, metrics=METRICS)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def main() -> None:
     """Print a line for time, for the ratio and for memory."""
     a, b = np.random.default_rng(0).random((2, PAIRS, *GRID))
-    ours = drift.compare(a[:PART], b[:PART], metrics=METRICS)
+    ours = metrics.compare(a[:PART], b[:PART], metrics=METRICS)
     theirs = [one_pair(*pair) for pair in zip(a[:PART], b[:PART], strict=True)]
     for name in METRICS:
         np.testing.assert_allclose(ours[name], [row[name] for row in theirs], atol=1e-9)
     spent, loop = in_turns(
-        lambda: drift.compare(a, b, metrics=METRICS),
+        lambda: metrics.compare(a, b, metrics=METRICS),
         lambda: [one_pair(*pair) for pair in zip(a[:PART], b[:PART], strict=True)],
     )
     loop *= PAIRS / PART

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lib import looks
-from lib.drift import SIMILARITIES
+from lib.drift.metrics import SIMILARITIES
 from lib.looks import ARCHITECTURE, INK, METHOD, SMALL, STAGE
 
 _MEASURE = {

@@ -10,8 +10,8 @@ import pandas as pd
 
 from lib.attribution.maps import MapSet
 from lib.attribution.stacks import blank_reason
+from lib.drift.pairings import Pairing
 from lib.evidence import centre_prior, mask_on_grid, pointing_game, relevance_mass
-from lib.pairings import Pairing
 
 MEASURES = ("lesion_mass", "lesion_enrichment", "lesion_hit", "lung_mass")
 MARKER = "marker_enrichment"

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lib.drift import SIMILARITIES
+from lib.drift.metrics import SIMILARITIES
 from lib.study.architectures import ROLES
 from lib.study.load import ParamsError, explain
 from lib.study.methods import METHODS
@@ -69,7 +69,7 @@ class Minimum(_Section):
 
 
 class Prior(_Section):
-    """Independent maps with a common centre bias, see `lib.priors`."""
+    """Independent maps with a common centre bias, see `lib.drift.priors`."""
 
     width: Positive
     shape: Positive

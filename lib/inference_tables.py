@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lib.crossed import CrossedCells
-from lib.drift import SIMILARITIES
+from lib.drift.metrics import SIMILARITIES
 from lib.hypotheses import Reversal
 from lib.inference import contrast, retained_evidence
 from lib.observations import Name, Observations

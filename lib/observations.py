@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lib.crossed import CrossedCells, cells_from_pairs
-from lib.drift import SIMILARITIES
+from lib.drift.metrics import SIMILARITIES
 from lib.hypotheses import Hypothesis, Minimum
 from lib.inference import Estimate, contrast
 from lib.looks import ARCHITECTURE, METHOD

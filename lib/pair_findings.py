@@ -8,7 +8,7 @@ import pandas as pd
 from lib.attribution.maps import MapSet
 from lib.class_mapping import Mapping as ClassMapping
 from lib.data.audit.summary import NOTE, SERIOUS, SEVERITIES, WARNING
-from lib.pairings import AUDIT_PAIRINGS
+from lib.drift.pairings import AUDIT_PAIRINGS
 
 _FEW, _BLANK, _CHANCE, _PRIMARY = 20, 0.2, 0.05, "iou_top20"
 
@@ -28,7 +28,7 @@ def findings(
         As `lib.pair_audit.explain_pair`.
     mappings : mapping of checkpoint to lib.class_mapping.Mapping
     drift : DataFrame
-        As `lib.tables.over_seeds`.
+        As `lib.drift.tables.over_seeds`.
     common : ndarray of bool, shape (films,)
         Films that both checkpoints classify correctly.
 

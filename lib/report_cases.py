@@ -19,16 +19,17 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from lib import drift, looks
+from lib import looks
 from lib.attribution import stacks
 from lib.attribution.maps import MapSet
-from lib.cases import lesion_masks
+from lib.drift import metrics as drift
+from lib.drift.cases import lesion_masks
+from lib.drift.pairings import STRATA, require_same_films
+from lib.drift.tables import load_maps
 from lib.models.performance import true_probability
-from lib.pairings import STRATA, require_same_films
 from lib.report_words import title
 from lib.study.artefacts import ArtefactError, atomic, read_array, read_table, write_text
 from lib.study.paths import StudyPaths
-from lib.tables import load_maps
 
 COLOURS = ("viridis", "cividis", "magma", "gray")
 LARGEST_FILM, QUALITY = 256, 70

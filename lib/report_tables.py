@@ -8,7 +8,7 @@ import pandas as pd
 
 from lib import looks
 from lib.digest import PRIMARY, drift_means
-from lib.drift import METRICS
+from lib.drift.metrics import METRICS
 from lib.report_words import title
 
 _NAMES = {

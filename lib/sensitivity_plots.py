@@ -73,7 +73,7 @@ def randomisation(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        As `lib.sanity.randomisation_summary`, of one metric.
+        As `lib.drift.randomised.randomisation_summary`, of one metric.
 
     Notes
     -----

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lib.drift import QUICK, SIMILARITIES
+from lib.drift.metrics import QUICK, SIMILARITIES
 from lib.evidence_summaries import clustered_mean
 from lib.evidence_tables import MARKER
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lib.drift import METRICS, SIMILARITIES
+from lib.drift.metrics import METRICS, SIMILARITIES
 
 RELATIONS = ("size", "signed")
 _CELL = ["architecture", "pairing", "role", "method"]
@@ -26,7 +26,7 @@ def with_change(pairs: pd.DataFrame, change: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     pairs : DataFrame
-        A row per pair of maps, with the drift metrics, as `lib.tables.drift_tables` writes it.
+        A row per pair of maps, with the drift metrics, as `drift.tables.drift_tables` writes it.
     change : DataFrame
         Of `lib.evidence_tables.changes_of_study`.
 
@@ -88,7 +88,7 @@ def metric_validity(
     target : str
         Measure of evidence, of `lib.evidence_tables.MEASURES`.
     metrics : sequence of str
-        Columns of `pairs`, of `lib.drift.METRICS`.
+        Columns of `pairs`, of `lib.drift.metrics.METRICS`.
     resamples : int
         Number of resamples of patients with all of their films.
     level : float in (0, 1)

@@ -87,7 +87,7 @@ def evaluate(
         Side of the final map in cells, of the architectures of the study; those of a hypothesis
         that the study does not have are left out of its family.
     priors : DataFrame
-        From `lib.priors.prior_table`, for the grids of the study.
+        From `lib.drift.priors.prior_table`, for the grids of the study.
     shortcut : Observations, optional
         The pairs of the shortcut experiment, if it was run.
 

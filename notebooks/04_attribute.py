@@ -35,7 +35,8 @@
 import numpy as np
 import pandas as pd
 
-from lib import looks, pairings, pictures, tables
+from lib import looks, pictures
+from lib.drift import pairings, tables
 from lib.models import backbones, layers
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts

@@ -26,21 +26,20 @@
 # **Reads** all maps and predictions of the study. **Writes** `tables/*.csv` and `figures/*`.
 
 # %%
-from lib import (
-    drift, drift_plots, evidence_plots, looks, pairings, pictures, tables, training_plots,
-)  # fmt: skip
+from lib import drift_plots, evidence_plots, looks, pictures, training_plots
+from lib.drift import metrics, pairings, tables
 from lib.data import cache
 from lib.study import artefacts
 from lib.data.audit.summary import load as load_audit
 from lib.audit_plots import probe_bars
-from lib.cases import choose_cases, film_rows, lesion_masks, lung_masks, marker_masks
+from lib.drift.cases import choose_cases, film_rows, lesion_masks, lung_masks, marker_masks
 from lib.evidence_summaries import change_summary, evidence_summary
 from lib.evidence_tables import changes_of_study, evidence_of_study
 from lib.study.paths import StudyPaths
 from lib.study.seeds import derive
 from lib.shortcut import correction, shortcut_pairs
 from lib.study.load import load_stage
-from lib.summaries import rank_architectures
+from lib.drift.summaries import rank_architectures
 from lib.validity import metric_validity, with_change
 
 # %% [markdown]
@@ -318,7 +317,7 @@ if known:
 compared = artefacts.read_table(paths.tables / "pairs.csv")
 compared = compared[compared["pairing"].isin(("finetune", "corrected"))]
 validity = metric_validity(
-    compared, change, seed=derive(params.seed, "validity"), metrics=drift.QUICK
+    compared, change, seed=derive(params.seed, "validity"), metrics=metrics.QUICK
 )
 if known:
     joined = with_change(compared.query("pairing == 'finetune'"), change)

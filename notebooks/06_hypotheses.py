@@ -36,7 +36,7 @@ from lib.study import artefacts
 from lib import verdicts as judge
 from lib.study.architectures import ARCHITECTURES
 from lib.study.paths import StudyPaths
-from lib.priors import prior_table
+from lib.drift.priors import prior_table
 from lib.study.seeds import derive
 from lib.study.load import load_stage
 

@@ -28,7 +28,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib import drift, lessons, looks
+from lib import lessons, looks
+from lib.drift import metrics
 from lib.attribution import formulas
 from lib.models import backbones, layers
 from lib.data import batches, cache
@@ -220,7 +221,7 @@ display(lessons.strip(pictures, title="Grad-CAM++ at auto_conv", film=shown))
 # %%
 first, measures = readings["over all places"], ["iou_top20", "soft_iou", "pearson"]
 pd.concat(
-    {name: drift.compare(first, other, metrics=measures) for name, other in readings.items()}
+    {name: metrics.compare(first, other, metrics=measures) for name, other in readings.items()}
 ).droplevel(1)
 
 # %% [markdown]

@@ -28,13 +28,14 @@
 # %%
 import pandas as pd
 
-from lib import looks, tables
+from lib import looks
+from lib.drift import tables
 from lib.attribution import readings
 from lib.models import backbones
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.study.architectures import ARCHITECTURES
-from lib.pairings import Pairing
+from lib.drift.pairings import Pairing
 from lib.study.paths import StudyPaths
 from lib.study.progress import counter
 from lib.study.seeds import derive

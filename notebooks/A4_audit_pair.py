@@ -31,15 +31,16 @@
 import pandas as pd
 
 from lib import (
-    cases, class_mapping, drift_plots, hypotheses, looks, pair_audit, pair_params, pair_tables,
-    pairings, pictures, tables, training_plots,
+    class_mapping, drift_plots, hypotheses, looks, pair_audit, pair_params, pair_tables, pictures,
+    training_plots,
 )  # fmt: skip
+from lib.drift import cases, pairings, tables
 from lib.models import backbones, layers
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
 from lib.pair_findings import findings
 from lib.study.paths import StudyPaths, resolve
-from lib.priors import prior_table
+from lib.drift.priors import prior_table
 from lib.study.progress import counter
 from lib.study.seeds import derive
 

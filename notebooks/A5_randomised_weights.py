@@ -30,7 +30,8 @@ from functools import partial
 
 import pandas as pd
 
-from lib import looks, sanity
+from lib import looks
+from lib.drift import randomised
 from lib.models import backbones, layers
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
@@ -107,7 +108,7 @@ for architecture in params.architectures:
 # %%
 pairs = pd.concat(
     [
-        sanity.randomisation_pairs(
+        randomised.randomisation_pairs(
             of["intact"], {step: maps for step, maps in of.items() if step != "intact"},
             patients.to_numpy(), architecture=architecture, checkpoint=name,
             seed=derive(params.seed, "ceiling"),
@@ -117,12 +118,15 @@ pairs = pd.concat(
     ignore_index=True,
 )  # fmt: skip
 table = pd.concat(
-    [sanity.randomisation_summary(pairs, patients, metric=metric) for metric in sanity.METRICS],
+    [
+        randomised.randomisation_summary(pairs, patients, metric=metric)
+        for metric in randomised.METRICS
+    ],
     ignore_index=True,
 )
 
 # %%
-primary = table[table["metric"] == sanity.METRICS[0]]
+primary = table[table["metric"] == randomised.METRICS[0]]
 display(figure := figure_of(primary))
 looks.save(figure, paths.figures / "randomisation")
 
@@ -145,7 +149,7 @@ shown = ["architecture", "role", "method", "mean", "excess", "excess_low", "exce
 last[[*shown, "entropy_rise", "blank", "finding"]].round(3)
 
 # %% tags=["nbval-check-output"]
-steps = [step for step in table["step"].unique() if step != sanity.UNRELATED]
+steps = [step for step in table["step"].unique() if step != randomised.UNRELATED]
 print("randomised, in this order:", ", ".join(steps))
 
 # %% [markdown]

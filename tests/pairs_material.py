@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
+from lib.drift.pairings import pairings
 from lib.observations import Observations
-from lib.pairings import pairings
 
 ARCHITECTURES = ("densenet201", "resnet50v2", "inceptionv3")
 METHODS = ("layercam", "gradcam_plus_plus", "gradcam")

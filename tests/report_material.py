@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from lib import drift
 from lib.attribution import stacks
 from lib.attribution.maps import MapSet
-from lib.pairings import correct, missing, outcome_strata, pairings
+from lib.drift import metrics
+from lib.drift.pairings import correct, missing, outcome_strata, pairings
 from lib.study.artefacts import begin, write_json, write_table
 from lib.study.paths import StudyPaths
 
@@ -104,12 +104,12 @@ def _compare(architecture, sets, names, common):
                 architecture, pair.name, pair.before, pair.after, role, method,
             ]  # fmt: skip
             table["stratum"], table["common"] = strata, common
-            for metric in drift.METRICS:
+            for metric in metrics.METRICS:
                 table[metric] = (np.arange(len(names)) + 1) / len(names)
             empty = (stacks.blank_reason(before.maps[role, method]) != "") & (
                 pair.before == "transfer-s0"
             )
-            table.loc[empty, list(drift.METRICS)] = np.nan
+            table.loc[empty, list(metrics.METRICS)] = np.nan
             table["blank"] = np.where(empty, "a: all zero", "")
             rows.append(table)
     return pd.concat(rows, ignore_index=True)
@@ -117,7 +117,7 @@ def _compare(architecture, sets, names, common):
 
 def _summaries(paths, pairs, films):
     cell = ["architecture", "method", "role", "pairing"]
-    long = pairs.melt([*cell, "image_id"], list(drift.METRICS), "metric")
+    long = pairs.melt([*cell, "image_id"], list(metrics.METRICS), "metric")
     table = long.groupby([*cell, "metric"], sort=False)["value"].agg(["mean", "std", "count"])
     table = table.reset_index().rename(columns={"std": "sd", "count": "n"}).assign(blank=0, pairs=1)
     support = pd.DataFrame({"label": CLASSES, "films": films // 3, "common": 1})

@@ -26,11 +26,10 @@ from lib import (
     pair_params,
     pair_report,
     pair_words,
-    pairings,
-    tables,
 )
 from lib.checkpoint_files import CheckpointRefused
 from lib.data import index as data
+from lib.drift import pairings, tables
 from lib.preprocessing import PreprocessingUnknown, affine
 from lib.study.artefacts import manifest_path, read_table, require, write_json
 from lib.study.errors import DataError

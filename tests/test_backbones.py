@@ -9,9 +9,9 @@ import tensorflow as tf
 from material import SIZES
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from lib import pairings
 from lib.attribution import explainer, shared_pass
 from lib.data.batches import Films, batches, pixels
+from lib.drift import pairings
 from lib.models import backbones, layers
 from lib.study.architectures import ARCHITECTURES, ROLES
 from lib.study.methods import GRADIENT_METHODS

@@ -11,8 +11,8 @@ from scipy import stats
 from skimage.metrics import structural_similarity
 from sklearn.metrics import jaccard_score
 
-from lib import drift
 from lib.attribution import stacks
+from lib.drift import metrics as drift
 
 PAIR_METRICS = {
     "centroid_displacement": drift.centroid_displacement,

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
-from lib import cases
 from lib.attribution.maps import MapSet
 from lib.data.films.decode import resize_mask
+from lib.drift import cases
+from lib.drift.pairings import Pairing
 from lib.evidence import centre_prior, mask_on_grid, pointing_game, relevance_mass
 from lib.evidence_summaries import change_summary, evidence_summary
 from lib.evidence_tables import (
@@ -17,7 +18,6 @@ from lib.evidence_tables import (
     evidence_of_study,
     evidence_table,
 )
-from lib.pairings import Pairing
 
 LEFT = np.array([[[True, False], [True, False]]])  # left half, cells as pixels
 

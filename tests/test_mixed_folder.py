@@ -6,7 +6,6 @@ from dicom_material import dicom
 from material import CLASSES, FRACTIONS, encoded, film
 from test_hostile_data import mixed, reasons  # noqa: F401 (a fixture)
 
-from lib import pairings, tables
 from lib.attribution.explainer import Explainer
 from lib.attribution.maps import MapSet
 from lib.data import batches
@@ -14,6 +13,7 @@ from lib.data import cache as image_cache
 from lib.data.audit import duplicates
 from lib.data.index import read_index
 from lib.data.splits import assign_splits, check_counts
+from lib.drift import pairings, tables
 from lib.models import training
 from lib.study import artefacts, load
 from lib.study.params import Finetune, Runtime, Transfer

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib import pairings
+from lib.drift import pairings
 
 
 def assert_partners_valid(partner, labels, patients):

@@ -6,7 +6,7 @@ import pytest
 from figure_material import FIVE, assert_legible, history_table, legend_texts, pairs_table, texts
 
 from lib import drift_plots, looks, training_plots
-from lib.summaries import summarise
+from lib.drift.summaries import summarise
 
 pytestmark = pytest.mark.usefixtures("printed_style")
 

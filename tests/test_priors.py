@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib import priors
+from lib.drift import priors
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from figure_material import assert_legible
 
-from lib import sanity, sensitivity_plots
+from lib import sensitivity_plots
 from lib.attribution.maps import MapSet
+from lib.drift import randomised as sanity
 from lib.models import randomise
 from lib.models.backbones import stage_of
 from lib.study.checkpoints import RANDOMISATION_STEPS, source_of, trained

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import summaries
+from lib.drift import summaries
 
 
 @pytest.fixture

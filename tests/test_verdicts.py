@@ -14,9 +14,9 @@ from pairs_material import (
     shortcut_table,
 )
 
+from lib.drift.priors import prior_table
 from lib.hypotheses import load
 from lib.observations import EMPTY, SAME_SEEDS, Observations
-from lib.priors import prior_table
 from lib.verdicts import (
     blindness_verdict,
     evaluate,

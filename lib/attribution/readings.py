@@ -16,9 +16,9 @@ from lib.attribution.explainer import Explainer
 from lib.attribution.formulas import minmax
 from lib.attribution.maps import MapSet
 from lib.data.batches import Films
+from lib.drift.summaries import rank_architectures
 from lib.models import backbones, layers
 from lib.ranks import kendall_tau
-from lib.summaries import rank_architectures
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,9 @@ def sensitivity(summary: pd.DataFrame, *, metric: str = "iou_top20") -> pd.DataF
     Parameters
     ----------
     summary : DataFrame
-        As `lib.tables.over_seeds`, with readings in ``method``; one pairing.
+        As `lib.drift.tables.over_seeds`, with readings in ``method``; one pairing.
     metric : str
-        A similarity of `lib.drift.METRICS`.
+        A similarity of `lib.drift.metrics.METRICS`.
 
     Returns
     -------

@@ -134,7 +134,7 @@ def drift_side_by_side(before, after, *, metric="iou_top20"):
     before, after : lib.study.paths.StudyPaths or None
         Two finished studies; with None the table has no rows.
     metric : str
-        See `lib.drift`.
+        See `lib.drift.metrics`.
 
     Returns
     -------

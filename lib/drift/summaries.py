@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lib.drift import METRICS, SIMILARITIES
+from lib.drift.metrics import METRICS, SIMILARITIES
 
 
 def summarise(pairs: pd.DataFrame, by: Sequence[str], *, metrics: Sequence[str] = METRICS):
@@ -13,7 +13,7 @@ def summarise(pairs: pd.DataFrame, by: Sequence[str], *, metrics: Sequence[str] 
     Parameters
     ----------
     pairs : pandas.DataFrame
-        One row per pair: the columns of `by`, the metrics and "blank" as from `lib.drift.compare`.
+        One row per pair: the columns of `by`, the metrics and "blank" as from `metrics.compare`.
     by : sequence of str
         Columns that make a group; a missing value in them is a group of its own.
     metrics : sequence of str
@@ -60,7 +60,7 @@ def rank_architectures(
     summary : pandas.DataFrame
         As from `summarise`, with the columns "architecture" and `by`.
     metric : str
-        A name from `lib.drift.METRICS`, or "iou_top" and a percentage. Similarities rank from the
+        A name from `metrics.METRICS`, or "iou_top" and a percentage. Similarities rank from the
         highest mean, changes and distances from the smallest absolute mean.
     by : sequence of str
         Columns that make a group; an architecture may occur only once in each.

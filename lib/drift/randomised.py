@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import entr
 
-from lib import drift
 from lib.attribution import stacks
 from lib.attribution.maps import MapSet
 from lib.crossed import cells_from_pairs
+from lib.drift import metrics
+from lib.drift.pairings import unrelated_pairs
 from lib.inference import contrast
-from lib.pairings import unrelated_pairs
 from lib.study.checkpoints import RANDOMISATION_STEPS
 
 METRICS = ("iou_top20", "spearman", "ssim")
@@ -100,7 +100,7 @@ def randomisation_pairs(
                 "partner_id": intact.image_id[second],
                 "entropy_rise": np.nan if step == UNRELATED else rise,
             }
-            parts.append(pd.DataFrame(facts).join(drift.compare(a, b, metrics=METRICS)))
+            parts.append(pd.DataFrame(facts).join(metrics.compare(a, b, metrics=METRICS)))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from lib import pairings
 from lib.attribution.maps import MapSet
-from lib.drift import COSTLY, METRICS, QUICK
+from lib.drift import pairings
+from lib.drift.metrics import COSTLY, METRICS, QUICK
+from lib.drift.summaries import summarise
 from lib.models import performance
 from lib.study.artefacts import ArtefactError, atomic, manifest_path, read_table, require
 from lib.study.checkpoints import trained
 from lib.study.paths import StudyPaths
-from lib.summaries import summarise
 
 CELL = ["architecture", "method", "role", "pairing"]
 
@@ -245,7 +245,7 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str] = CELL) -> pd.DataFrame:
 
 
 def blank_tables(sets: dict[str, dict[str, MapSet]], *, classes: Sequence[str]) -> pd.DataFrame:
-    """Blank maps of every architecture and checkpoint, see `lib.pairings.blank_table`."""
+    """Blank maps of every architecture and checkpoint, see `lib.drift.pairings.blank_table`."""
     found = [
         pairings.blank_table(maps, classes=classes).assign(architecture=a, checkpoint=c)
         for a, of in sets.items()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from lib import drift
+from lib.drift import metrics
 from lib.study.seeds import derive
 
 METRICS = ("iou_top20", "iou_half", "soft_iou", "pearson", "spearman", "centroid_displacement")
@@ -120,7 +120,7 @@ def prior_table(
                 shape=shape,
                 seed=derive(seed, "prior", prior, grid),
             )
-            found = drift.compare(maps[:pairs], maps[pairs:], metrics=METRICS)
+            found = metrics.compare(maps[:pairs], maps[pairs:], metrics=METRICS)
             for metric in METRICS:
                 mean, sd = found[metric].mean(), found[metric].std()
                 exact = np.nan

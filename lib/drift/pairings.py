@@ -19,9 +19,9 @@ from math import prod
 import numpy as np
 import pandas as pd
 
-from lib import drift
 from lib.attribution import stacks
 from lib.attribution.maps import MapSet
+from lib.drift import metrics as drift
 from lib.study.checkpoints import MODES
 
 PAIRINGS = (
@@ -226,7 +226,7 @@ def compare_cells(
     DataFrame
         A row per film: ``pairing``, ``before``, ``after``, ``role``, ``method``, ``image_id``,
         ``partner_id`` (the film of the second map), ``stratum``, the drift metrics and ``blank``.
-        `lib.drift.COSTLY` metrics are NaN outside the common support and on fine grids.
+        `lib.drift.metrics.COSTLY` metrics are NaN outside the common support and on fine grids.
     """
     require_same_films(sets)
     some = next(iter(sets.values()))
