@@ -41,9 +41,9 @@ def drift_against_evidence(
     Parameters
     ----------
     joined : DataFrame
-        Of `lib.validity.with_change`, one pairing, films whose mask is empty included or not.
+        Of `evidence.validity.with_change`, one pairing, films whose mask is empty included or not.
     validity : DataFrame
-        Of `lib.validity.metric_validity`, of the same pairing.
+        Of `lib.evidence.validity.metric_validity`, of the same pairing.
     role : str
         Layer to show.
     metric : str
@@ -146,7 +146,7 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
     Parameters
     ----------
     summary : DataFrame
-        Of `lib.evidence_tables.evidence_summary` by "architecture", "stage", "role" and "method".
+        Of `lib.evidence.changes.evidence_summary` by "architecture", "stage", "role" and "method".
     measure : str
         One of those in "measure".
 

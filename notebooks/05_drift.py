@@ -33,14 +33,14 @@ from lib.study import artefacts
 from lib.data.audit.summary import load as load_audit
 from lib.audit_plots import probe_bars
 from lib.drift.cases import choose_cases, film_rows, lesion_masks, lung_masks, marker_masks
-from lib.evidence_summaries import change_summary, evidence_summary
-from lib.evidence_tables import changes_of_study, evidence_of_study
+from lib.evidence.summaries import change_summary, evidence_summary
+from lib.evidence.changes import changes_of_study, evidence_of_study
 from lib.study.paths import StudyPaths
 from lib.study.seeds import derive
-from lib.shortcut import correction, shortcut_pairs
+from lib.evidence.shortcut import correction, shortcut_pairs
 from lib.study.load import load_stage
 from lib.drift.summaries import rank_architectures
-from lib.validity import metric_validity, with_change
+from lib.evidence.validity import metric_validity, with_change
 
 # %% [markdown]
 # ## Parameters

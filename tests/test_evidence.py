@@ -9,15 +9,15 @@ from lib.attribution.maps import MapSet
 from lib.data.films.decode import resize_mask
 from lib.drift import cases
 from lib.drift.pairings import Pairing
-from lib.evidence import centre_prior, mask_on_grid, pointing_game, relevance_mass
-from lib.evidence_summaries import change_summary, evidence_summary
-from lib.evidence_tables import (
+from lib.evidence.changes import (
     MEASURES,
     changes_of_study,
     evidence_change,
     evidence_of_study,
     evidence_table,
 )
+from lib.evidence.mass import centre_prior, mask_on_grid, pointing_game, relevance_mass
+from lib.evidence.summaries import change_summary, evidence_summary
 
 LEFT = np.array([[[True, False], [True, False]]])  # left half, cells as pixels
 

@@ -8,11 +8,11 @@ import pytest
 from figure_material import assert_legible, legend_texts, texts
 
 from lib import looks
+from lib.evidence.changes import MEASURES
+from lib.evidence.validity import RELATIONS
 from lib.evidence_plots import drift_against_evidence, evidence_levels
-from lib.evidence_tables import MEASURES
 from lib.study.architectures import ROLES
 from lib.study.methods import GRADIENT_METHODS
-from lib.validity import RELATIONS
 
 pytestmark = pytest.mark.usefixtures("printed_style")
 STAGES = ("transfer", "placebo", "finetune")

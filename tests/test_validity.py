@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from lib.evidence.validity import RELATIONS, metric_validity, with_change
 from lib.study.artefacts import read_table, write_table
-from lib.validity import RELATIONS, metric_validity, with_change
 
 CELL = {"architecture": "resnet50v2", "pairing": "finetune", "role": "auto_conv"}
 RUN = {"method": "layercam", "before": "transfer-s0", "after": "finetune-s1"}

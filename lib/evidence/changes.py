@@ -1,6 +1,6 @@
 """Tables of known evidence: of single maps, and the change between two.
 
-What is measured, and in which frame, is said in `lib.evidence`.
+What is measured, and in which frame, is said in `lib.evidence.mass`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import pandas as pd
 from lib.attribution.maps import MapSet
 from lib.attribution.stacks import blank_reason
 from lib.drift.pairings import Pairing
-from lib.evidence import centre_prior, mask_on_grid, pointing_game, relevance_mass
+from lib.evidence.mass import centre_prior, mask_on_grid, pointing_game, relevance_mass
 
 MEASURES = ("lesion_mass", "lesion_enrichment", "lesion_hit", "lung_mass")
 MARKER = "marker_enrichment"

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.drift.metrics import QUICK, SIMILARITIES
-from lib.evidence_summaries import clustered_mean
-from lib.evidence_tables import MARKER
+from lib.evidence.changes import MARKER
+from lib.evidence.summaries import clustered_mean
 
 PAIRINGS = {"corrected": "shortcut_removed", "finetune": "shortcut_kept"}
 """Pairings of a study, and what they are in this experiment."""
@@ -26,7 +26,7 @@ def shortcut_pairs(change: pd.DataFrame, *, label: str) -> pd.DataFrame:
     Parameters
     ----------
     change : DataFrame
-        Of `lib.evidence_tables.changes_of_study`.
+        Of `lib.evidence.changes.changes_of_study`.
     label : str
         The class that the marker betrays.
 
@@ -82,7 +82,7 @@ def correction(
     pairs : DataFrame
         ``tables/pairs.csv`` of a study with a planted shortcut.
     change : DataFrame
-        Of `lib.evidence_tables.changes_of_study`, with the markers.
+        Of `lib.evidence.changes.changes_of_study`, with the markers.
     label : str
         The class that the marker betrays; its test films count, however they are classified.
     metrics : sequence of str

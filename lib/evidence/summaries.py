@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from lib.evidence_tables import MARKER, measures
+from lib.evidence.changes import MARKER, measures
 
 
 def clustered_mean(
@@ -47,7 +47,7 @@ def evidence_summary(
     Parameters
     ----------
     evidence : DataFrame
-        Of `lib.evidence_tables.evidence_of_study`.
+        Of `lib.evidence.changes.evidence_of_study`.
     by : sequence of str
         Columns that make a group, such as also "label", or "stage" to pool seeds.
     level : float in (0, 1)
@@ -57,7 +57,7 @@ def evidence_summary(
     Returns
     -------
     DataFrame
-        A row per group and measure: `by`, ``measure`` (as `lib.evidence_tables.measures`),
+        A row per group and measure: `by`, ``measure`` (as `lib.evidence.changes.measures`),
         ``n`` (maps scored),
         ``patients``, ``mean``, ``low``, ``high`` (NaN below two patients), ``blank`` (blank maps of
         films whose mask is known), and over the scored films ``uniform`` and ``centre``, the chance
@@ -116,7 +116,7 @@ def change_summary(
     Parameters
     ----------
     change : DataFrame
-        Of `lib.evidence_tables.changes_of_study`.
+        Of `lib.evidence.changes.changes_of_study`.
     by, level
         As in `evidence_summary`; pairs of one film under several seeds are one patient's.
 

@@ -28,7 +28,7 @@ def with_change(pairs: pd.DataFrame, change: pd.DataFrame) -> pd.DataFrame:
     pairs : DataFrame
         A row per pair of maps, with the drift metrics, as `drift.tables.drift_tables` writes it.
     change : DataFrame
-        Of `lib.evidence_tables.changes_of_study`.
+        Of `lib.evidence.changes.changes_of_study`.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def metric_validity(
     seed : int
         Of the bootstrap.
     target : str
-        Measure of evidence, of `lib.evidence_tables.MEASURES`.
+        Measure of evidence, of `lib.evidence.changes.MEASURES`.
     metrics : sequence of str
         Columns of `pairs`, of `lib.drift.metrics.METRICS`.
     resamples : int
