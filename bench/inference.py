@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 
-from lib.crossed import Cell, CrossedCells
-from lib.resampling import bootstrap
+from lib.inference.bootstrap import bootstrap
+from lib.inference.crossed import Cell, CrossedCells
 
 RESAMPLES, SEEDS, FILMS, CELLS = 2000, 5, 2000, 20
 SECONDS, GIBIBYTES = 10, 1

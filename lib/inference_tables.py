@@ -10,13 +10,13 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from lib.crossed import CrossedCells
 from lib.drift.metrics import SIMILARITIES
 from lib.hypotheses import Reversal
-from lib.inference import contrast, retained_evidence
+from lib.inference.bootstrap import bootstrap
+from lib.inference.contrasts import contrast, retained_evidence
+from lib.inference.crossed import CrossedCells
+from lib.inference.ranks import rank_agreement, rank_probabilities
 from lib.observations import Name, Observations
-from lib.ranks import rank_agreement, rank_probabilities
-from lib.resampling import bootstrap
 from lib.rules import crossing_table
 
 KEYS = ["architecture", "method", "role"]

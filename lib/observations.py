@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from lib.crossed import CrossedCells, cells_from_pairs
 from lib.drift.metrics import SIMILARITIES
 from lib.hypotheses import Hypothesis, Minimum
-from lib.inference import Estimate, contrast
+from lib.inference.contrasts import Estimate, contrast
+from lib.inference.crossed import CrossedCells, cells_from_pairs
 from lib.looks import ARCHITECTURE, METHOD
 from lib.study.artefacts import read_table
 from lib.study.paths import StudyPaths

@@ -12,9 +12,9 @@ from itertools import combinations, product
 
 import pandas as pd
 
-from lib.decisions import crossover, equivalence, holm
 from lib.hypotheses import Hypothesis, Identity, Reversal
-from lib.inference import Estimate
+from lib.inference.contrasts import Estimate
+from lib.inference.decisions import crossover, equivalence, holm
 from lib.observations import Name, Observations, label
 
 Coefficients = dict[Name, float]

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from lib.crossed import Cell, CrossedCells
+from lib.inference.crossed import Cell, CrossedCells
 
 # Spread of a similarity in [0, 1], of the order seen in runs of the study.
 PATIENT, FILM, SEED_PATIENT, NOISE = 0.10, 0.08, 0.05, 0.08

@@ -9,9 +9,9 @@ import pytest
 from crossed_material import Studies, patients_of
 from scipy import stats
 
-from lib import crossed, decisions, inference, ranks, resampling
-from lib.crossed import Cell, CrossedCells
-from lib.inference import Estimate
+from lib.inference import bootstrap, contrasts, crossed, decisions, ranks
+from lib.inference.contrasts import Estimate
+from lib.inference.crossed import Cell, CrossedCells
 
 
 def one_cell(scores, patients=None, seeds=None, group="a"):
@@ -22,7 +22,7 @@ def one_cell(scores, patients=None, seeds=None, group="a"):
 
 
 def mean_of(cells, name="x"):
-    return inference.contrast(cells, {name: 1})
+    return contrasts.contrast(cells, {name: 1})
 
 
 def estimate_of(value, se, df):
@@ -88,7 +88,7 @@ def test_one_seed_is_the_t_test_over_patients_and_says_so():
     assert found.interval() == pytest.approx(tuple(expected.confidence_interval()))
 
 
-@pytest.mark.parametrize("alternative", inference.ALTERNATIVES)
+@pytest.mark.parametrize("alternative", contrasts.ALTERNATIVES)
 def test_films_that_agree_leave_the_t_test_over_seeds(alternative):
     by_seed = np.random.default_rng(4).normal(0.5, 1, size=(6, 1))
     expected = stats.ttest_1samp(by_seed[:, 0], 0.2, alternative=alternative)
@@ -104,7 +104,7 @@ def test_two_architectures_with_their_own_seeds_are_welch():
         "a": Cell(np.repeat(a, 7, 1), range(6), "A"),
         "b": Cell(np.repeat(b, 7, 1), range(4), "B"),
     }
-    found = inference.contrast(CrossedCells(cells, range(7)), {"a": 1, "b": -1})
+    found = contrasts.contrast(CrossedCells(cells, range(7)), {"a": 1, "b": -1})
     expected = stats.ttest_ind(a[:, 0], b[:, 0], equal_var=False)
     assert found.p_value() == pytest.approx(expected.pvalue)
     assert found.df == pytest.approx(expected.df)
@@ -115,7 +115,7 @@ def test_two_methods_with_common_seeds_are_paired():
     generator = np.random.default_rng(6)
     a, b = generator.normal(size=(2, 6, 1))
     cells = {n: Cell(np.repeat(x, 7, 1), range(6), "A") for n, x in (("a", a), ("b", b))}
-    found = inference.contrast(CrossedCells(cells, range(7)), {"a": 1, "b": -1})
+    found = contrasts.contrast(CrossedCells(cells, range(7)), {"a": 1, "b": -1})
     assert found.p_value() == pytest.approx(stats.ttest_rel(a[:, 0], b[:, 0]).pvalue)
 
 
@@ -123,7 +123,7 @@ def test_architectures_are_paired_by_patient():
     generator = np.random.default_rng(7)
     a, b = generator.normal(size=(2, 1, 20))
     cells = {n: Cell(x.repeat(3, axis=0), range(3), n) for n, x in (("a", a), ("b", b))}
-    found = inference.contrast(CrossedCells(cells, range(20)), {"a": 1, "b": -1})
+    found = contrasts.contrast(CrossedCells(cells, range(20)), {"a": 1, "b": -1})
     assert found.p_value() == pytest.approx(stats.ttest_rel(a[0], b[0]).pvalue)
 
 
@@ -180,7 +180,7 @@ def test_contrast_of_cells_is_the_cell_of_contrasts(name):
     alone = CrossedCells(
         {"x": Cell(first.scores - 2 * second.scores, first.seeds, "A")}, cells.patients
     )
-    found, expected = inference.contrast(both, {"a": 1, "b": -2}), mean_of(alone)
+    found, expected = contrasts.contrast(both, {"a": 1, "b": -2}), mean_of(alone)
     np.testing.assert_allclose(
         [found.estimate, found.se, found.df], [expected.estimate, expected.se, expected.df]
     )
@@ -193,7 +193,7 @@ def test_order_of_films_and_patients_does_not_matter():
         [f"patient {code}" for code in cells.patients[order]],
     )
     pd.testing.assert_frame_equal(
-        inference.contrast_table(cells), inference.contrast_table(shuffled)
+        contrasts.contrast_table(cells), contrasts.contrast_table(shuffled)
     )
 
 
@@ -249,7 +249,7 @@ def test_groups_of_which_one_has_a_single_seed_are_told_apart():
         "a": Cell(generator.normal(size=(3, 9)), range(3), "A"),
         "b": Cell(generator.normal(size=(1, 9)), [0], "B"),
     }
-    found = inference.contrast(CrossedCells(cells, range(9)), {"a": 1, "b": -1})
+    found = contrasts.contrast(CrossedCells(cells, range(9)), {"a": 1, "b": -1})
     assert found.seed_level == "A: estimated (3 seeds); B: not estimated (1 seed)"
     assert np.isnan(found.se_seeds)
 
@@ -268,7 +268,7 @@ def retained(tuned, placebo, ceiling):
     scores = {"tuned": tuned, "placebo": placebo, "ceiling": ceiling}
     cells = {n: Cell(s, range(len(s)), "A") for n, s in scores.items()}
     cells = CrossedCells(cells, patients_of(tuned.shape[1]))
-    return inference.retained_evidence(cells, **{n: n for n in scores}), cells
+    return contrasts.retained_evidence(cells, **{n: n for n in scores}), cells
 
 
 def test_retained_evidence_has_the_error_of_its_numerical_gradient():
@@ -282,7 +282,7 @@ def test_retained_evidence_has_the_error_of_its_numerical_gradient():
     assert found.estimate == pytest.approx(share(means))
     step = 1e-6 * np.eye(3)
     slopes = [(share(means + e) - share(means - e)) / 2e-6 for e in step]
-    linear = inference.contrast(cells, dict(zip(cells.cells, slopes, strict=True)))
+    linear = contrasts.contrast(cells, dict(zip(cells.cells, slopes, strict=True)))
     assert found.se == pytest.approx(linear.se, rel=1e-6)
     assert found.df == pytest.approx(linear.df, rel=1e-6)
 
@@ -301,12 +301,12 @@ def test_retained_evidence_is_unbounded_when_placebo_is_not_above_ceiling():
 def test_table_holds_each_estimate():
     cells = study()
     wanted = {"A − B": {("A", "m1"): 1, ("B", "m1"): -1}}
-    table = inference.contrast_table(cells, wanted, level=0.9)
-    found = inference.contrast(cells, wanted["A − B"])
+    table = contrasts.contrast_table(cells, wanted, level=0.9)
+    found = contrasts.contrast(cells, wanted["A − B"])
     assert table.index.tolist() == ["A − B"]
     assert table.loc["A − B", ["low", "high"]].tolist() == pytest.approx(found.interval(0.9))
     assert table.loc["A − B", "p_value"] == found.p_value()
-    assert inference.contrast_table(cells).index.tolist() == list(cells.cells)
+    assert contrasts.contrast_table(cells).index.tolist() == list(cells.cells)
 
 
 def pair_rows(pairing, before, after, values, films=("f2", "f1")):
@@ -366,8 +366,8 @@ def explicit_mean(cell, weights, resample):
 @pytest.mark.parametrize("rescale", [True, False])
 def test_bootstrap_against_explicit_resampling(rescale):
     cells = study(blank=0.2)
-    weights = resampling.draw_weights(cells, resamples=40, seed=5, rescale=rescale)
-    boot = resampling.bootstrap(cells, resamples=40, seed=5, rescale=rescale)
+    weights = bootstrap.draw_weights(cells, resamples=40, seed=5, rescale=rescale)
+    boot = bootstrap.bootstrap(cells, resamples=40, seed=5, rescale=rescale)
     for column, cell in enumerate(cells.cells.values()):
         expected = [explicit_mean(cell, weights, resample) for resample in range(40)]
         np.testing.assert_allclose(boot.draws[:, column], expected, rtol=1e-12)
@@ -376,14 +376,14 @@ def test_bootstrap_against_explicit_resampling(rescale):
 
 def test_weights_are_counts_of_whole_draws():
     cells = study()
-    weights = resampling.draw_weights(cells, resamples=50, seed=1)
+    weights = bootstrap.draw_weights(cells, resamples=50, seed=1)
     by_patient = cells.sum_by_patient(weights.films) / cells.films_per_patient()
     np.testing.assert_array_equal(by_patient, np.round(by_patient))
     np.testing.assert_array_equal(by_patient.sum(axis=1), len(np.unique(cells.patients)))
     seeds = np.array([[weights.seeds[group, n] for n in range(4)] for group in "AB"])
     np.testing.assert_array_equal(seeds.sum(axis=1), 3)
     assert (seeds[0] != seeds[1]).any()
-    whole = resampling.draw_weights(cells, resamples=50, seed=1, rescale=False)
+    whole = bootstrap.draw_weights(cells, resamples=50, seed=1, rescale=False)
     assert sum(whole.seeds["A", n] for n in range(4)).tolist() == [4] * 50
 
 
@@ -391,7 +391,7 @@ def test_films_of_a_patient_are_drawn_within_the_patient():
     # k ~ Binomial(P, 1/P) draws of a patient of two films, each film then Binomial(2k, 1/2) times.
     patients = np.repeat(np.arange(10), 2)
     cells = one_cell(np.zeros((1, 20)), patients)
-    films = resampling.draw_weights(cells, resamples=40_000, seed=2).films
+    films = bootstrap.draw_weights(cells, resamples=40_000, seed=2).films
     covariance = np.cov(films[:, :4].T)
     of_patient = 1 - 1 / 10
     expected = np.full((4, 4), -1 / 10)  # of two patients in a multinomial
@@ -411,22 +411,22 @@ def test_variance_of_the_bootstrap_in_closed_form(rescale):
     rows, columns = table.sum(axis=1), table.sum(axis=0)
     variance = rows @ of_seeds @ rows + columns @ of_patients @ columns
     variance += np.trace(of_seeds @ table @ of_patients @ table.T)
-    boot = resampling.bootstrap(one_cell(table), resamples=40_000, seed=1, rescale=rescale)
+    boot = bootstrap.bootstrap(one_cell(table), resamples=40_000, seed=1, rescale=rescale)
     assert boot.draws.var() == pytest.approx(variance / (s * p) ** 2, rel=0.04)
     assert boot.draws.mean() == pytest.approx(table.mean(), abs=0.02)
 
 
 def test_bootstrap_repeats_with_its_seed_and_keeps_cells_together():
     cells = study()
-    boot = resampling.bootstrap(cells, resamples=30, seed=4)
-    again = resampling.bootstrap(cells, resamples=30, seed=4)
+    boot = bootstrap.bootstrap(cells, resamples=30, seed=4)
+    again = bootstrap.bootstrap(cells, resamples=30, seed=4)
     np.testing.assert_array_equal(boot.draws, again.draws)
-    assert (resampling.bootstrap(cells, resamples=30, seed=5).draws != boot.draws).any()
+    assert (bootstrap.bootstrap(cells, resamples=30, seed=5).draws != boot.draws).any()
     shifted = {
         "x": cells["A", "m1"],
         "y": Cell(cells["A", "m1"].scores + 0.25, cells["A", "m1"].seeds, "A"),
     }
-    boot = resampling.bootstrap(CrossedCells(shifted, cells.patients), resamples=30, seed=4)
+    boot = bootstrap.bootstrap(CrossedCells(shifted, cells.patients), resamples=30, seed=4)
     np.testing.assert_allclose(boot.draws[:, 1] - boot.draws[:, 0], 0.25)
     estimates, draws = boot.select(["y"])
     assert (estimates[0], draws[:, 0].tolist()) == (boot.estimates[1], boot.draws[:, 1].tolist())
@@ -437,7 +437,7 @@ def test_single_seed_and_single_pair_are_always_drawn():
         "one": Cell(np.full((1, 6), 0.5), [0], "A"),
         "pair": Cell(np.full((1, 6), 0.7), [(0, 1)], "B"),
     }
-    boot = resampling.bootstrap(CrossedCells(cells, range(6)), resamples=20, seed=0)
+    boot = bootstrap.bootstrap(CrossedCells(cells, range(6)), resamples=20, seed=0)
     np.testing.assert_allclose(boot.draws, np.tile([0.5, 0.7], (20, 1)))
 
 
@@ -479,7 +479,7 @@ def test_agreement_of_two_methods_by_hand(sign):
         [[3, 2, 1, 3, 2, 1], [3, 2, 1, 1, 2, 3], [3, 2, 1, 2, 3, 1], [3, 2, 1, 1, 2, 3]], float
     )
     draws[:, 3] *= sign  # a distance ranks by its size
-    boot = resampling.Bootstrap(names, draws[2], draws)
+    boot = bootstrap.Bootstrap(names, draws[2], draws)
     table = ranks.rank_agreement(boot, names[:3], names[3:], distance=sign < 0)
     np.testing.assert_allclose(table["tau"], [-1, 1 / 3, 1])
     assert table["probability"].tolist() == [0.5, 0.25, 0.25]
@@ -601,8 +601,8 @@ SCORES = np.zeros((2, 3))
             "found none for 1 films such as 'f9'",
         ),
         (lambda: from_pairs(pairs_of(after="final")), "checkpoint: found 'final'"),
-        (lambda: inference.contrast(one_cell(SCORES), {"y": 1}), r"found 'y'; .*\['x'\]"),
-        (lambda: inference.contrast(one_cell(SCORES), {}), "coefficients: found none"),
+        (lambda: contrasts.contrast(one_cell(SCORES), {"y": 1}), r"found 'y'; .*\['x'\]"),
+        (lambda: contrasts.contrast(one_cell(SCORES), {}), "coefficients: found none"),
         (lambda: estimate_of(0, 1, 2).interval(95), "level: found 95"),
         (lambda: estimate_of(0, 1, 2).p_value("more"), "alternative: found 'more'"),
         (lambda: decisions.equivalence(estimate_of(0, 1, 2), margin=0), "margin: found 0"),
@@ -610,12 +610,12 @@ SCORES = np.zeros((2, 3))
         (lambda: decisions.gail_simon([1], [1]), "two effects or more"),
         (lambda: decisions.gail_simon([1, 2], [1, -1]), "errors: found -1"),
         (lambda: decisions.holm([0.1, 1.1]), r"p_values: found .*1\.1"),
-        (lambda: resampling.bootstrap(one_cell(SCORES), resamples=0, seed=0), "resamples: found 0"),
+        (lambda: bootstrap.bootstrap(one_cell(SCORES), resamples=0, seed=0), "resamples: found 0"),
         (
-            lambda: resampling.bootstrap(one_cell(SCORES[None]), seed=0),
+            lambda: bootstrap.bootstrap(one_cell(SCORES[None]), seed=0),
             r"cell x: found scores of shape \(1, 2, 3\)",
         ),
-        (lambda: resampling.Bootstrap(("x",), 0, 0).select(["y"]), "cell: found 'y'"),
+        (lambda: bootstrap.Bootstrap(("x",), 0, 0).select(["y"]), "cell: found 'y'"),
         (lambda: ranks.rank_probabilities(SCORES, ["A"]), r"draws: found shape \(2, 3\)"),
         (lambda: ranks.kendall_tau([1, 2], [1, 2, 3]), "first, second: found shapes"),
     ],

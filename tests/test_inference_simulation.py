@@ -10,7 +10,7 @@ import pytest
 from crossed_material import FILM, NOISE, PATIENT, SEED_PATIENT, Studies
 from scipy import stats
 
-from lib import decisions, inference
+from lib.inference import contrasts, decisions
 
 COUNT = 4000
 NO_SPREAD, USUAL_SPREAD, LARGE_SPREAD = 0.0, 0.02, 0.1
@@ -43,7 +43,7 @@ MEANS |= {("A", "floor"): 0.6}
 
 
 def coverage(cells, coefficients, means=MEANS):
-    low, high = inference.contrast(cells, coefficients).interval()
+    low, high = contrasts.contrast(cells, coefficients).interval()
     truth = sum(weight * means[name] for name, weight in coefficients.items())
     return ((low <= truth) & (truth <= high)).mean()
 
@@ -74,12 +74,12 @@ def test_coverage_of_retained_evidence():
     means = {("A", "tuned"): 0.5, ("A", "placebo"): 0.8, ("A", "ceiling"): 0.2}
     cells = studies(means)
     names = {name: ("A", name) for name in ("tuned", "placebo", "ceiling")}
-    low, high = inference.retained_evidence(cells, **names).interval()
+    low, high = contrasts.retained_evidence(cells, **names).interval()
     assert np.isfinite(low).all()
     assert 0.93 <= ((low <= 0.5) & (high >= 0.5)).mean() <= 0.97
 
 
-# What the table in lib.inference says of few seeds at the largest spread, ± 1.5 points.
+# What the table in lib.inference.contrasts says of few seeds at the largest spread, ± 1.5 points.
 @pytest.mark.parametrize(
     ("seeds", "coefficients", "stated"),
     [
@@ -98,14 +98,14 @@ def test_coverage_with_few_seeds_is_what_the_table_says(seeds, coefficients, sta
 
 def test_a_normal_quantile_would_cover_too_little():
     cells = studies({("A", "m1"): 0.5}, spread=LARGE_SPREAD)
-    found = inference.contrast(cells, SINGLE)
+    found = contrasts.contrast(cells, SINGLE)
     assert (np.abs(found.estimate - 0.5) <= 1.96 * found.se).mean() < 0.91
 
 
 def test_one_seed_speaks_of_its_own_checkpoints_only():
     made = Studies(COUNT, seeds=1, spread=LARGE_SPREAD, seed=0).add("A", "m1", 0.5)
     own_mean = 0.5 + LARGE_SPREAD * made.effect("seed", "A", "m1")[:, 0, 0]
-    found = inference.contrast(made.crossed(), SINGLE)
+    found = contrasts.contrast(made.crossed(), SINGLE)
     assert found.seed_level == "not estimated (1 seed)"
     low, high = found.interval()
     assert 0.93 <= ((low <= own_mean) & (own_mean <= high)).mean() <= 0.97
@@ -118,7 +118,7 @@ def test_squared_error_is_unbiased_for_the_variance_components(coefficients):
     made = Studies(COUNT, seeds=5, spread=LARGE_SPREAD, seed=1, patients=np.arange(60))
     for name in coefficients:
         made.add(*name, 0.5)
-    found = inference.contrast(made.crossed(), coefficients)
+    found = contrasts.contrast(made.crossed(), coefficients)
     still, moving = PATIENT**2 + FILM**2, SEED_PATIENT**2 + NOISE**2
     cells = len(coefficients)
     if cells == 2:
@@ -138,8 +138,8 @@ def test_no_drift_is_found_in_at_most_five_per_cent(spread):
     means = {("A", "tuned"): 0.6, ("A", "placebo"): 0.6, ("A", "floor"): 0.6}
     cells = studies(means, spread=spread, seed=2)
     for reference in ("placebo", "floor"):
-        found = inference.contrast(cells, {("A", "tuned"): 1, ("A", reference): -1})
-        for alternative in inference.ALTERNATIVES:
+        found = contrasts.contrast(cells, {("A", "tuned"): 1, ("A", reference): -1})
+        for alternative in contrasts.ALTERNATIVES:
             share = (found.p_value(alternative) <= 0.05).mean()
             assert share <= at_most(0.05), (reference, alternative)
 
@@ -147,7 +147,7 @@ def test_no_drift_is_found_in_at_most_five_per_cent(spread):
 def test_no_difference_of_architectures_in_at_most_five_per_cent():
     cells = studies(dict.fromkeys(MEANS, 0.5), seed=3)
     for coefficients in (ARCHITECTURES, METHODS, INTERACTION):
-        found = inference.contrast(cells, coefficients)
+        found = contrasts.contrast(cells, coefficients)
         assert (found.p_value() <= 0.05).mean() <= at_most(0.05)
 
 
@@ -155,7 +155,7 @@ def test_holm_keeps_the_family_at_five_per_cent():
     cells = studies({(a, m): 0.5 for a in "ABC" for m in ("m1", "m2")}, seed=4)
     pairs = [((a, "m1"), (a, "m2")) for a in "ABC"]
     pairs += [((a, "m1"), (b, "m1")) for a, b in ("AB", "AC", "BC")]
-    family = [inference.contrast(cells, {a: 1, b: -1}).p_value() for a, b in pairs]
+    family = [contrasts.contrast(cells, {a: 1, b: -1}).p_value() for a, b in pairs]
     p_values = np.array(family).T
     assert (p_values.min(axis=1) <= 0.05).mean() > 0.15  # uncorrected, the family errs
     adjusted = np.array([decisions.holm(row) for row in p_values])
@@ -167,7 +167,7 @@ def test_no_crossover_is_found_where_there_is_none(second):
     # The least favourable case is one effect of 0 beside a sure one.
     means = {("A", "m1"): 0.5, ("B", "m1"): 0.5, ("A", "m2"): 0.5 + second, ("B", "m2"): 0.5}
     cells = studies(means, seed=5)
-    effects = [inference.contrast(cells, c) for c in (ARCHITECTURES, OTHER_METHOD)]
+    effects = [contrasts.contrast(cells, c) for c in (ARCHITECTURES, OTHER_METHOD)]
     found = decisions.crossover(*effects)
     assert found.supported.mean() <= at_most(0.025)
     assert (found.p_value <= 0.05).mean() <= at_most(0.05)
@@ -183,7 +183,7 @@ def test_planted_drift_is_found():
     # freedom: a lower bound, as patients bring many more.
     made = Studies(COUNT, seeds=5, spread=USUAL_SPREAD, seed=6, patients=np.arange(150))
     made.add("A", "tuned", 0.5).add("A", "placebo", 0.58)
-    found = inference.contrast(made.crossed(), {("A", "tuned"): 1, ("A", "placebo"): -1})
+    found = contrasts.contrast(made.crossed(), {("A", "tuned"): 1, ("A", "placebo"): -1})
     own_share = 2 * np.array([1 / 3, 1 / 2])  # variance that two cells of one architecture keep
     variance = own_share[0] * (PATIENT**2 + FILM**2) / 150
     variance += own_share[1] * (USUAL_SPREAD**2 / 5 + (SEED_PATIENT**2 + NOISE**2) / (5 * 150))
@@ -199,7 +199,7 @@ def test_planted_crossover_is_found(effect, least):
     means = {("A", "m1"): 0.5 + half, ("B", "m1"): 0.5 - half}
     means |= {("A", "m2"): 0.5 - half, ("B", "m2"): 0.5 + half}
     cells = studies(means, seed=7)
-    effects = [inference.contrast(cells, c) for c in (ARCHITECTURES, OTHER_METHOD)]
+    effects = [contrasts.contrast(cells, c) for c in (ARCHITECTURES, OTHER_METHOD)]
     assert decisions.crossover(*effects).supported.mean() >= least
 
 
@@ -213,14 +213,14 @@ MARGIN = 0.06
 )
 def test_equivalence_accepts_equality_and_refuses_twice_the_margin(difference, least, most):
     cells = studies({("A", "m1"): 0.5 + difference, ("A", "m2"): 0.5}, seed=8)
-    found = decisions.equivalence(inference.contrast(cells, METHODS), margin=MARGIN)
+    found = decisions.equivalence(contrasts.contrast(cells, METHODS), margin=MARGIN)
     assert least <= found.equivalent.mean() <= most
 
 
 def test_more_seeds_sharpen_what_more_films_cannot():
     def width(**options):
         cells = studies({("A", "m1"): 0.5}, spread=LARGE_SPREAD, seed=9, **options)
-        low, high = inference.contrast(cells, SINGLE).interval()
+        low, high = contrasts.contrast(cells, SINGLE).interval()
         return np.mean(high - low)
 
     assert width(films=300) > 0.9 * width()

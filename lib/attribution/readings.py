@@ -17,8 +17,8 @@ from lib.attribution.formulas import minmax
 from lib.attribution.maps import MapSet
 from lib.data.batches import Films
 from lib.drift.summaries import rank_architectures
+from lib.inference.ranks import kendall_tau
 from lib.models import backbones, layers
-from lib.ranks import kendall_tau
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from scipy.special import entr
 
 from lib.attribution import stacks
 from lib.attribution.maps import MapSet
-from lib.crossed import cells_from_pairs
 from lib.drift import metrics
 from lib.drift.pairings import unrelated_pairs
-from lib.inference import contrast
+from lib.inference.contrasts import contrast
+from lib.inference.crossed import cells_from_pairs
 from lib.study.checkpoints import RANDOMISATION_STEPS
 
 METRICS = ("iou_top20", "spearman", "ssim")

@@ -5,8 +5,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import pandas as pd
 
-from lib.crossed import ratio
-from lib.resampling import Bootstrap
+from lib.inference.bootstrap import Bootstrap
+from lib.inference.crossed import ratio
 
 
 def rank_probabilities(draws: np.ndarray, names: Sequence[str]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from lib.inference import Estimate
+from lib.inference.contrasts import Estimate
 
 
 @dataclass(frozen=True)

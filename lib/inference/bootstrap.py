@@ -5,7 +5,7 @@ bootstrap of Owen (2007) and Owen & Eckles (2012), carried out by weights. Cells
 films are resampled together, so any function of the cell means can be bootstrapped.
 
 It is there for what has no closed form, such as ranks. For intervals and tests use
-`lib.inference`: percentile intervals cover too little with few seeds.
+`lib.inference.contrasts`: percentile intervals cover too little with few seeds.
 """
 
 from collections.abc import Hashable, Sequence
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.crossed import Cell, CrossedCells, ratio
+from lib.inference.crossed import Cell, CrossedCells, ratio
 
 
 @dataclass(frozen=True)

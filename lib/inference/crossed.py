@@ -74,7 +74,7 @@ class Influence:
     """The mean of a cell and what each patient and seed contributes to it.
 
     Leading axes are those of the values; S seeds, P patients. Sums of squares of these arrays are
-    the mean squares of `lib.inference`; a contrast of cells has the contrast of their influences.
+    the mean squares of `contrasts`; a contrast of cells has the contrast of their influences.
 
     Attributes
     ----------

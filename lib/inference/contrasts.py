@@ -33,7 +33,7 @@ tests/crossed_material.py, 10,000 data sets each, so ± 0.4 at two Monte-Carlo s
 
 So it holds what it promises from five seeds up, nearly so with three and four, and with two it
 covers as little as 91 % where seeds differ much and 98 % where they do not. Percentile intervals of
-`lib.resampling` cover 70 % (two seeds) and 84 % (five) at a standard deviation of 0.1, and 97 to
+`bootstrap` cover 70 % (two seeds) and 84 % (five) at a standard deviation of 0.1, and 97 to
 98 % without seed effects. With one seed nothing can be said about other seeds:
 `Estimate.seed_level` says so, and the interval is one for new patients with these very checkpoints.
 """
@@ -45,7 +45,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from lib.crossed import CrossedCells, ratio
+from lib.inference.crossed import CrossedCells, ratio
 
 ALTERNATIVES = ("two-sided", "greater", "less")
 
