@@ -1,6 +1,6 @@
 """Figures of inference: what is retained, whether a ranking reverses, and how sure a rank is.
 
-From the tables of `lib.inference_tables`, without computing. Every interval is drawn, every cell
+From the tables of `hypotheses.estimates`, without computing. Every interval is drawn, every cell
 without a value is named.
 """
 
@@ -26,7 +26,7 @@ def retained(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     Parameters
     ----------
     table : pandas.DataFrame
-        From `lib.inference_tables.retained_table`.
+        From `lib.hypotheses.estimates.retained_table`.
     metric : str
         One of those in "metric".
 
@@ -107,7 +107,7 @@ def interaction(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     Parameters
     ----------
     table : pandas.DataFrame
-        From `lib.inference_tables.crossover_table`: one pair of methods.
+        From `lib.hypotheses.estimates.crossover_table`: one pair of methods.
     metric : str
         The metric that the effects are differences of.
 
@@ -189,7 +189,7 @@ def rank_probabilities(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : pandas.DataFrame
-        The ranks of `lib.inference_tables.rank_tables`.
+        The ranks of `lib.hypotheses.estimates.rank_tables`.
 
     Raises
     ------

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from lib.attribution.maps import MapSet
-from lib.inference_tables import retained_table
+from lib.hypotheses.estimates import retained_table
+from lib.hypotheses.observations import Observations
 from lib.models import performance
-from lib.observations import Observations
 
 CHECKPOINTS = ("before", "after")
 
@@ -59,7 +59,7 @@ def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `lib.inference_tables.retained_table`. Intervals are over patients: there is one pair of
+        As `hypotheses.estimates.retained_table`. Intervals are over patients: there is one pair of
         checkpoints, and nothing is said about other trainings.
     """
     known = pairs.assign(before=pairs["before"] + "-s0", after=pairs["after"] + "-s0")

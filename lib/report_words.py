@@ -6,7 +6,7 @@ import pandas as pd
 
 from lib import looks
 from lib.digest import drift_means, stage_means
-from lib.observations import label
+from lib.hypotheses.observations import label
 
 VERDICTS = ("supported", "not supported", "inconclusive", "not evaluated")
 _STAGES = ["transfer", "finetune"]

@@ -31,9 +31,10 @@
 import pandas as pd
 from IPython.display import Markdown
 
-from lib import hypotheses, inference_plots, inference_tables, looks, observations, paper
+from lib import inference_plots, looks
+from lib.hypotheses import estimates, observations, paper, stated as hypotheses
 from lib.study import artefacts
-from lib import verdicts as judge
+from lib.hypotheses import verdicts as judge
 from lib.study.architectures import ARCHITECTURES
 from lib.study.paths import StudyPaths
 from lib.drift.priors import prior_table
@@ -121,7 +122,7 @@ priors.pivot_table(index=["grid", "metric"], columns="prior", values=["mean", "e
 # scale: 1 is no more drift than the placebo, 0 is as different as maps of unrelated films.
 
 # %%
-retained = inference_tables.retained_table(observed)
+retained = estimates.retained_table(observed)
 primary = retained.query("metric == 'iou_top20'")
 display(figure := inference_plots.retained(primary))
 looks.save(figure, paths.figures / "hypotheses/retained")
@@ -132,9 +133,7 @@ looks.save(figure, paths.figures / "hypotheses/retained")
 # than unrelated films, and R means little.
 
 # %%
-contrasts = inference_tables.difference_table(
-    observed, metrics=["iou_top20", "centroid_displacement"]
-)
+contrasts = estimates.difference_table(observed, metrics=["iou_top20", "centroid_displacement"])
 chosen = contrasts.query("metric == 'iou_top20' and role == 'post_activation'")
 shown = ["architecture", "method", "contrast", "estimate", "low", "high", "films", "seed_level"]
 chosen[shown].round(3)
@@ -149,7 +148,7 @@ chosen[shown].round(3)
 # with Grad-CAM++, both beyond doubt. Lines that merely cross are not enough.
 
 # %%
-crossover = inference_tables.crossover_table(observed, rules.H2, grids)
+crossover = estimates.crossover_table(observed, rules.H2, grids)
 stated = crossover[crossover[["method_a", "method_b"]].eq(list(rules.H2.methods)).all(axis=1)]
 if len(crossover):
     display(figure := inference_plots.interaction(stated))
@@ -167,10 +166,10 @@ else:
 # look at and not to decide by: nobody had predicted these.
 
 # %%
-crossover.loc[crossover["problem"] == "", list(inference_tables.CROSSOVER[:-1])].round(3)
+crossover.loc[crossover["problem"] == "", list(estimates.CROSSOVER[:-1])].round(3)
 
 # %%
-ranks, agreement = inference_tables.rank_tables(
+ranks, agreement = estimates.rank_tables(
     observed, metric="iou_top20", seed=derive(params.seed, "bootstrap")
 )
 if len(ranks):

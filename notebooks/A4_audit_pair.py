@@ -31,9 +31,10 @@
 import pandas as pd
 
 from lib import (
-    class_mapping, drift_plots, hypotheses, looks, pair_audit, pair_params, pair_tables, pictures,
+    class_mapping, drift_plots, looks, pair_audit, pair_params, pair_tables, pictures,
     training_plots,
 )  # fmt: skip
+from lib.hypotheses import stated
 from lib.drift import cases, pairings, tables
 from lib.models import backbones, layers
 from lib.data import batches, cache as image_cache
@@ -241,7 +242,7 @@ retained.query("metric == 'iou_top20'").drop(columns=["metric", "se_seeds", "see
 
 # %%
 grids = sorted({layer.output.shape[1] for layer in chosen.values()})
-centre = hypotheses.load().H4.prior.model_dump()
+centre = stated.load().H4.prior.model_dump()
 priors = prior_table(grids, **centre, seed=derive(params.seed, "prior"))
 priors.pivot_table(index=["grid", "metric"], columns="prior", values="mean").round(3)
 

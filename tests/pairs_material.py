@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lib.drift.pairings import pairings
-from lib.observations import Observations
+from lib.hypotheses.observations import Observations
 
 ARCHITECTURES = ("densenet201", "resnet50v2", "inceptionv3")
 METHODS = ("layercam", "gradcam_plus_plus", "gradcam")

@@ -5,15 +5,15 @@ import copy
 import pytest
 import yaml
 
-from lib import hypotheses
-from lib.hypotheses import load
+from lib.hypotheses import stated
+from lib.hypotheses.stated import load
 from lib.study.load import ParamsError
 
 
 @pytest.fixture
 def changed(tmp_path):
     """Load the published file with one value replaced; a key of None is removed."""
-    values = yaml.safe_load(hypotheses.FILE.read_text(encoding="utf-8"))
+    values = yaml.safe_load(stated.FILE.read_text(encoding="utf-8"))
 
     def make(key, value):
         edited = copy.deepcopy(values)

@@ -8,8 +8,9 @@ import pytest
 from figure_material import assert_legible, legend_texts, texts
 from pairs_material import ARCHITECTURES, GRIDS, METHODS, blank, observed, pairs_table
 
-from lib import inference_plots, inference_tables, observations, overview
-from lib.hypotheses import load
+from lib import inference_plots, overview
+from lib.hypotheses import estimates, observations
+from lib.hypotheses.stated import load
 from lib.study import artefacts
 from lib.study.paths import StudyPaths
 
@@ -24,18 +25,18 @@ def study():
 
 @pytest.fixture(scope="module")
 def retained(study):
-    return inference_tables.retained_table(study)
+    return estimates.retained_table(study)
 
 
 @pytest.fixture(scope="module")
 def crossover(study):
-    table = inference_tables.crossover_table(study, RULE, GRIDS)
+    table = estimates.crossover_table(study, RULE, GRIDS)
     return table[table[["method_a", "method_b"]].eq(list(RULE.methods)).all(axis=1)]
 
 
 @pytest.fixture(scope="module")
 def ranks(study):
-    return inference_tables.rank_tables(study, metric="iou_top20", seed=1, resamples=200)
+    return estimates.rank_tables(study, metric="iou_top20", seed=1, resamples=200)
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +65,12 @@ def test_retained_evidence_is_that_of_the_planted_means(retained):
 
 def test_retained_evidence_without_a_placebo_above_the_ceiling_has_no_bounds():
     same = {(None, None, None, "ceiling"): 0.97}
-    table = inference_tables.retained_table(observed(pairs_table(seeds=3, iou=same)))
+    table = estimates.retained_table(observed(pairs_table(seeds=3, iou=same)))
     assert np.isinf(table["low"]).all() and np.isinf(table["high"]).all()
 
 
 def test_differences_have_the_planted_sizes(study):
-    table = inference_tables.difference_table(study, metrics=["iou_top20"])
+    table = estimates.difference_table(study, metrics=["iou_top20"])
     means = table.groupby("contrast")["estimate"].mean().to_dict()
     assert means == pytest.approx(
         {
@@ -89,9 +90,9 @@ def test_crossover_is_told_for_every_layer(crossover):
     dead = crossover[crossover["role"] == "auto_conv"]
     assert dead["problem"].str.contains("pairs are blank").sum() == 2
     finer = observed(pairs_table(seeds=3).replace({"role": {"auto_conv": "stage4"}}))
-    stage4 = inference_tables.crossover_table(finer, RULE, GRIDS).query("role == 'stage4'")
+    stage4 = estimates.crossover_table(finer, RULE, GRIDS).query("role == 'stage4'")
     assert stage4["problem"].str.endswith("at stage4: grids are not known to be equal").all()
-    one = inference_tables.crossover_table(observed(pairs_table(seeds=1)), RULE, {"resnet50v2": 5})
+    one = estimates.crossover_table(observed(pairs_table(seeds=1)), RULE, {"resnet50v2": 5})
     assert one.empty and list(one)[:2] == ["first", "second"]
 
 
@@ -100,7 +101,7 @@ def test_other_pairs_of_methods_follow_the_stated_one_and_a_planted_reversal_is_
         ("densenet201", "layercam", "auto_conv", "finetune"): 0.6,
         ("densenet201", "gradcam", "auto_conv", "finetune"): 0.2,
     }
-    table = inference_tables.crossover_table(observed(pairs_table(iou=planted)), RULE, GRIDS)
+    table = estimates.crossover_table(observed(pairs_table(iou=planted)), RULE, GRIDS)
     pairs = table[["method_a", "method_b"]].drop_duplicates().to_numpy().tolist()
     assert pairs == [
         list(RULE.methods), ["layercam", "gradcam"], ["gradcam_plus_plus", "gradcam"]
@@ -108,7 +109,7 @@ def test_other_pairs_of_methods_follow_the_stated_one_and_a_planted_reversal_is_
     found = table[table["crosses"]]
     assert set(found["role"]) == {"auto_conv"} and set(found["first"]) == {"densenet201"}
     assert len(found.query("method_a == 'layercam' and method_b == 'gradcam'")) == 2
-    assert set(inference_tables.CROSSOVER) <= set(table)
+    assert set(estimates.CROSSOVER) <= set(table)
 
 
 def test_ranks_are_among_those_that_have_a_value(ranks):
@@ -129,20 +130,20 @@ def test_a_planted_order_of_ranks_is_certain():
     shift = {(a, None, None, "finetune"): 0.05 + 0.02 * n for n, a in enumerate(ARCHITECTURES)}
     found = observed(pairs_table(seeds=3, iou=means, shift=shift))
     for metric in ("iou_top20", "centroid_displacement"):
-        table, _ = inference_tables.rank_tables(found, metric=metric, seed=1, resamples=100)
+        table, _ = estimates.rank_tables(found, metric=metric, seed=1, resamples=100)
         for place, name in enumerate(ARCHITECTURES, start=1):
             certain = table[(table["architecture"] == name) & (table["rank"] == place)]
             assert (certain["probability"] == 1).all() and len(certain) == 6
 
 
 def test_without_common_support_every_cell_stands_with_zero_films(nothing):
-    table = inference_tables.retained_table(nothing)
+    table = estimates.retained_table(nothing)
     assert len(table) == 3 * len(METHODS) * 2 * 2
     assert (table["films"] == 0).all() and table["estimate"].isna().all()
-    assert inference_tables.difference_table(nothing, metrics=["emd"])["estimate"].isna().all()
-    crossed = inference_tables.crossover_table(nothing, RULE, GRIDS)
+    assert estimates.difference_table(nothing, metrics=["emd"])["estimate"].isna().all()
+    crossed = estimates.crossover_table(nothing, RULE, GRIDS)
     assert crossed["interaction"].isna().all() and not crossed["crosses"].any()
-    ranks, agreement = inference_tables.rank_tables(nothing, metric="iou_top20", seed=1)
+    ranks, agreement = estimates.rank_tables(nothing, metric="iou_top20", seed=1)
     assert ranks.empty and agreement.empty
 
 
@@ -163,7 +164,7 @@ def test_the_forest_shows_every_interval_and_names_the_blank_cell(retained):
 
 @pytest.mark.usefixtures("printed_style")
 def test_the_forest_of_nothing_and_of_endless_intervals(retained, nothing):
-    figure = inference_plots.retained(inference_tables.retained_table(nothing))
+    figure = inference_plots.retained(estimates.retained_table(nothing))
     assert set(texts(figure.axes[0])) == {"no film"}
     assert "patients only" in figure.legends[0].get_title().get_text()
     assert_legible(figure)

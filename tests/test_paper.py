@@ -5,8 +5,8 @@ import itertools
 import pandas as pd
 import pytest
 
+from lib.hypotheses.paper import BLANK, COLUMNS, NO, OPEN, YES, beside_the_paper
 from lib.looks import ARCHITECTURE
-from lib.paper import BLANK, COLUMNS, NO, OPEN, YES, beside_the_paper
 
 METHODS = ("layercam", "gradcam_plus_plus")
 

@@ -9,7 +9,7 @@ from lib.data.index import read_index
 from lib.data.phantoms.cohort import write_cohort
 from lib.drift.pairings import pairings
 from lib.evidence.shortcut import correction, shortcut_pairs
-from lib.observations import Observations
+from lib.hypotheses.observations import Observations
 from lib.study import load
 from lib.study.data_params import PhantomData
 

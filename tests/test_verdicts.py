@@ -15,9 +15,9 @@ from pairs_material import (
 )
 
 from lib.drift.priors import prior_table
-from lib.hypotheses import load
-from lib.observations import EMPTY, SAME_SEEDS, Observations
-from lib.verdicts import (
+from lib.hypotheses.observations import EMPTY, SAME_SEEDS, Observations
+from lib.hypotheses.stated import load
+from lib.hypotheses.verdicts import (
     blindness_verdict,
     evaluate,
     excess_verdict,

@@ -1,7 +1,7 @@
 """The hypotheses of the study and their decision rules, as ``params/hypotheses.yml`` states them.
 
 The file is committed before the run that it judges. This module says what may stand in it;
-`lib.verdicts` applies it.
+`lib.hypotheses.verdicts` applies it.
 """
 
 from pathlib import Path

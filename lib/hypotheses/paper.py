@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from lib.hypotheses.verdicts import REFUTED, SUPPORTED
 from lib.looks import ARCHITECTURE
-from lib.verdicts import REFUTED, SUPPORTED
 
 COLUMNS = ("claim", "published", "measured", "holds", "differs")
 YES, NO, OPEN, BLANK = "yes", "no", "not shown", "cannot be judged"
@@ -34,7 +34,7 @@ def beside_the_paper(
     performance, drift, ranks : DataFrame
         ``tables/performance.csv``, ``tables/drift.csv`` and ``tables/ranks.csv``.
     verdicts : mapping of hypothesis to verdict
-        Such as {"H2": "inconclusive"}, of `lib.verdicts`.
+        Such as {"H2": "inconclusive"}, of `lib.hypotheses.verdicts`.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lib.observations import label
+from lib.hypotheses.observations import label
 
 CONTROL = {
     "placebo": "the placebo",
@@ -35,7 +35,7 @@ def controls(table: pd.DataFrame) -> str:
 
 
 def comparison(row: pd.Series, side: str) -> str:
-    """A row of `lib.rules.excess_table` with what decides on its side, "above" or "below"."""
+    """A row of `families.excess_table` with what decides on its side, "above" or "below"."""
     margin = f", margin {row['margin']:.3f}" if side == "below" else ""
     return (
         f"{interval(row)} against {CONTROL[row['comparison']]} in "
@@ -45,7 +45,7 @@ def comparison(row: pd.Series, side: str) -> str:
 
 
 def effects(row: pd.Series, p_value: float) -> str:
-    """A row of `lib.rules.crossing_table`: the two simple effects."""
+    """A row of `lib.hypotheses.families.crossing_table`: the two simple effects."""
     parts = " and ".join(
         f"{interval(row, f'effect_{side}')} with {label('', row[f'method_{side}'])}"
         for side in "ab"

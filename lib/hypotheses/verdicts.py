@@ -1,6 +1,6 @@
 """Verdicts on the hypotheses: supported, not supported or inconclusive, with their numbers.
 
-The rules are those of ``params/hypotheses.yml``; the families of tests are tables of `lib.rules`.
+The rules are those of ``params/hypotheses.yml``; the families of tests are tables of `families`.
 """
 
 from collections.abc import Mapping
@@ -8,10 +8,18 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from lib.hypotheses import Blindness, Excess, Gain, Hypotheses, Hypothesis, Identity, Reversal
-from lib.observations import Observations, label
-from lib.rules import crossing_table, excess_table, identity_table
-from lib.sentences import comparison, controls, effects, interval, whole
+from lib.hypotheses.families import crossing_table, excess_table, identity_table
+from lib.hypotheses.observations import Observations, label
+from lib.hypotheses.sentences import comparison, controls, effects, interval, whole
+from lib.hypotheses.stated import (
+    Blindness,
+    Excess,
+    Gain,
+    Hypotheses,
+    Hypothesis,
+    Identity,
+    Reversal,
+)
 
 SUPPORTED, REFUTED, OPEN = "supported", "not supported", "inconclusive"
 NOT_EVALUATED = "not evaluated"

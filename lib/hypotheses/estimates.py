@@ -1,7 +1,7 @@
 """Estimates with intervals for all cells of a study, beyond those that decide a hypothesis.
 
 They describe: none is corrected for the number of tests, and a cell stands with its counts even
-where it has no value. Decisions are those of `lib.verdicts` alone.
+where it has no value. Decisions are those of `lib.hypotheses.verdicts` alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from lib.drift.metrics import SIMILARITIES
-from lib.hypotheses import Reversal
+from lib.hypotheses.families import crossing_table
+from lib.hypotheses.observations import Name, Observations
+from lib.hypotheses.stated import Reversal
 from lib.inference.bootstrap import bootstrap
 from lib.inference.contrasts import contrast, retained_evidence
 from lib.inference.crossed import CrossedCells
 from lib.inference.ranks import rank_agreement, rank_probabilities
-from lib.observations import Name, Observations
-from lib.rules import crossing_table
 
 KEYS = ["architecture", "method", "role"]
 _ESTIMATE = ["estimate", "se", "se_patients", "se_seeds", "df", "low", "high", "seed_level"]
@@ -112,7 +112,7 @@ def difference_table(
 def crossover_table(
     observed: Observations, hypothesis: Reversal, grids: Mapping[str, int]
 ) -> pd.DataFrame:
-    """Architecture × method effects at every role of the study, see `lib.rules.crossing_table`.
+    """Architecture × method effects at every role of the study, see `families.crossing_table`.
 
     The rule of the hypothesis, its minimum included, is applied to each role and each pair of
     methods, that of the hypothesis first, adjusted within them. The other pairs of methods were

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lib.drift.metrics import SIMILARITIES
-from lib.hypotheses import Hypothesis, Minimum
+from lib.hypotheses.stated import Hypothesis, Minimum
 from lib.inference.contrasts import Estimate, contrast
 from lib.inference.crossed import CrossedCells, cells_from_pairs
 from lib.looks import ARCHITECTURE, METHOD

@@ -12,10 +12,10 @@ from itertools import combinations, product
 
 import pandas as pd
 
-from lib.hypotheses import Hypothesis, Identity, Reversal
+from lib.hypotheses.observations import Name, Observations, label
+from lib.hypotheses.stated import Hypothesis, Identity, Reversal
 from lib.inference.contrasts import Estimate
 from lib.inference.decisions import crossover, equivalence, holm
-from lib.observations import Name, Observations, label
 
 Coefficients = dict[Name, float]
 
