@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from lib import looks
 from lib.digest import PRIMARY, drift_means
+from lib.figures import style
 from lib.pair_tables import CHECKPOINTS, primary_cell
 from lib.report_words import listed, span, title
 
@@ -74,7 +74,7 @@ def overlap_sentence(
     text += f"{_number(own[pairing])} (1 = the same places)"
     parts = [words.format(_number(own[name])) for name, words in _CONTROLS.items() if name in own]
     text += f", against {listed(parts)}." if parts else "."
-    at = f"{title(looks.METHOD, cell[1])} at {cell[0]}"
+    at = f"{title(style.METHOD, cell[1])} at {cell[0]}"
     return f"{text} That is {at}; over all layers and methods it is {span(means[pairing])}."
 
 

@@ -19,13 +19,13 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from lib import looks
 from lib.attribution import stacks
 from lib.attribution.maps import MapSet
 from lib.drift import metrics as drift
 from lib.drift.cases import lesion_masks
 from lib.drift.pairings import STRATA, require_same_films
 from lib.drift.tables import load_maps
+from lib.figures import style
 from lib.models.performance import true_probability
 from lib.report_words import title
 from lib.study.artefacts import ArtefactError, atomic, read_array, read_table, write_text
@@ -172,7 +172,7 @@ def write_cases(
             )
         for key, pair in of.groupby(["pairing", "before", "after"], sort=False):
             number = _add(folder, shards, _pair_shard(pair, some.image_id, facts, metrics))
-            look = title(looks.PAIRING | looks.AUDIT, key[0])
+            look = title(style.PAIRING | style.AUDIT, key[0])
             facts["pairs"].append([*key, look, number])
         architectures.append(facts)
     common = pairs.groupby("image_id")["common"].any().reindex(some.image_id)
@@ -181,8 +181,8 @@ def write_cases(
         "labels": some.label.tolist(),
         "common": common.astype(int).tolist(),
         "architectures": architectures,
-        "methods": {m: title(looks.METHOD, m) for m in pairs["method"].unique()},
-        "metrics": [[name, looks.metric_label(name)] for name in metrics],
+        "methods": {m: title(style.METHOD, m) for m in pairs["method"].unique()},
+        "metrics": [[name, style.metric_label(name)] for name in metrics],
         "strata": list(STRATA),
         "colours": {name: _colours(name) for name in (*COLOURS, "PuOr")},
         "names": [], "outlines": [], "films": False,
@@ -212,7 +212,7 @@ def _architecture(name: str, sets: dict[str, MapSet]) -> dict:
     some = next(iter(sets.values()))
     cells = [[role, method, *maps.shape[1:]] for (role, method), maps in some.maps.items()]
     return {
-        "name": name, "title": title(looks.ARCHITECTURE, name), "cells": cells,
+        "name": name, "title": title(style.ARCHITECTURE, name), "cells": cells,
         "checkpoints": {}, "pairs": [],
     }  # fmt: skip
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lib import looks
 from lib.digest import PRIMARY, drift_means
 from lib.drift.metrics import METRICS
+from lib.figures import style
 from lib.report_words import title
 
 _NAMES = {
-    "architecture": looks.ARCHITECTURE,
-    "method": looks.METHOD,
-    "pairing": looks.PAIRING | looks.AUDIT,
-    "metric": {metric: looks.metric_label(metric) for metric in METRICS},
+    "architecture": style.ARCHITECTURE,
+    "method": style.METHOD,
+    "pairing": style.PAIRING | style.AUDIT,
+    "metric": {metric: style.metric_label(metric) for metric in METRICS},
 }
 _HEADS = {
     "role": "layer", "n": "pairs", "macro_auc": "macro AUC", "balanced_accuracy": "balanced acc.",

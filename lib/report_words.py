@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from lib import looks
 from lib.digest import drift_means, stage_means
+from lib.figures import style
 from lib.hypotheses.observations import label
 
 VERDICTS = ("supported", "not supported", "inconclusive", "not evaluated")
@@ -123,7 +123,7 @@ def interval_rows(verdict: Mapping) -> list[dict]:
             continue
         pair = f"{label(str(row['first']))} less {label(str(row['second']))}"
         for side in ("a", "b"):
-            method = title(looks.METHOD, str(row[f"method_{side}"]))
+            method = title(style.METHOD, str(row[f"method_{side}"]))
             rows.append(_row(f"{pair}, {method}", row, f"effect_{side}", judged))
         rows.append(_row(f"{pair}, interaction", row, "interaction", judged))
     return rows

@@ -30,7 +30,7 @@
 # %%
 import pandas as pd
 
-from lib import looks, pictures
+from lib.figures import pictures, style
 from lib.models import backbones, fractals
 from lib.study import artefacts
 from lib.study.paths import StudyPaths
@@ -56,7 +56,7 @@ key = fractal_key(architecture, source, seed=params.seed)
 weights = StudyPaths(results, params.study).weights(architecture, key)
 record = artefacts.begin(weights, parameters=params.dump() | {"architecture": architecture})
 backbones.configure(params.runtime, seed=seed)
-looks.style()
+style.style()
 pd.Series(params.table(), name="value").to_frame()
 
 # %% [markdown]

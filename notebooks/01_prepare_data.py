@@ -31,11 +31,11 @@
 import numpy as np
 import pandas as pd
 
-from lib import looks, pictures
+from lib.figures import pictures, style
 from lib.data import cache as image_cache, index as data
 from lib.data.audit import duplicates, probes, summary as audit
 from lib.study import artefacts
-from lib.audit_plots import measure_boxes, probe_bars
+from lib.figures.data_audit import measure_boxes, probe_bars
 from lib.data.phantoms.cohort import write_cohort
 from lib.data.audit.measures import COLUMNS, measure
 from lib.study.paths import StudyPaths, resolve
@@ -63,7 +63,7 @@ results = "results/notebooks"
 params = load_stage(study, "prepare", settings)
 paths = StudyPaths(results, params.study)
 record = artefacts.begin(paths.manifest, parameters=params.dump())
-looks.style()
+style.style()
 pd.Series(params.table(), name="value").to_frame()
 
 # %% [markdown]
@@ -198,7 +198,7 @@ if params.show_films:
     figure = pictures.film_sheet(
         cache[shown["row"]], labels=shown["label"], ids=shown["image_id"], **masks
     )
-    looks.save(figure, paths.figures / "films")
+    style.save(figure, paths.figures / "films")
     display(figure)
 
 # %% [markdown]

@@ -29,7 +29,7 @@
 import numpy as np
 import pandas as pd
 
-from lib import looks, training_plots
+from lib.figures import style, training as training_plots
 from lib.models import backbones, layers, performance, training
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
@@ -64,7 +64,7 @@ record = artefacts.begin(
     inputs=[paths.manifest, *recorded],
 )
 backbones.configure(params.runtime, seed=derive(params.seed, "transfer", architecture, seed))
-looks.style()
+style.style()
 pd.Series(params.table(), name="value").to_frame()
 
 # %% [markdown]

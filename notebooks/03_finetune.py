@@ -32,7 +32,7 @@
 # %%
 import pandas as pd
 
-from lib import looks, training_plots
+from lib.figures import style, training as training_plots
 from lib.models import backbones, performance, training, training_loop
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
@@ -69,7 +69,7 @@ record = artefacts.begin(
     inputs=[paths.manifest, before, *tuned],
 )
 backbones.configure(params.runtime, seed=derive(params.seed, "finetune", architecture, seed))
-looks.style()
+style.style()
 pd.Series(params.table(), name="value").to_frame()
 
 # %% [markdown]

@@ -35,7 +35,7 @@
 import numpy as np
 import pandas as pd
 
-from lib import looks, pictures
+from lib.figures import pictures, style
 from lib.drift import pairings, tables
 from lib.models import backbones, layers
 from lib.data import batches, cache as image_cache
@@ -78,7 +78,7 @@ records = {
 }
 exact = params.runtime.model_copy(update={"precision": "float32", "tf32": False})
 backbones.configure(exact, seed=params.seed)
-looks.style()
+style.style()
 pd.Series(params.table(), name="value").to_frame()
 
 # %% [markdown]

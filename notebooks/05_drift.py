@@ -26,12 +26,12 @@
 # **Reads** all maps and predictions of the study. **Writes** `tables/*.csv` and `figures/*`.
 
 # %%
-from lib import drift_plots, evidence_plots, looks, pictures, training_plots
+from lib.figures import drift, evidence as evidence_plots, pictures, style, training
 from lib.drift import metrics, pairings, tables
 from lib.data import cache
 from lib.study import artefacts
 from lib.data.audit.summary import load as load_audit
-from lib.audit_plots import probe_bars
+from lib.figures.data_audit import probe_bars
 from lib.drift.cases import choose_cases, film_rows, lesion_masks, lung_masks, marker_masks
 from lib.evidence.summaries import change_summary, evidence_summary
 from lib.evidence.changes import changes_of_study, evidence_of_study
@@ -66,7 +66,7 @@ inputs = [
 record = artefacts.begin(
     paths.tables / "drift.csv", parameters=params.dump(), inputs=[paths.manifest, *inputs]
 )
-looks.style()
+style.style()
 
 # %% [markdown]
 # ## What there is to compare
@@ -92,8 +92,8 @@ test = performance.query("split == 'test'")
 test[["architecture", "checkpoint", "accuracy", "balanced_accuracy", "macro_auc"]].round(3)
 
 # %%
-display(figure := training_plots.performance(test))
-looks.save(figure, paths.figures / "performance")
+display(figure := training.performance(test))
+style.save(figure, paths.figures / "performance")
 
 # %% [markdown]
 # Each row is an architecture. The distance from transfer to fine-tuned is what the backbone learnt;
@@ -111,7 +111,7 @@ audit = load_audit(paths.data / "audit.json")
 known_probes = audit.get("probes", {}) | {"thumbnail_32": audit["probe"]}
 figure = probe_bars(known_probes, test)
 display(figure)
-looks.save(figure, paths.figures / "probes")
+style.save(figure, paths.figures / "probes")
 
 # %% [markdown]
 # What the audit found belongs beside every accuracy, and so it is repeated here, the worst first.
@@ -121,9 +121,9 @@ for finding in audit["findings"]:
     print(f"{finding['severity']}: {finding['text']}")
 
 # %%
-figure = training_plots.learning_curves(history)
+figure = training.learning_curves(history)
 display(figure)
-looks.save(figure, paths.figures / "learning_curves")
+style.save(figure, paths.figures / "learning_curves")
 
 # %% [markdown]
 # Dashed: training, solid: validation; the marks are the kept epochs. A fine-tuning whose kept epoch
@@ -132,9 +132,9 @@ looks.save(figure, paths.figures / "learning_curves")
 # %%
 main = [params.base_transfer, f"finetune-s{params.seeds[0]}"]
 cell = {"role": params.attribution.roles[-1], "method": params.attribution.methods[0]}
-figure = training_plots.confusions(confusion[confusion["checkpoint"].isin(main)])
+figure = training.confusions(confusion[confusion["checkpoint"].isin(main)])
 display(figure)
-looks.save(figure, paths.figures / "confusions")
+style.save(figure, paths.figures / "confusions")
 
 # %% [markdown]
 # Rows of a matrix are true classes. Mass off the diagonal that moves between the two checkpoints
@@ -193,9 +193,9 @@ kept.pivot_table(
 ).round(2)
 
 # %%
-figure = drift_plots.controls(summary, metric="iou_top20")
+figure = drift.controls(summary, metric="iou_top20")
 display(figure)
-looks.save(figure, paths.figures / "controls")
+style.save(figure, paths.figures / "controls")
 
 # %% [markdown]
 # Read each panel from left (nothing in common) to right (the same places). Where the fine-tuned
@@ -204,11 +204,11 @@ looks.save(figure, paths.figures / "controls")
 
 # %%
 if len(pairs):
-    figure = drift_plots.drift_distributions(
+    figure = drift.drift_distributions(
         pairs.query("pairing not in ('explainer', 'randomised')"), metric="iou_top20"
     )
     display(figure)
-    looks.save(figure, paths.figures / "drift_distributions")
+    style.save(figure, paths.figures / "drift_distributions")
 else:
     print("The common support is empty: no film is classified correctly by every checkpoint.")
 
@@ -233,9 +233,9 @@ print("equal drift by LayerCAM and Grad-CAM++ at post_activation:", bool(gap < 0
 # %%
 tuned = summary.query("pairing == 'finetune'")
 ranking = rank_architectures(tuned, metric="iou_top20")
-figure = drift_plots.ranking(ranking, metric="iou_top20")
+figure = drift.ranking(ranking, metric="iou_top20")
 display(figure)
-looks.save(figure, paths.figures / "ranking")
+style.save(figure, paths.figures / "ranking")
 
 # %% [markdown]
 # Lines that cross are rankings that depend on the method. Crossing means are not yet a reversal:
@@ -267,11 +267,11 @@ sheets = {
 # %%
 for architecture, cases in sheets.items():
     if cases:
-        names = looks.ARCHITECTURE[architecture].title, looks.METHOD[cell["method"]]
+        names = style.ARCHITECTURE[architecture].title, style.METHOD[cell["method"]]
         title = f"{names[0]}, {names[1]} at {cell['role']}"
         figure = pictures.case_sheet(cases, title=title, show_films=params.show_films)
         display(figure)
-        looks.save(figure, paths.figures / f"cases-{architecture}")
+        style.save(figure, paths.figures / f"cases-{architecture}")
 
 # %% [markdown]
 # Left to right: the film, the map before, the map after, and where evidence was gained and lost. On
@@ -303,7 +303,7 @@ print("lesions are known:", known)
 # %%
 if known:
     display(figure := evidence_plots.evidence_levels(by_stage, measure="lesion_mass"))
-    looks.save(figure, paths.figures / "evidence_levels")
+    style.save(figure, paths.figures / "evidence_levels")
 
 # %% [markdown]
 # Dots: mean over the films with a lesion; whiskers: 95 % over patients. Read against the two marks
@@ -325,7 +325,7 @@ if known:
         joined, validity, role=cell["role"], metric="iou_top20"
     )
     display(figure)
-    looks.save(figure, paths.figures / "drift_against_evidence")
+    style.save(figure, paths.figures / "drift_against_evidence")
 
 # %% [markdown]
 # Each hexagon counts pairs of maps. Up: the map moved more; right: more of it lies on the lesion

@@ -31,7 +31,7 @@
 import pandas as pd
 from IPython.display import Markdown
 
-from lib import inference_plots, looks
+from lib.figures import hypotheses as inference_plots, style
 from lib.hypotheses import estimates, observations, paper, stated as hypotheses
 from lib.study import artefacts
 from lib.hypotheses import verdicts as judge
@@ -62,7 +62,7 @@ record = artefacts.begin(
     parameters=params.dump() | {"hypotheses": rules.model_dump(mode="json")},
     inputs=[paths.manifest, paths.tables / "drift.csv"],
 )
-looks.style()
+style.style()
 
 # %% [markdown]
 # ## What was asked, and decided in advance
@@ -125,7 +125,7 @@ priors.pivot_table(index=["grid", "metric"], columns="prior", values=["mean", "e
 retained = estimates.retained_table(observed)
 primary = retained.query("metric == 'iou_top20'")
 display(figure := inference_plots.retained(primary))
-looks.save(figure, paths.figures / "hypotheses/retained")
+style.save(figure, paths.figures / "hypotheses/retained")
 
 # %% [markdown]
 # A bar that crosses 0 cannot be told from unrelated films, one that crosses 1 not from the placebo.
@@ -152,7 +152,7 @@ crossover = estimates.crossover_table(observed, rules.H2, grids)
 stated = crossover[crossover[["method_a", "method_b"]].eq(list(rules.H2.methods)).all(axis=1)]
 if len(crossover):
     display(figure := inference_plots.interaction(stated))
-    looks.save(figure, paths.figures / "hypotheses/interaction")
+    style.save(figure, paths.figures / "hypotheses/interaction")
 else:
     print("One architecture: there is no pair to compare.")
 
@@ -174,7 +174,7 @@ ranks, agreement = estimates.rank_tables(
 )
 if len(ranks):
     display(figure := inference_plots.rank_probabilities(ranks))
-    looks.save(figure, paths.figures / "hypotheses/ranks")
+    style.save(figure, paths.figures / "hypotheses/ranks")
 
 # %% [markdown]
 # A rank near 1.00 would come out again with other films (and, if there are several, other seeds); two

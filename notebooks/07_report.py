@@ -27,7 +27,8 @@
 # they need.
 
 # %%
-from lib import drift_plots, looks, report
+from lib import report
+from lib.figures import drift as drift_plots, style
 from lib.study import artefacts
 from lib.digest import public_parameters
 from lib.study.paths import StudyPaths
@@ -53,7 +54,7 @@ record = artefacts.begin(
     parameters=public_parameters(params.dump()),
     inputs=[paths.tables / "drift.csv", paths.verdicts],
 )
-looks.style()
+style.style()
 
 # %% [markdown]
 # ## The figure of the first page
@@ -66,7 +67,7 @@ drift = artefacts.read_table(paths.tables / "drift.csv")
 cell = drift["role"].eq(params.attribution.roles[-1])
 cell &= drift["method"].eq(params.attribution.methods[0])
 display(figure := drift_plots.controls(drift[cell], metric="iou_top20"))
-looks.save(figure, paths.figures / "answer")
+style.save(figure, paths.figures / "answer")
 
 # %% [markdown]
 # From left (nothing in common) to right (the same places): the grey field reaches from maps of

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib import lessons, looks
+from lib.figures import lessons, style
 from lib.drift import metrics
 from lib.attribution import formulas
 from lib.models import backbones, layers
@@ -58,7 +58,7 @@ params = load_stage(study, "attribute", settings)
 paths = StudyPaths(results, params.study)
 size = params.input_size[architecture]
 backbones.configure(params.runtime, seed=params.seed)
-looks.style()
+style.style()
 model = backbones.build(architecture, size=size, classes=len(params.classes))
 backbones.load_weights(model, paths.checkpoint(architecture, checkpoint))
 explained = layers.role_layers(model, architecture)
@@ -117,7 +117,7 @@ display(lessons.channels(a, g, title="LayerCAM at auto_conv, channel by channel"
 shown = film if params.show_films else None
 a, g = parts["post_activation"]
 three = {
-    looks.METHOD[name]: getattr(formulas, name)(a, g)[0]
+    style.METHOD[name]: getattr(formulas, name)(a, g)[0]
     for name in ("layercam", "gradcam_plus_plus", "gradcam")
 }
 display(lessons.strip(three, title="post_activation, three methods", film=shown))

@@ -28,7 +28,7 @@
 # %%
 import pandas as pd
 
-from lib import looks
+from lib.figures import style
 from lib.drift import tables
 from lib.attribution import readings
 from lib.models import backbones
@@ -39,7 +39,7 @@ from lib.drift.pairings import Pairing
 from lib.study.paths import StudyPaths
 from lib.study.progress import counter
 from lib.study.seeds import derive
-from lib.sensitivity_plots import sensitivity as figure_of
+from lib.figures.sensitivity import sensitivity as figure_of
 from lib.study.load import load_stage
 
 # %% [markdown]
@@ -61,7 +61,7 @@ record = artefacts.begin(
 )
 exact = params.runtime.model_copy(update={"precision": "float32", "tf32": False})
 backbones.configure(exact, seed=params.seed)
-looks.style()
+style.style()
 
 # %% [markdown]
 # ## The readings
@@ -134,7 +134,7 @@ table.round(3)
 # %%
 figure = figure_of(table)
 display(figure)
-looks.save(figure, paths.figures / "sensitivity")
+style.save(figure, paths.figures / "sensitivity")
 
 # %% [markdown]
 # Read down a panel: markers that stay in their column do not care about the reading; markers that

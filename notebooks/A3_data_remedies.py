@@ -26,11 +26,11 @@
 # **Writes** `tables/remedies.csv`, `tables/remedies_drift.csv` and `figures/remedies`.
 
 # %%
-from lib import looks
+from lib.figures import style
 from lib.data import index as data
 from lib.data.audit import trials as remedy_trials
 from lib.study import artefacts
-from lib.audit_plots import trial_dots
+from lib.figures.data_audit import trial_dots
 from lib.study.paths import StudyPaths, resolve
 from lib.study.progress import counter
 from lib.data.films.treat import has_masks
@@ -55,7 +55,7 @@ paths = StudyPaths(results, params.study)
 record = artefacts.begin(
     paths.tables / "remedies.csv", parameters=params.dump(), inputs=[paths.manifest]
 )
-looks.style()
+style.style()
 
 # %% [markdown]
 # ## The trials
@@ -92,7 +92,7 @@ wide.round(2)
 
 # %%
 display(figure := trial_dots(table))
-looks.save(figure, paths.figures / "remedies")
+style.save(figure, paths.figures / "remedies")
 
 # %% [markdown]
 # Read down from the first row: a mark that moves to the left lost something that told the classes

@@ -30,10 +30,8 @@
 # %%
 import pandas as pd
 
-from lib import (
-    class_mapping, drift_plots, looks, pair_audit, pair_params, pair_tables, pictures,
-    training_plots,
-)  # fmt: skip
+from lib import class_mapping, pair_audit, pair_params, pair_tables
+from lib.figures import drift as drift_plots, pictures, style, training
 from lib.hypotheses import stated
 from lib.drift import cases, pairings, tables
 from lib.models import backbones, layers
@@ -65,7 +63,7 @@ results = "results/notebooks"
 params = pair_params.validate(settings)
 paths = StudyPaths(results, params.study)
 backbones.configure(params.runtime, seed=derive(params.seed, "redraw"))
-looks.style()
+style.style()
 pd.Series(params.model_dump(exclude={"before", "after", "data"}), name="value").to_frame()
 
 # %% [markdown]
@@ -163,9 +161,9 @@ display(class_mapping.mapping_table(mappings, classes=classes).round(3))
 scores[["checkpoint", "n", "accuracy", "balanced_accuracy", "macro_auc"]].round(3)
 
 # %%
-looks.introduce(pair.name)
-display(figure := training_plots.confusions(confusion))
-looks.save(figure, paths.figures / "confusions")
+style.introduce(pair.name)
+display(figure := training.confusions(confusion))
+style.save(figure, paths.figures / "confusions")
 
 # %% [markdown]
 # Rows are true classes. What moves between the two panels are decisions that changed; the primary
@@ -206,7 +204,7 @@ figure = drift_plots.controls(
     drift, between=("explainer", "ceiling"), title="Where does the change lie between its controls?"
 )
 display(figure)
-looks.save(figure, paths.figures / "controls")
+style.save(figure, paths.figures / "controls")
 
 # %% [markdown]
 # Read each panel from left (nothing in common) to right (the same places). *Before → after* at 1:
@@ -223,7 +221,7 @@ figure = drift_plots.controls(
     first, between=("explainer", "ceiling"), title="Did the evidence of this model move?"
 )
 display(figure)
-looks.save(figure, paths.figures / "answer")
+style.save(figure, paths.figures / "answer")
 
 # %% [markdown]
 # The change brought to one number: 1 as when explained twice, 0 as maps of unrelated films. Intervals
@@ -264,7 +262,7 @@ by_outcome.pivot_table(
 # %%
 if len(pairs):
     display(figure := drift_plots.drift_distributions(pairs))
-    looks.save(figure, paths.figures / "drift_distributions")
+    style.save(figure, paths.figures / "drift_distributions")
 
 # %% [markdown]
 # The same film by film. A mean that hides two groups of films shows here.
@@ -282,11 +280,11 @@ sheet = cases.choose_cases(
 )  # fmt: skip
 if sheet:
     figure = pictures.case_sheet(
-        sheet, title=f"{pair.name}, {looks.METHOD[cell['method']]} at {cell['role']}",
+        sheet, title=f"{pair.name}, {style.METHOD[cell['method']]} at {cell['role']}",
         show_films=params.data.shareable, names=pair_tables.CHECKPOINTS,
     )  # fmt: skip
     display(figure)
-    looks.save(figure, paths.figures / "cases")
+    style.save(figure, paths.figures / "cases")
 
 # %% [markdown]
 # ## What is to be said first

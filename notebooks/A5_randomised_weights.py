@@ -30,7 +30,7 @@ from functools import partial
 
 import pandas as pd
 
-from lib import looks
+from lib.figures import style
 from lib.drift import randomised
 from lib.models import backbones, layers
 from lib.data import batches, cache as image_cache
@@ -40,7 +40,7 @@ from lib.study.paths import StudyPaths
 from lib.study.progress import counter
 from lib.models.randomise import cascade
 from lib.study.seeds import derive
-from lib.sensitivity_plots import randomisation as figure_of
+from lib.figures.sensitivity import randomisation as figure_of
 from lib.study.load import load_stage
 
 # %% [markdown]
@@ -62,7 +62,7 @@ record = artefacts.begin(
 )
 exact = params.runtime.model_copy(update={"precision": "float32", "tf32": False})
 backbones.configure(exact, seed=params.seed)
-looks.style()
+style.style()
 
 # %% [markdown]
 # ## Maps at every depth
@@ -128,7 +128,7 @@ table = pd.concat(
 # %%
 primary = table[table["metric"] == randomised.METRICS[0]]
 display(figure := figure_of(primary))
-looks.save(figure, paths.figures / "randomisation")
+style.save(figure, paths.figures / "randomisation")
 
 # %% [markdown]
 # Read a line from left to right: with each step less of the network is left. Where it stays far above

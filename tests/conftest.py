@@ -89,11 +89,11 @@ def printed_style():
     """Draw in the study's style, fail on any warning, and leave matplotlib as it was."""
     import matplotlib.pyplot as plt
 
-    from lib import looks
+    from lib.figures import style
 
     plt.switch_backend("Agg")
     with plt.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("error")
-        looks.style()
+        style.style()
         yield
     assert not plt.get_fignums(), "a figure stayed registered and would be shown twice"

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from lib import looks, pictures
+from lib.figures import pictures, style
 from lib.study.architectures import ROLES
 from lib.study.methods import GRADIENT_METHODS
 
@@ -26,7 +26,7 @@ FIVE = ("finetune", "placebo", "finetune_seeds", "transfer_seeds", "ceiling")
 
 def pairs_table(pairings=FIVE, **changes):
     """Every cell of the study with the scores 0.2, 0.4, 0.9 and one blank pair."""
-    cells = itertools.product(looks.ARCHITECTURE, GRADIENT_METHODS, ROLES, pairings)
+    cells = itertools.product(style.ARCHITECTURE, GRADIENT_METHODS, ROLES, pairings)
     scores = [(0.2, ""), (0.4, ""), (0.9, np.nan), (np.nan, "b: all zero")]
     columns = ["architecture", "method", "role", "pairing", "iou_top20", "blank"]
     rows = [(*cell, *score) for cell in cells for score in scores]

@@ -17,19 +17,12 @@ from browser import PHONE, count, differs, launched, picture, slide, visits
 from material import encoded, film
 from tiny_models import body, classifier, films, sequential
 
-from lib import (
-    class_mapping,
-    drift_plots,
-    looks,
-    pair_audit,
-    pair_findings,
-    pair_params,
-    pair_report,
-    pair_words,
-)
+from lib import class_mapping, pair_audit, pair_findings, pair_params, pair_report, pair_words
 from lib.checkpoint_files import CheckpointRefused
 from lib.data import index as data
 from lib.drift import pairings, tables
+from lib.figures import drift as drift_plots
+from lib.figures import style
 from lib.preprocessing import PreprocessingUnknown, affine
 from lib.study.artefacts import manifest_path, read_table, require, write_json
 from lib.study.errors import DataError
@@ -260,10 +253,10 @@ def test_findings_say_what_is_wrong(save, tmp_path):
 
 
 def test_figures_take_an_architecture_that_is_not_of_the_study(save, tmp_path):
-    kept = [(known, dict(known)) for known in (looks.ARCHITECTURE, looks.PAIRING)]
+    kept = [(known, dict(known)) for known in (style.ARCHITECTURE, style.PAIRING)]
     try:
         pair, sets = explained(classifier(), classifier(seed=2), save)
-        looks.introduce(pair.name)
+        style.introduce(pair.name)
         drift = compared(pair, sets, tmp_path)
         figure = drift_plots.controls(drift, between=("explainer", "ceiling"), title="Which?")
         texts = [text.get_text() for text in figure.legends[0].get_texts()]

@@ -3,15 +3,15 @@
 import pandas as pd
 import pytest
 
-from lib import audit_plots
 from lib.data.audit.measures import NUMBERS
+from lib.figures import data_audit
 
 pytestmark = pytest.mark.usefixtures("printed_style")
 
 
 def test_probes_come_in_order_beside_chance():
     facts = {"sd": 0.1, "chance": 0.25}
-    figure = audit_plots.probe_bars(
+    figure = data_audit.probe_bars(
         {
             "border": facts | {"balanced_accuracy": 0.7, "description": "the outermost pixels"},
             "thumbnail_32": facts | {"balanced_accuracy": 0.9},
@@ -33,7 +33,7 @@ def test_networks_stand_above_the_probes_with_a_mark_per_stage():
         ["resnet50v2", "finetune-s1", 0.8], ["densenet201", "transfer-s0", 0.5],
     ]  # fmt: skip
     columns = ["architecture", "checkpoint", "balanced_accuracy"]
-    figure = audit_plots.probe_bars(probes, pd.DataFrame(rows, columns=columns))
+    figure = data_audit.probe_bars(probes, pd.DataFrame(rows, columns=columns))
     (axes,) = figure.axes
     names = [text.get_text() for text in axes.get_yticklabels()]
     assert names == ["border", "ResNet50V2", "DenseNet201"]
@@ -47,6 +47,6 @@ def test_the_measures_that_differ_most_are_shown():
     values = dict.fromkeys(NUMBERS, 1.0)
     values |= {"blur": [1, 2, 3, 4, 5, 6, 7, 8], "mean": [1, 2, 7, 8, 3, 4, 5, 6]}
     values |= {"border_mean": [1, 2, 3, 5, 4, 6, 7, 8]}
-    figure = audit_plots.measure_boxes(manifest, pd.DataFrame(values, index=range(8)), most=2)
+    figure = data_audit.measure_boxes(manifest, pd.DataFrame(values, index=range(8)), most=2)
     assert [axes.get_xlabel() for axes in figure.axes] == ["sharpness", "brightness of the border"]
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["a a", "b"]

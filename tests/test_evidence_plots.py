@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from figure_material import assert_legible, legend_texts, texts
 
-from lib import looks
 from lib.evidence.changes import MEASURES
 from lib.evidence.validity import RELATIONS
-from lib.evidence_plots import drift_against_evidence, evidence_levels
+from lib.figures import style
+from lib.figures.evidence import drift_against_evidence, evidence_levels
 from lib.study.architectures import ROLES
 from lib.study.methods import GRADIENT_METHODS
 
@@ -21,7 +21,7 @@ STAGES = ("transfer", "placebo", "finetune")
 def joined_table(count=40):
     """Pairs of every cell: drift grows with the size of the change; two pairs are blank."""
     random, parts = np.random.default_rng(0), []
-    for architecture, method in itertools.product(looks.ARCHITECTURE, GRADIENT_METHODS):
+    for architecture, method in itertools.product(style.ARCHITECTURE, GRADIENT_METHODS):
         change = random.normal(0.05, 0.1, count)
         overlap = np.clip(1 - 3 * np.abs(change) - random.uniform(0, 0.3, count), 0, 1)
         overlap[:2] = np.nan
@@ -33,14 +33,14 @@ def joined_table(count=40):
 
 def validity_table(rho=(0.816, -0.052), n=38, blank=2):
     cells = itertools.product(
-        looks.ARCHITECTURE, GRADIENT_METHODS, ["iou_top20", "emd"], zip(RELATIONS, rho, strict=True)
+        style.ARCHITECTURE, GRADIENT_METHODS, ["iou_top20", "emd"], zip(RELATIONS, rho, strict=True)
     )
     rows = [(a, m, metric, relation, value) for a, m, metric, (relation, value) in cells]
     table = pd.DataFrame(rows, columns=["architecture", "method", "metric", "relation", "rho"])
     return table.assign(role="auto_conv", pairing="finetune", n=n, blank=blank)
 
 
-def summary_table(architectures=looks.ARCHITECTURE, **changes):
+def summary_table(architectures=style.ARCHITECTURE, **changes):
     cells = itertools.product(architectures, STAGES, ROLES, GRADIENT_METHODS, MEASURES)
     columns = ["architecture", "stage", "role", "method", "measure"]
     values = {"n": 9, "mean": 0.3, "low": 0.2, "high": 0.45, "uniform": 0.1, "centre": 0.15}
@@ -121,7 +121,7 @@ def test_tables_that_mix_pairings_are_refused():
 def test_levels_stand_beside_chance():
     figure = evidence_levels(summary_table())
     assert len(figure.axes) == 12
-    labels = [look.title for look in map(looks.STAGE.get, STAGES)]
+    labels = [look.title for look in map(style.STAGE.get, STAGES)]
     assert legend_texts(figure) == [*labels, "uniform map", "centre prior"]
     ax = figure.axes[0]
     assert ax.get_title() == "stage4 · LayerCAM" and ax.get_xlim()[0] == 0
@@ -150,7 +150,7 @@ def test_levels_without_values_or_interval():
 
 @pytest.mark.parametrize("architectures", [1, 3])
 def test_no_text_is_clipped_or_smaller_than_eight_points(architectures):
-    chosen = list(looks.ARCHITECTURE)[:architectures]
+    chosen = list(style.ARCHITECTURE)[:architectures]
     table = joined_table()
     table = table[table["architecture"].isin(chosen)]
     few = summary_table(chosen).query("role == 'auto_conv'")

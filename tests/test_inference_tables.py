@@ -8,7 +8,8 @@ import pytest
 from figure_material import assert_legible, legend_texts, texts
 from pairs_material import ARCHITECTURES, GRIDS, METHODS, blank, observed, pairs_table
 
-from lib import inference_plots, overview
+from lib import overview
+from lib.figures import hypotheses
 from lib.hypotheses import estimates, observations
 from lib.hypotheses.stated import load
 from lib.study import artefacts
@@ -149,7 +150,7 @@ def test_without_common_support_every_cell_stands_with_zero_films(nothing):
 
 @pytest.mark.usefixtures("printed_style")
 def test_the_forest_shows_every_interval_and_names_the_blank_cell(retained):
-    figure = inference_plots.retained(retained)
+    figure = hypotheses.retained(retained)
     assert [ax.get_title() for ax in figure.axes] == ["LayerCAM", "Grad-CAM++", "Grad-CAM"]
     first, second, _ = figure.axes
     assert texts(second) == ["no value: 120 of 120 blank"] and not texts(first)
@@ -164,45 +165,45 @@ def test_the_forest_shows_every_interval_and_names_the_blank_cell(retained):
 
 @pytest.mark.usefixtures("printed_style")
 def test_the_forest_of_nothing_and_of_endless_intervals(retained, nothing):
-    figure = inference_plots.retained(estimates.retained_table(nothing))
+    figure = hypotheses.retained(estimates.retained_table(nothing))
     assert set(texts(figure.axes[0])) == {"no film"}
     assert "patients only" in figure.legends[0].get_title().get_text()
     assert_legible(figure)
     endless = retained.assign(low=-np.inf, high=np.inf)
-    arrows = [line.get_marker() for line in inference_plots.retained(endless).axes[0].lines]
+    arrows = [line.get_marker() for line in hypotheses.retained(endless).axes[0].lines]
     assert arrows.count("<") == arrows.count(">") == 6
     with pytest.raises(ValueError, match=r"'emd'; expected one of \['iou_top20', 'soft_iou'\]"):
-        inference_plots.retained(retained, metric="emd")
+        hypotheses.retained(retained, metric="emd")
 
 
 @pytest.mark.usefixtures("printed_style")
 def test_the_interaction_marks_reversals_and_what_was_not_judged(crossover):
     table = crossover.assign(crosses=[False, False, False, True, False, False])
-    left, right = inference_plots.interaction(table).axes
+    left, right = hypotheses.interaction(table).axes
     assert (left.get_title(), right.get_title()) == ("auto_conv", "post_activation")
     assert texts(left) == ["no value", "no value", "not judged"] * 2
     assert texts(right) == ["reverses"]
     points = [line.get_xdata()[0] for line in right.lines if line.get_marker() == "D"]
     assert points == pytest.approx([0, 0, 0], abs=1e-9)
-    figure = inference_plots.interaction(crossover)
+    figure = hypotheses.interaction(crossover)
     assert legend_texts(figure) == [
         "LayerCAM", "Grad-CAM++", "interaction (LayerCAM less Grad-CAM++)",
     ]  # fmt: skip
     assert_legible(figure)
     with pytest.raises(ValueError, match="found 2 pairs of methods; expected one"):
-        inference_plots.interaction(pd.concat([table, table.assign(method_b="gradcam")]))
+        hypotheses.interaction(pd.concat([table, table.assign(method_b="gradcam")]))
 
 
 @pytest.mark.usefixtures("printed_style")
 def test_rank_probabilities_are_printed_and_gaps_marked(ranks):
-    figure = inference_plots.rank_probabilities(ranks[0])
+    figure = hypotheses.rank_probabilities(ranks[0])
     panels = {ax.get_title(): ax for ax in figure.axes[:-1]}
     dead = texts(panels["auto_conv · Grad-CAM++"])
     assert dead.count("–") == 5 and len(dead) == 9
     assert "–" not in texts(panels["auto_conv · LayerCAM"])
     assert "Seeds and patients resampled" in figure.legends[0].get_title().get_text()
     assert_legible(figure)
-    figure = inference_plots.rank_probabilities(ranks[0].assign(seeds=1))
+    figure = hypotheses.rank_probabilities(ranks[0].assign(seeds=1))
     assert "Patients resampled only: one seed" in figure.legends[0].get_title().get_text()
 
 
@@ -210,9 +211,9 @@ def test_rank_probabilities_are_printed_and_gaps_marked(ranks):
 @pytest.mark.parametrize(
     ("draw", "name", "column"),
     [
-        (inference_plots.retained, "retained", "blank"),
-        (inference_plots.interaction, "crossover", "effect_b_low"),
-        (inference_plots.rank_probabilities, "ranks", "seeds"),
+        (hypotheses.retained, "retained", "blank"),
+        (hypotheses.interaction, "crossover", "effect_b_low"),
+        (hypotheses.rank_probabilities, "ranks", "seeds"),
     ],
 )
 def test_a_missing_column_is_named(draw, name, column, request):
@@ -270,4 +271,4 @@ def test_the_last_words_of_a_run_have_a_line_for_each_verdict(tmp_path):
     ],
 )
 def test_the_note_says_which_intervals_contain_the_spread_of_seeds(levels, expected):
-    assert expected in inference_plots._seeds(pd.Series(levels))
+    assert expected in hypotheses._seeds(pd.Series(levels))

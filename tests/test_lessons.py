@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from figure_material import assert_legible, texts
 
-from lib import lessons
+from lib.figures import lessons
 
 pytestmark = pytest.mark.usefixtures("printed_style")
 

@@ -8,38 +8,38 @@ from figure_material import TWO_CELLS, case, history_table, pairs_table
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from lib import drift_plots, looks, pictures, training_plots
+from lib.figures import drift, pictures, style, training
 
 
 def test_no_two_looks_share_colour_marker_or_hatch():
-    for known in (looks.ARCHITECTURE, looks.PAIRING, looks.STAGE):
+    for known in (style.ARCHITECTURE, style.PAIRING, style.STAGE):
         for one, other in itertools.combinations(known.values(), 2):
             assert one.colour != other.colour
             assert one.marker != other.marker
-    hatches = [look.hatch for look in looks.PAIRING.values()]
-    lines = [look.line for look in looks.ARCHITECTURE.values()]
+    hatches = [look.hatch for look in style.PAIRING.values()]
+    lines = [look.line for look in style.ARCHITECTURE.values()]
     assert len(set(hatches)) == len(hatches) and len(set(lines)) == len(lines)
-    shared = {k.colour for k in looks.ARCHITECTURE.values()} & {
-        k.colour for k in looks.PAIRING.values()
+    shared = {k.colour for k in style.ARCHITECTURE.values()} & {
+        k.colour for k in style.PAIRING.values()
     }
     assert not shared, "an architecture must not look like a pairing"
 
 
 def test_metric_labels_name_unit_or_range():
-    assert looks.metric_label("iou_top20") == "IoU of the top 20 % of cells (0 to 1)"
-    assert looks.metric_label("iou_top5") == "IoU of the top 5 % of cells (0 to 1)"
-    assert looks.metric_label("emd") == "Earth mover's distance (share of the diagonal)"
+    assert style.metric_label("iou_top20") == "IoU of the top 20 % of cells (0 to 1)"
+    assert style.metric_label("iou_top5") == "IoU of the top 5 % of cells (0 to 1)"
+    assert style.metric_label("emd") == "Earth mover's distance (share of the diagonal)"
 
 
 @pytest.mark.usefixtures("printed_style")
 def test_save_writes_the_same_bytes_twice_and_no_date(tmp_path):
     def draw():
         sheet = pictures.case_sheet([case(*TWO_CELLS, np.eye(20, dtype=bool))], title="One case")
-        return [sheet, drift_plots.drift_distributions(pairs_table())]
+        return [sheet, drift.drift_distributions(pairs_table())]
 
     for run in "ab":
         for number, figure in enumerate(draw()):
-            looks.save(figure, tmp_path / f"{run}{number}.v1")
+            style.save(figure, tmp_path / f"{run}{number}.v1")
     names = [f"{number}.v1.{suffix}" for number in (0, 1) for suffix in ("png", "svg")]
     assert {path.name for path in tmp_path.iterdir()} == {r + name for r in "ab" for name in names}
     for name in names:
@@ -51,9 +51,9 @@ def test_save_writes_the_same_bytes_twice_and_no_date(tmp_path):
 
 @pytest.mark.usefixtures("printed_style")
 def test_save_twice_of_one_figure_is_the_same(tmp_path):
-    figure = training_plots.learning_curves(history_table())
+    figure = training.learning_curves(history_table())
     for name in ("once", "twice"):
-        looks.save(figure, tmp_path / name)
+        style.save(figure, tmp_path / name)
     for suffix in ("png", "svg"):
         once, twice = (tmp_path / f"{name}.{suffix}" for name in ("once", "twice"))
         assert once.read_bytes() == twice.read_bytes()

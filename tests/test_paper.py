@@ -5,8 +5,8 @@ import itertools
 import pandas as pd
 import pytest
 
+from lib.figures.style import ARCHITECTURE
 from lib.hypotheses.paper import BLANK, COLUMNS, NO, OPEN, YES, beside_the_paper
-from lib.looks import ARCHITECTURE
 
 METHODS = ("layercam", "gradcam_plus_plus")
 

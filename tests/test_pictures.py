@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from figure_material import TWO_CELLS, TWO_CELLS_LESS, assert_legible, case, legend_texts, texts
 
-from lib import looks, pictures
+from lib.figures import pictures, style
 from lib.study.architectures import ROLES
 
 pytestmark = pytest.mark.usefixtures("printed_style")
@@ -49,7 +49,7 @@ def test_films_and_outlines_are_drawn_the_same_way_up(tmp_path, bright):
     half[slice(0, 10) if bright == "top" else slice(10, 20)] = True
     films = half[None].astype(np.uint8) * 255
     figure = pictures.film_sheet(films, labels=["normal"], lungs=half[None])
-    looks.save(figure, tmp_path / "sheet")
+    style.save(figure, tmp_path / "sheet")
     page = plt.imread(tmp_path / "sheet.png")[..., 0]
     film, outlined = figure.axes
     place = film.get_position()
@@ -170,7 +170,7 @@ def test_image_rows_take_the_first_images_of_the_first_categories():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_no_text_is_clipped_or_smaller_than_eight_points(count):
-    keys = [(role, method) for role in ROLES for method in looks.METHOD][: count**2]
+    keys = [(role, method) for role in ROLES for method in style.METHOD][: count**2]
     film, images = np.zeros((20, 20), np.uint8), np.zeros((30, 4, 4), np.uint8)
     for figure in (
         pictures.case_sheet([case(*TWO_CELLS)] * count, title="Cases"),

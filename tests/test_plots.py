@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from figure_material import FIVE, assert_legible, history_table, legend_texts, pairs_table, texts
 
-from lib import drift_plots, looks, training_plots
 from lib.drift.summaries import summarise
+from lib.figures import drift, style
+from lib.figures import training as training_plots
 
 pytestmark = pytest.mark.usefixtures("printed_style")
 
@@ -25,12 +26,12 @@ def ranking_table(means):
 
 
 def test_drift_distributions_count_and_centre_every_group():
-    figure = drift_plots.drift_distributions(pairs_table())
+    figure = drift.drift_distributions(pairs_table())
     assert len(figure.axes) == 12
     assert len({ax.get_ylim() for ax in figure.axes}) == 1
     assert figure.axes[0].get_title() == "stage4 · LayerCAM"
     assert figure.axes[0].get_ylabel() == "IoU of the top 20 % of cells\n(0 to 1)"
-    assert legend_texts(figure) == [looks.PAIRING[name].title for name in FIVE]
+    assert legend_texts(figure) == [style.PAIRING[name].title for name in FIVE]
     for ax in figure.axes:
         assert texts(ax) == ["3 +1"] * 15
         assert [label.get_text() for label in ax.get_xticklabels()] == [
@@ -49,10 +50,10 @@ def test_drift_distributions_of_a_blank_group_and_a_missing_pairing():
     table = table.assign(
         iou_top20=table["iou_top20"].mask(dead), blank=table["blank"].mask(dead, "a: all zero")
     )
-    (ax,) = drift_plots.drift_distributions(table).axes
+    (ax,) = drift.drift_distributions(table).axes
     assert texts(ax) == ["3 +1", "3 +1", "0 +4", "0 +4", "3 +1", "3 +1"]
     assert len(ax.patches) == 4
-    drift_plots.drift_distributions(table[dead])
+    drift.drift_distributions(table[dead])
 
 
 def test_ranking_prints_the_ranks_at_the_means_and_marks_gaps():
@@ -63,7 +64,7 @@ def test_ranking_prints_the_ranks_at_the_means_and_marks_gaps():
             "inceptionv3": {"layercam": 0.6, "gradcam": np.nan},
         }
     )
-    (ax,) = drift_plots.ranking(table, metric="iou_top20").axes
+    (ax,) = drift.ranking(table, metric="iou_top20").axes
     found = {(t.get_text(), round(t.get_position()[1], 6)) for t in ax.texts}
     assert found == {
         ("1", 0.7), ("2.5", 0.6), ("2", 0.5), ("1", 0.6), ("no value:\nInceptionV3", 0.02),
@@ -78,13 +79,13 @@ def test_ranking_prints_the_ranks_at_the_means_and_marks_gaps():
 def test_ranking_shares_limits_and_takes_a_single_or_an_empty_cell():
     table = ranking_table({"densenet201": {"layercam": 0.7}})
     both = pd.concat([table, table.assign(role="prev_conv", mean=0.2)])
-    left, right = drift_plots.ranking(both, metric="pearson").axes
+    left, right = drift.ranking(both, metric="pearson").axes
     assert left.get_ylim() == right.get_ylim()
     assert (left.get_title(), right.get_title()) == ("auto_conv", "prev_conv")
-    (ax,) = drift_plots.ranking(table.assign(mean=np.nan, rank=np.nan), metric="pearson").axes
+    (ax,) = drift.ranking(table.assign(mean=np.nan, rank=np.nan), metric="pearson").axes
     assert texts(ax) == ["no value:\nDenseNet201"]
     with pytest.raises(ValueError, match="twice"):
-        drift_plots.ranking(pd.concat([table, table]), metric="pearson")
+        drift.ranking(pd.concat([table, table]), metric="pearson")
 
 
 def test_learning_curves_mark_the_kept_epoch():
@@ -126,7 +127,7 @@ def test_controls_draw_the_summary():
     summary = summarise(pairs_table(), by, metrics=["iou_top20"])
     summary.loc[summary["pairing"] == "placebo", "mean"] = 0.8
     summary.loc[summary["pairing"] == "ceiling", "mean"] = 0.3
-    figure = drift_plots.controls(summary)
+    figure = drift.controls(summary)
     assert len(figure.axes) == 12 and len({ax.get_xlim() for ax in figure.axes}) == 1
     for ax in figure.axes:
         spans = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]
@@ -143,11 +144,11 @@ def test_controls_of_one_cell_without_placebo_and_with_a_blank_group():
     row = CELL | {"architecture": "densenet201", "metric": "emd", "mean": 0.1, "sd": 0.02, "n": 9}
     rows = [row | {"pairing": "finetune"}, row | {"pairing": "finetune", "sd": np.nan, "n": 1}]
     rows.append(row | {"pairing": "ceiling", "mean": np.nan, "sd": np.nan, "n": 0})
-    (ax,) = drift_plots.controls(pd.DataFrame(rows), metric="emd").axes
+    (ax,) = drift.controls(pd.DataFrame(rows), metric="emd").axes
     assert texts(ax) == ["n = 0"]
     assert len(ax.lines) == 2 and not ax.patches
     with pytest.raises(ValueError, match=r"'ssim'.*\['emd'\]"):
-        drift_plots.controls(pd.DataFrame(rows), metric="ssim")
+        drift.controls(pd.DataFrame(rows), metric="ssim")
 
 
 def test_performance_places_every_checkpoint_in_its_row():
@@ -172,9 +173,9 @@ def test_performance_places_every_checkpoint_in_its_row():
 @pytest.mark.parametrize(
     ("draw", "table", "column"),
     [
-        (drift_plots.drift_distributions, pairs_table(), "blank"),
+        (drift.drift_distributions, pairs_table(), "blank"),
         (
-            lambda table: drift_plots.ranking(table, metric="emd"),
+            lambda table: drift.ranking(table, metric="emd"),
             pairs_table(mean=1, rank=1),
             "rank",
         ),
@@ -184,7 +185,7 @@ def test_performance_places_every_checkpoint_in_its_row():
             pairs_table(checkpoint="", true="", predicted="", count=1),
             "count",
         ),
-        (drift_plots.controls, pairs_table(metric="iou_top20", n=1, mean=1, sd=1), "sd"),
+        (drift.controls, pairs_table(metric="iou_top20", n=1, mean=1, sd=1), "sd"),
         (
             training_plots.performance,
             history_table().assign(balanced_accuracy=1),
@@ -199,26 +200,26 @@ def test_a_missing_column_is_named(draw, table, column):
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"pairing: found \['null'\].*'placebo'"):
-        drift_plots.drift_distributions(pairs_table(pairing="null"))
+        drift.drift_distributions(pairs_table(pairing="null"))
     with pytest.raises(ValueError, match=r"checkpoint: found \['scratch'\].*'transfer'"):
         training_plots.learning_curves(history_table().assign(checkpoint="scratch-s0"))
 
 
 @pytest.mark.parametrize("architectures", [1, 3])
 def test_no_text_is_clipped_or_smaller_than_eight_points(architectures):
-    chosen = list(looks.ARCHITECTURE)[:architectures]
+    chosen = list(style.ARCHITECTURE)[:architectures]
     table = pairs_table()
     table = table[table["architecture"].isin(chosen)]
-    every = pairs_table(looks.PAIRING).query("architecture in @chosen")
+    every = pairs_table(style.PAIRING).query("architecture in @chosen")
     summary = summarise(every, ["architecture", *CELL, "pairing"], metrics=["iou_top20"])
     ranks = summary[summary["pairing"] == "finetune"].assign(rank=1.5)
     runs = pd.concat(history_table().assign(architecture=name) for name in chosen)
     names = pd.DataFrame({"true": ["viral_pneumonia"], "predicted": ["bacterial_pneumonia"]})
     names = names.assign(architecture=chosen[0], checkpoint="transfer-s0", count=9)
     for figure in (
-        drift_plots.drift_distributions(table),
-        drift_plots.controls(summary),
-        drift_plots.ranking(ranks, metric="iou_top20"),
+        drift.drift_distributions(table),
+        drift.controls(summary),
+        drift.ranking(ranks, metric="iou_top20"),
         training_plots.learning_curves(runs),
         training_plots.performance(runs.assign(balanced_accuracy=0.5)),
         training_plots.confusions(names),

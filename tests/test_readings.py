@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from figure_material import assert_legible
 
-from lib import sensitivity_plots
 from lib.attribution import formulas, readings
 from lib.attribution.maps import MapSet
+from lib.figures import sensitivity
 
 
 def of(offset, roles=("post_activation",)):
@@ -88,7 +88,7 @@ def test_the_figure_has_a_marker_for_every_mean():
     )
     table.loc[table["method"] == "LayerCAM", "resnet50v2"] = np.nan
     whole = pd.concat([table.assign(role=role) for role in ("stage4", "post_activation")])
-    figure = sensitivity_plots.sensitivity(whole)
+    figure = sensitivity.sensitivity(whole)
     assert [ax.get_title() for ax in figure.axes] == ["stage4", "post_activation"]
     drawn = [np.isfinite(line.get_xdata()).sum() for line in figure.axes[0].lines]
     assert drawn == [len(readings.READINGS), len(readings.READINGS) - 1, len(readings.READINGS)]

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from material import CLASSES, encoded, film
 
-from lib import audit_plots, reference_page
+from lib import reference_page
 from lib.data.audit import trials as remedy_trials
 from lib.data.audit.trials import OWN, UNTREATED, drift_side_by_side, probe_trials, trials_of
 from lib.data.index import read_index
+from lib.figures import data_audit
 from lib.study.artefacts import ArtefactError, begin, write_table
 from lib.study.data_params import Data, Remedies
 from lib.study.paths import StudyPaths
@@ -68,7 +69,7 @@ def test_trials_start_from_films_as_they_are():
 
 
 def test_the_figure_shows_every_trial_and_the_controls_below(table, printed_style):
-    figure = audit_plots.trial_dots(table)
+    figure = data_audit.trial_dots(table)
     (axes,) = figure.axes
     assert [t.get_text() for t in axes.get_yticklabels()] == [UNTREATED, "cut", "frame"]
     border = next(line for line in axes.lines if line.get_label() == "the outermost pixels")

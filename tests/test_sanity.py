@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from figure_material import assert_legible
 
-from lib import sensitivity_plots
 from lib.attribution.maps import MapSet
 from lib.drift import randomised as sanity
+from lib.figures import sensitivity
 from lib.models import randomise
 from lib.models.backbones import stage_of
 from lib.study.checkpoints import RANDOMISATION_STEPS, source_of, trained
@@ -86,7 +86,7 @@ def test_entropy_of_the_values():
 
 
 def test_the_figure(table, printed_style):
-    assert_legible(sensitivity_plots.randomisation(table[1]))
+    assert_legible(sensitivity.randomisation(table[1]))
 
 
 def test_names_of_sets_of_maps():

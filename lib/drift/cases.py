@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from lib.attribution.maps import MapSet
+from lib.figures.pictures import Case
 from lib.models.performance import true_probability
-from lib.pictures import Case
 
 
 def choose_cases(

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from lib.drift.metrics import SIMILARITIES
+from lib.figures.style import ARCHITECTURE, METHOD
 from lib.hypotheses.stated import Hypothesis, Minimum
 from lib.inference.contrasts import Estimate, contrast
 from lib.inference.crossed import CrossedCells, cells_from_pairs
-from lib.looks import ARCHITECTURE, METHOD
 from lib.study.artefacts import read_table
 from lib.study.paths import StudyPaths
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from lib.figures.style import ARCHITECTURE
 from lib.hypotheses.verdicts import REFUTED, SUPPORTED
-from lib.looks import ARCHITECTURE
 
 COLUMNS = ("claim", "published", "measured", "holds", "differs")
 YES, NO, OPEN, BLANK = "yes", "no", "not shown", "cannot be judged"

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lib import looks
-from lib.looks import ARCHITECTURE, METHOD, SMALL
+from lib.figures import style
+from lib.figures.style import ARCHITECTURE, METHOD, SMALL
 from lib.study.checkpoints import RANDOMISATION_STEPS
 
 _LINES = ("-", "--", ":", "-.")
@@ -31,11 +31,11 @@ def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     A reading whose markers lie as those of the study's own reading changes nothing; one whose
     markers change places changes the ranking. What is blank for all films has no marker.
     """
-    looks.require_columns(table, ["role", "method", "blank"], "table")
+    style.require_columns(table, ["role", "method", "blank"], "table")
     architectures = [name for name in ARCHITECTURE if name in table]
-    roles = looks.roles_present(table["role"])
+    roles = style.roles_present(table["role"])
     readings = list(dict.fromkeys(table["method"]))
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         1,
         len(roles),
         width=3.0 + 1.9 * len(roles),
@@ -50,7 +50,7 @@ def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
             look = ARCHITECTURE[name]
             ax.plot(rows[name], places, look.marker, color=look.colour, ms=6, mec="white", mew=0.6)
         ax.set(title=role, xlim=(-0.03, 1.03), ylim=(len(readings) - 0.5, -0.5))
-        ax.set_xlabel(looks.two_lines(looks.metric_label(metric)), fontsize=SMALL)
+        ax.set_xlabel(style.two_lines(style.metric_label(metric)), fontsize=SMALL)
         ax.set_yticks(places, readings, fontsize=SMALL)
     handles = [
         Line2D([], [], ls="", marker=ARCHITECTURE[name].marker, color=ARCHITECTURE[name].colour,
@@ -81,12 +81,12 @@ def randomisation(table: pd.DataFrame) -> Figure:
     line that ends above it belongs to a method that does not need what the network has learnt.
     """
     columns = ["architecture", "role", "method", "step", "metric", "mean", "low", "high"]
-    looks.require_columns(table, columns, "table")
-    architectures = looks.present(table["architecture"], ARCHITECTURE, "architecture")
-    roles = looks.roles_present(table["role"])
-    methods = looks.present(table["method"], METHOD, "method")
+    style.require_columns(table, columns, "table")
+    architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
+    roles = style.roles_present(table["role"])
+    methods = style.present(table["method"], METHOD, "method")
     steps = [step for step in RANDOMISATION_STEPS if step in set(table["step"])]
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         len(roles), len(architectures), width=2.5 + 2.5 * len(architectures), height=1.7,
         title="What is left of a map as the weights are randomised from the head down",
         sharex=True, sharey=True,
@@ -104,9 +104,9 @@ def randomisation(table: pd.DataFrame) -> Figure:
             ax.errorbar(x, rows["mean"], yerr=np.nan_to_num(spread), elinewidth=1, **_line(place))
         ax.set_title(f"{roles[i]} · {ARCHITECTURE[architectures[j]].title}", fontsize=9)
         ax.set_xticks(range(len(steps)), steps, rotation=40, ha="right", fontsize=SMALL)
-    figure.supylabel(looks.metric_label(table["metric"].iloc[0]), fontsize=SMALL)
+    figure.supylabel(style.metric_label(table["metric"].iloc[0]), fontsize=SMALL)
     handles = [Line2D([], [], **_line(place)) for place in range(len(methods))]
     labels = [*(METHOD[method] for method in methods), "unrelated films, intact network"]
     note = "Whiskers: 95 % over patients."
-    looks.legend(figure, [*handles, Patch(color="0.8")], labels, note)
+    style.legend(figure, [*handles, Patch(color="0.8")], labels, note)
     return figure

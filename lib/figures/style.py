@@ -128,7 +128,7 @@ def present(values: Iterable[str], known: dict, name: str) -> list[str]:
     """List the values that occur, in the order of `known`."""
     found = set(values)
     if not found or not found <= set(known):
-        expected = f"expected some of {list(known)} (the looks defined in lib/looks.py)"
+        expected = f"expected some of {list(known)} (the looks defined in lib/figures/style.py)"
         raise ValueError(f"{name}: found {sorted(map(str, found))}; {expected}.")
     return [value for value in known if value in found]
 

@@ -1,6 +1,6 @@
 """Figures of drift, from tables and without computing: distributions, controls and ranking.
 
-What is compared shares its axis; colours and markers are those of `lib.looks`.
+What is compared shares its axis; colours and markers are those of `lib.figures.style`.
 """
 
 import numpy as np
@@ -9,15 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lib import looks
-from lib.looks import ARCHITECTURE, INK, METHOD, PAIRING, SMALL, Look
+from lib.figures import style
+from lib.figures.style import ARCHITECTURE, INK, METHOD, PAIRING, SMALL, Look
 
 
 def _facets(table: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
     return (
-        looks.roles_present(table["role"]),
-        looks.present(table["method"], METHOD, "method"),
-        looks.present(table["architecture"], ARCHITECTURE, "architecture"),
+        style.roles_present(table["role"]),
+        style.present(table["method"], METHOD, "method"),
+        style.present(table["architecture"], ARCHITECTURE, "architecture"),
     )
 
 
@@ -37,11 +37,11 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
         If a column is missing or a value has no look.
     """
     keys = ["role", "method", "architecture", "pairing"]
-    looks.require_columns(pairs, [*keys, metric, "blank"], "pairs")
+    style.require_columns(pairs, [*keys, metric, "blank"], "pairs")
     roles, methods, architectures = _facets(pairs)
-    pairings = looks.present(pairs["pairing"], PAIRING, "pairing")
+    pairings = style.present(pairs["pairing"], PAIRING, "pairing")
     groups = dict(iter(pairs.groupby(keys, observed=True)))
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         len(roles),
         len(methods),
         width=max(5.5, 0.8 + 3.1 * len(methods)),
@@ -52,7 +52,7 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
     longest = 0
     for (i, j), ax in np.ndenumerate(axes):
         for x, architecture in enumerate(architectures):
-            for pairing, offset in zip(pairings, looks.slots(len(pairings), 0.9), strict=True):
+            for pairing, offset in zip(pairings, style.slots(len(pairings), 0.9), strict=True):
                 group = groups.get((roles[i], methods[j], architecture, pairing))
                 if group is None:
                     continue
@@ -71,19 +71,19 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
     for ax in axes.flat:
         ax.tick_params(axis="x", pad=4 + 5.2 * longest)
     for ax in axes[:, 0]:
-        ax.set_ylabel(looks.two_lines(looks.metric_label(metric)))
+        ax.set_ylabel(style.two_lines(style.metric_label(metric)))
     for ax in axes[-1]:
         ax.set_xlabel("Architecture")
     handles = [
         (
             Patch(facecolor=look.colour, edgecolor=INK, hatch=look.hatch),
-            Line2D([], [], **looks.dot(look, size=6, markeredgecolor="white")),
+            Line2D([], [], **style.dot(look, size=6, markeredgecolor="white")),
         )
         for look in (PAIRING[name] for name in pairings)
     ]
     note = "Box: quartiles and median; whiskers: 5 % to 95 % of the pairs; marker: mean. "
     note += "Under each box: pairs scored, + pairs without a value because a map is blank."
-    looks.legend(figure, handles, looks.titles(PAIRING, pairings), note)
+    style.legend(figure, handles, style.titles(PAIRING, pairings), note)
     return figure
 
 
@@ -103,7 +103,7 @@ def _box(ax, values: np.ndarray, x: float, width: float, look: Look) -> None:
         whiskerprops={"color": INK},
         capprops={"color": INK},
     )
-    ax.plot(x, values.mean(), **looks.dot(look, size=6, zorder=3, markeredgecolor="white"))
+    ax.plot(x, values.mean(), **style.dot(look, size=6, zorder=3, markeredgecolor="white"))
 
 
 def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
@@ -122,12 +122,12 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
         If a column is missing, an architecture occurs twice in a cell, or a value has no look.
     """
     keys = ["role", "architecture", "method"]
-    looks.require_columns(ranking, [*keys, "mean", "rank"], "ranking")
+    style.require_columns(ranking, [*keys, "mean", "rank"], "ranking")
     if ranking.duplicated(keys).any():
         found = ranking.loc[ranking.duplicated(keys), keys].iloc[0].to_dict()
         raise ValueError(f"ranking: found {found} twice; expected once: select one pairing.")
     roles, methods, architectures = _facets(ranking)
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         1,
         len(roles),
         width=max(5, 0.8 + 3.1 * len(roles)),
@@ -135,7 +135,7 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
         title="Which architecture's maps are most stable? Crossing lines reverse the ranking",
         sharey=True,
     )
-    offsets, lines = looks.slots(len(architectures), 0.75), 0
+    offsets, lines = style.slots(len(architectures), 0.75), 0
     for ax, role in zip(axes[0], roles, strict=True):
         absent: list[list[str]] = [[] for _ in methods]
         for architecture, offset in zip(architectures, offsets, strict=True):
@@ -143,7 +143,7 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
             look, rows = ARCHITECTURE[architecture], ranking[own].set_index("method")
             rows = rows[["mean", "rank"]].reindex(methods)
             x, means = np.arange(len(methods)) + offset, rows["mean"].to_numpy()
-            ax.plot(x, means, label=look.title, zorder=2, **looks.hollow(look))
+            ax.plot(x, means, label=look.title, zorder=2, **style.hollow(look))
             for k, (mean, rank) in enumerate(rows.to_numpy()):
                 if np.isnan(mean):
                     absent[k].append(look.title)
@@ -161,10 +161,10 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
     axes[0, 0].margins(y=0.12)
     low, high = axes[0, 0].get_ylim()
     axes[0, 0].set_ylim(low - (high - low) * 0.07 * lines, high)
-    axes[0, 0].set_ylabel(looks.two_lines("Mean " + looks.metric_label(metric)))
-    handles = [Line2D([], [], **looks.hollow(ARCHITECTURE[name], size=9)) for name in architectures]
+    axes[0, 0].set_ylabel(style.two_lines("Mean " + style.metric_label(metric)))
+    handles = [Line2D([], [], **style.hollow(ARCHITECTURE[name], size=9)) for name in architectures]
     note = "Number in each marker: rank, 1 = most stable."
-    looks.legend(figure, handles, looks.titles(ARCHITECTURE, architectures), note)
+    style.legend(figure, handles, style.titles(ARCHITECTURE, architectures), note)
     return figure
 
 
@@ -193,14 +193,14 @@ def controls(
         If a column or the metric is missing or a value has no look.
     """
     columns = ["architecture", "method", "role", "pairing", "metric", "n", "mean", "sd"]
-    looks.require_columns(summary, columns, "summary")
+    style.require_columns(summary, columns, "summary")
     rows = summary[summary["metric"] == metric]
     if rows.empty:
         available = sorted(summary["metric"].unique())
         raise ValueError(f"metric: found {metric!r}; expected one of {available}.")
     roles, methods, architectures = _facets(rows)
-    pairings = looks.present(rows["pairing"], PAIRING, "pairing")
-    figure, axes = looks.panels(
+    pairings = style.present(rows["pairing"], PAIRING, "pairing")
+    figure, axes = style.panels(
         len(roles),
         len(methods),
         width=max(5.5, 1.2 + 2.9 * len(methods)),
@@ -209,7 +209,7 @@ def controls(
         sharex=True,
         sharey=True,
     )
-    offsets = dict(zip(pairings, looks.slots(len(pairings), 0.8), strict=True))
+    offsets = dict(zip(pairings, style.slots(len(pairings), 0.8), strict=True))
     for (i, j), ax in np.ndenumerate(axes):
         panel = rows[(rows["role"] == roles[i]) & (rows["method"] == methods[j])]
         for y, architecture in enumerate(architectures):
@@ -225,7 +225,7 @@ def controls(
                     ax.text(0.02, height, f"n = {row['n']:g}", fontsize=SMALL, **place)
                     continue
                 whisker = {"xerr": np.nan_to_num(row["sd"]), "ecolor": INK, "elinewidth": 1}
-                ax.errorbar(row["mean"], height, **whisker, **looks.dot(PAIRING[pairing], size=6))
+                ax.errorbar(row["mean"], height, **whisker, **style.dot(PAIRING[pairing], size=6))
         ax.set_title(f"{roles[i]} · {METHOD[methods[j]]}")
         ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
         ax.set_ylim(len(architectures) - 0.5, -0.5)
@@ -233,11 +233,11 @@ def controls(
     for ax in axes[:, 0]:
         ax.set_ylabel("Architecture")
     for ax in axes[-1]:
-        ax.set_xlabel(looks.two_lines("Mean " + looks.metric_label(metric)))
+        ax.set_xlabel(style.two_lines("Mean " + style.metric_label(metric)))
     handles = [
-        *(Line2D([], [], **looks.dot(PAIRING[name])) for name in pairings),
+        *(Line2D([], [], **style.dot(PAIRING[name])) for name in pairings),
         Patch(color="0.85"),
     ]
-    labels = [*looks.titles(PAIRING, pairings), "from {} to {}".format(*between)]
-    looks.legend(figure, handles, labels, "Whiskers: ± 1 standard deviation over the pairs.")
+    labels = [*style.titles(PAIRING, pairings), "from {} to {}".format(*between)]
+    style.legend(figure, handles, labels, "Whiskers: ± 1 standard deviation over the pairs.")
     return figure

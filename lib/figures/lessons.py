@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib import looks
 from lib.attribution.formulas import layercam
-from lib.pictures import ground, map_image, seen, unit
+from lib.figures import style
+from lib.figures.pictures import ground, map_image, seen, unit
 
-_SIDE = {"rotation": 0, "ha": "right", "va": "center", "fontsize": looks.SMALL}
+_SIDE = {"rotation": 0, "ha": "right", "va": "center", "fontsize": style.SMALL}
 
 
 def strip(maps: Mapping[str, np.ndarray], *, title: str, film: np.ndarray | None = None) -> Figure:
@@ -23,7 +23,7 @@ def strip(maps: Mapping[str, np.ndarray], *, title: str, film: np.ndarray | None
         Shown first and under the maps.
     """
     shown = [*(() if film is None else [("Film", None)]), *maps.items()]
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         1, len(shown), width=max(4.5, 1.9 * len(shown)), height=1.9, title=title
     )
     for ax, (caption, values) in zip(axes[0], shown, strict=True):
@@ -31,7 +31,7 @@ def strip(maps: Mapping[str, np.ndarray], *, title: str, film: np.ndarray | None
         if values is not None:
             alpha = 1 if film is None else 0.6
             map_image(ax, unit(seen(values)), cmap="magma", vmin=0, vmax=1, alpha=alpha)
-        ax.set_title(caption, fontsize=looks.SMALL)
+        ax.set_title(caption, fontsize=style.SMALL)
     return figure
 
 
@@ -56,18 +56,18 @@ def channels(
     parts = activations * np.maximum(gradients, 0)
     chosen = np.argsort(-np.abs(parts.sum(axis=(0, 1))), kind="stable")[:most]
     columns = {"A": activations, "g": gradients, "A · ReLU(g)": parts}
-    figure, axes = looks.panels(most + 1, 3, width=6.2, height=1.6, title=title)
+    figure, axes = style.panels(most + 1, 3, width=6.2, height=1.6, title=title)
     for j, (caption, values) in enumerate(columns.items()):
         limit = np.abs(values[..., chosen]).max() or 1.0
         for i, channel in enumerate(chosen):
             ground(axes[i, j], None)
             map_image(axes[i, j], values[..., channel], cmap="RdBu_r", vmin=-limit, vmax=limit)
             axes[i, 0].set_ylabel(f"channel\n{channel}", **_SIDE)
-        axes[0, j].set_title(f"{caption} (±{limit:.2g})", fontsize=looks.SMALL)
+        axes[0, j].set_title(f"{caption} (±{limit:.2g})", fontsize=style.SMALL)
     for ax in axes[-1, :2]:
         ax.set_visible(False)
     ground(axes[-1, 2], None)
     whole = layercam(activations[None], gradients[None])[0]
     map_image(axes[-1, 2], unit(seen(whole)), cmap="magma", vmin=0, vmax=1)
-    axes[-1, 2].set_title(f"LayerCAM: all {activations.shape[-1]} channels", fontsize=looks.SMALL)
+    axes[-1, 2].set_title(f"LayerCAM: all {activations.shape[-1]} channels", fontsize=style.SMALL)
     return figure

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from lib.data.audit.confounding import by_class
 from lib.data.audit.probes import DESCRIPTIONS
 from lib.data.audit.summary import MEASURE_NAMES
-from lib.looks import ARCHITECTURE, INK, ORANGE, SKY, STAGE, WIDTH, stage_of
+from lib.figures.style import ARCHITECTURE, INK, ORANGE, SKY, STAGE, WIDTH, stage_of
 
 NAMES = {"thumbnail_32": "thumbnails of 32 pixels"}
 MARKS = (("o", SKY), ("s", ORANGE), ("D", "white"), ("^", INK))

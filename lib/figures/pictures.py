@@ -16,9 +16,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from lib import looks
 from lib.attribution.stacks import blank_reason
-from lib.looks import INK, METHOD, ORANGE, SKY, SMALL, WIDTH, Look
+from lib.figures import style
+from lib.figures.style import INK, METHOD, ORANGE, SKY, SMALL, WIDTH, Look
 
 _OVER_FILM, _MID = 0.6, "0.5"  # opacity of a map over its film, grey behind colour bars
 
@@ -128,7 +128,7 @@ def film_sheet(
     per_film = 2 if masks else 1
     columns = per_film * max(map(len, rows.values()))
     side = min(1.9, (WIDTH - 0.4) / columns)
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         len(rows),
         columns,
         width=max(4, side * columns + 0.4),
@@ -151,7 +151,7 @@ def film_sheet(
                 _outline(pair[-1], stack[index], colors=look.colour, linewidths=width)
     if masks:
         lines = [Line2D([], [], color=look.colour, lw=2 * width) for _, look, width in masks]
-        looks.legend(figure, lines, [look.title for _, look, _ in masks])
+        style.legend(figure, lines, [look.title for _, look, _ in masks])
     return figure
 
 
@@ -193,7 +193,7 @@ def case_sheet(
     norms = [Normalize(0, 1), Normalize(0, 1), Normalize(-limit, limit)]
     maps = ["magma", "magma", "PuOr"]
     halo = [withStroke(linewidth=2.8, foreground="black")]
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         len(cases), len(heads), width=1.6 + 2.1 * len(heads), height=1.95, title=title
     )
     alpha = _OVER_FILM if show_films else 1
@@ -221,7 +221,7 @@ def case_sheet(
     note = _note([case.map_a for case in cases], interpolation, show_films)
     outlined = any(case.lesion is not None and np.any(case.lesion) for case in cases)
     white = Line2D([], [], color="white", lw=1.3, path_effects=halo)
-    looks.legend(figure, [white] if outlined else [], ["lesion outline"] if outlined else [], note)
+    style.legend(figure, [white] if outlined else [], ["lesion outline"] if outlined else [], note)
     return figure
 
 
@@ -256,10 +256,10 @@ def map_grid(
     ValueError
         If there is no map, a map is negative, or a role or method has no look.
     """
-    roles = looks.roles_present(role for role, _ in maps)
-    methods = looks.present((method for _, method in maps), METHOD, "method")
+    roles = style.roles_present(role for role, _ in maps)
+    methods = style.present((method for _, method in maps), METHOD, "method")
     heads = [*(() if film is None else ("Film",)), *(METHOD[name] for name in methods)]
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         len(roles),
         len(heads),
         width=max(4.5, 1.6 + 2.1 * len(heads)),
@@ -285,7 +285,7 @@ def map_grid(
     options |= {"shrink": 0.9, "aspect": 15 * len(roles)}
     bar = figure.colorbar(ScalarMappable(norm, "magma"), ax=axes, **options)
     bar.ax.set_facecolor(_MID)
-    looks.legend(figure, [], [], _note(maps.values(), "nearest", film is not None))
+    style.legend(figure, [], [], _note(maps.values(), "nearest", film is not None))
     return figure
 
 
@@ -307,7 +307,7 @@ def image_rows(
     chosen, counts = np.unique(labels, return_counts=True)
     chosen, columns = chosen[:rows], min(columns, counts[:rows].max())
     side = min(1.2, (WIDTH - 1) / columns)
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         len(chosen), columns, width=max(4, side * columns + 1), height=side, margin=0.5, title=title
     )
     for label, row in zip(chosen, axes, strict=True):

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lib import looks
 from lib.drift.metrics import SIMILARITIES
-from lib.looks import ARCHITECTURE, INK, METHOD, SMALL, STAGE
+from lib.figures import style
+from lib.figures.style import ARCHITECTURE, INK, METHOD, SMALL, STAGE
 
 _MEASURE = {
     "lesion_mass": "relevance mass\nin the lesion (share of the map)",
@@ -58,9 +58,9 @@ def drift_against_evidence(
     """
     measure = f"{target}_change"
     keys = ["architecture", "method", "role"]
-    looks.require_columns(joined, [*keys, "pairing", metric, measure], "joined")
+    style.require_columns(joined, [*keys, "pairing", metric, measure], "joined")
     columns = [*keys, "pairing", "metric", "relation", "rho", "n", "blank"]
-    looks.require_columns(validity, columns, "validity")
+    style.require_columns(validity, columns, "validity")
     rows = joined[joined["role"] == role]
     if rows.empty:
         raise ValueError(f"role: found {role!r}; expected one of {sorted(set(joined['role']))}.")
@@ -73,9 +73,9 @@ def drift_against_evidence(
     ]
     _one_per_cell(told, [*keys, "relation"], "validity", "pairing")
     told = told.set_index(["architecture", "method", "relation"])
-    methods = looks.present(rows["method"], METHOD, "method")
-    architectures = looks.present(rows["architecture"], ARCHITECTURE, "architecture")
-    figure, axes = looks.panels(
+    methods = style.present(rows["method"], METHOD, "method")
+    architectures = style.present(rows["architecture"], ARCHITECTURE, "architecture")
+    figure, axes = style.panels(
         len(methods),
         len(architectures),
         width=max(5, 1.6 + 2.8 * len(architectures)),
@@ -110,11 +110,11 @@ def drift_against_evidence(
     norm = LogNorm(1, most)
     for cells in drawn:
         cells.set_norm(norm)
-    name = looks.metric_label(metric)
+    name = style.metric_label(metric)
     if metric in SIMILARITIES:
         name = "1 − " + name.split(" (")[0]
     for ax in axes[:, 0]:
-        ax.set_ylabel("Drift:\n" + name if metric in SIMILARITIES else looks.two_lines(name))
+        ax.set_ylabel("Drift:\n" + name if metric in SIMILARITIES else style.two_lines(name))
     for ax in axes[-1]:
         ax.set_xlabel(f"Change of the {_MEASURE[target]}")
     bar = figure.colorbar(
@@ -125,7 +125,7 @@ def drift_against_evidence(
     bar.set_ticks(ticks, labels=[str(tick) for tick in ticks])
     note = "Right of the line: evidence gained, left: lost. "
     note += "ρ: Spearman, of drift with the size of the change and with the signed change."
-    looks.legend(figure, [], [], note)
+    style.legend(figure, [], [], note)
     return figure
 
 
@@ -157,17 +157,17 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
     """
     keys = ["architecture", "stage", "role", "method"]
     columns = ["measure", "n", "mean", "low", "high", "uniform", "centre"]
-    looks.require_columns(summary, [*keys, *columns], "summary")
+    style.require_columns(summary, [*keys, *columns], "summary")
     rows = summary[summary["measure"] == measure]
     if rows.empty:
         available = sorted(set(summary["measure"]))
         raise ValueError(f"measure: found {measure!r}; expected one of {available}.")
     _one_per_cell(rows, keys, "summary", "class")
-    roles = looks.roles_present(rows["role"])
-    methods = looks.present(rows["method"], METHOD, "method")
-    architectures = looks.present(rows["architecture"], ARCHITECTURE, "architecture")
-    stages = looks.present(rows["stage"], STAGE, "stage")
-    figure, axes = looks.panels(
+    roles = style.roles_present(rows["role"])
+    methods = style.present(rows["method"], METHOD, "method")
+    architectures = style.present(rows["architecture"], ARCHITECTURE, "architecture")
+    stages = style.present(rows["stage"], STAGE, "stage")
+    figure, axes = style.panels(
         len(roles),
         len(methods),
         width=max(5.5, 1.2 + 2.9 * len(methods)),
@@ -190,7 +190,7 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
             ax.plot(row["centre"], y, linestyle="none", zorder=4, **_CENTRE)
             ends = np.nan_to_num([[row["mean"] - row["low"]], [row["high"] - row["mean"]]])
             whisker = {"xerr": ends, "ecolor": INK, "elinewidth": 1.2, "zorder": 3}
-            ax.errorbar(row["mean"], y, **whisker, **looks.dot(STAGE[row["stage"]], size=6))
+            ax.errorbar(row["mean"], y, **whisker, **style.dot(STAGE[row["stage"]], size=6))
         ax.set_title(f"{roles[i]} · {METHOD[methods[j]]}")
         ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
         ax.set_ylim(len(architectures) - 0.5, -0.5)
@@ -201,9 +201,9 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
         ax.set_ylabel("Architecture")
     for ax in axes[-1]:
         ax.set_xlabel(f"Mean {_MEASURE[measure]}")
-    handles = [Line2D([], [], **looks.dot(STAGE[name])) for name in stages]
+    handles = [Line2D([], [], **style.dot(STAGE[name])) for name in stages]
     handles += [Line2D([], [], linestyle="none", **mark) for mark in (_UNIFORM, _CENTRE)]
-    labels = [*looks.titles(STAGE, stages), "uniform map", "centre prior"]
+    labels = [*style.titles(STAGE, stages), "uniform map", "centre prior"]
     note = "Whiskers: 95 % interval over patients. Marks without colour: chance on the same films."
-    looks.legend(figure, handles, labels, note)
+    style.legend(figure, handles, labels, note)
     return figure

@@ -1,6 +1,6 @@
 """Figures of training, from tables and without computing: learning curves, scores and confusions.
 
-What is compared shares its axis or colour range; colours are those of `lib.looks`.
+What is compared shares its axis or colour range; colours are those of `lib.figures.style`.
 """
 
 import numpy as np
@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lib import looks
-from lib.looks import ARCHITECTURE, INK, SMALL, STAGE
+from lib.figures import style
+from lib.figures.style import ARCHITECTURE, INK, SMALL, STAGE
 
 
 def learning_curves(history: pd.DataFrame) -> Figure:
@@ -30,10 +30,10 @@ def learning_curves(history: pd.DataFrame) -> Figure:
         If a column is missing or an architecture or stage has no look.
     """
     columns = ["architecture", "checkpoint", "epoch", "train_loss", "loss", "macro_auc", "kept"]
-    looks.require_columns(history, columns, "history")
-    architectures = looks.present(history["architecture"], ARCHITECTURE, "architecture")
-    history = history.assign(stage=looks.stage_of(history["checkpoint"]))
-    stages = looks.present(history["stage"], STAGE, "checkpoint")
+    style.require_columns(history, columns, "history")
+    architectures = style.present(history["architecture"], ARCHITECTURE, "architecture")
+    history = history.assign(stage=style.stage_of(history["checkpoint"]))
+    stages = style.present(history["stage"], STAGE, "checkpoint")
     first = history["stage"] == "transfer"
     parts = [
         (f"{ARCHITECTURE[name].title}\n{title}", part)
@@ -41,7 +41,7 @@ def learning_curves(history: pd.DataFrame) -> Figure:
         for title, chosen in (("transfer", first), ("fine-tuning", ~first))
         if not (part := history[(history["architecture"] == name) & chosen]).empty
     ]
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         2,
         len(parts),
         width=max(5, 0.8 + 1.8 * len(parts)),
@@ -59,16 +59,16 @@ def learning_curves(history: pd.DataFrame) -> Figure:
             column[0].plot(rows["epoch"], rows["train_loss"], **line | {"linestyle": "--"})
             for ax, quantity in zip(column, ("loss", "macro_auc"), strict=True):
                 ax.plot(rows["epoch"], rows[quantity], **line)
-                ax.plot(kept["epoch"], kept[quantity], **looks.dot(look, zorder=3))
+                ax.plot(kept["epoch"], kept[quantity], **style.dot(look, zorder=3))
         column[0].set_title(title, fontsize=9)
         column[1].set_xlabel("Epoch")
         column[1].xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
     axes[0, 0].set_ylabel("Cross-entropy loss (nats)")
     axes[1, 0].set_ylabel("Validation macro AUC\n(0.5 = chance)")
-    handles = [Line2D([], [], **looks.dot(STAGE[name], linestyle="-")) for name in stages]
+    handles = [Line2D([], [], **style.dot(STAGE[name], linestyle="-")) for name in stages]
     handles += [Line2D([], [], color=INK, linestyle=line) for line in ("-", "--")]
-    labels = [*looks.titles(STAGE, stages), "validation", "training"]
-    looks.legend(figure, handles, labels, "A line per seed; the large marker is the epoch kept.")
+    labels = [*style.titles(STAGE, stages), "validation", "training"]
+    style.legend(figure, handles, labels, "A line per seed; the large marker is the epoch kept.")
     return figure
 
 
@@ -86,14 +86,14 @@ def confusions(table: pd.DataFrame) -> Figure:
     ValueError
         If a column is missing or an architecture has no look.
     """
-    looks.require_columns(
+    style.require_columns(
         table, ["architecture", "checkpoint", "true", "predicted", "count"], "table"
     )
-    architectures = looks.present(table["architecture"], ARCHITECTURE, "architecture")
+    architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
     checkpoints = list(dict.fromkeys(table["checkpoint"]))
     classes = list(dict.fromkeys([*table["true"], *table["predicted"]]))
     names = [name.replace("_", " ") for name in classes]
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         len(checkpoints),
         len(architectures),
         width=max(4.5, 1.6 + 2.7 * len(architectures)),
@@ -141,14 +141,14 @@ def performance(table: pd.DataFrame) -> Figure:
     ValueError
         If a column is missing or an architecture or stage has no look.
     """
-    looks.require_columns(
+    style.require_columns(
         table, ["architecture", "checkpoint", "macro_auc", "balanced_accuracy"], "table"
     )
-    architectures = looks.present(table["architecture"], ARCHITECTURE, "architecture")
-    stage = looks.stage_of(table["checkpoint"])
-    stages = looks.present(stage, STAGE, "checkpoint")
+    architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
+    stage = style.stage_of(table["checkpoint"])
+    stages = style.present(stage, STAGE, "checkpoint")
     height = 0.5 + 0.55 * len(architectures)
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         1, 2, width=8, height=height, title="How well do they classify?", sharey=True
     )
     labels = {
@@ -157,15 +157,15 @@ def performance(table: pd.DataFrame) -> Figure:
     }
     place = table["architecture"].map(architectures.index)
     for ax, (quantity, label) in zip(axes[0], labels.items(), strict=True):
-        for name, offset in zip(stages, looks.slots(len(stages), 0.75), strict=True):
+        for name, offset in zip(stages, style.slots(len(stages), 0.75), strict=True):
             chosen = stage == name
-            ax.plot(table.loc[chosen, quantity], place[chosen] + offset, **looks.dot(STAGE[name]))
+            ax.plot(table.loc[chosen, quantity], place[chosen] + offset, **style.dot(STAGE[name]))
         ax.set_xlabel(label)
         ax.xaxis.set_major_locator(MaxNLocator(6))
         ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
         ax.set_ylim(len(architectures) - 0.5, -0.5)
         ax.grid(False, axis="y")
     axes[0, 0].set_ylabel("Architecture")
-    handles = [Line2D([], [], **looks.dot(STAGE[name])) for name in stages]
-    looks.legend(figure, handles, looks.titles(STAGE, stages), "A dot per checkpoint (seed).")
+    handles = [Line2D([], [], **style.dot(STAGE[name])) for name in stages]
+    style.legend(figure, handles, style.titles(STAGE, stages), "A dot per checkpoint (seed).")
     return figure

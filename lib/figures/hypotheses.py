@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lib import looks
-from lib.looks import ARCHITECTURE, INK, METHOD, SMALL
+from lib.figures import style
+from lib.figures.style import ARCHITECTURE, INK, METHOD, SMALL
 
 _BROWN = sns.color_palette("colorblind").as_hex()[5]
 _WINDOW = (-0.5, 1.5)  # of R: an interval that leaves it has an arrow
@@ -36,16 +36,16 @@ def retained(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         If a column or the metric is missing or a value has no look.
     """
     columns = ["architecture", "method", "role", "metric", "estimate", "low", "high", "seed_level"]
-    looks.require_columns(table, [*columns, "films", "pairs", "blank"], "table")
+    style.require_columns(table, [*columns, "films", "pairs", "blank"], "table")
     rows = table[table["metric"] == metric]
     if rows.empty:
         available = sorted(table["metric"].unique())
         raise ValueError(f"metric: found {metric!r}; expected one of {available}.")
-    roles = looks.roles_present(rows["role"])
-    methods = looks.present(rows["method"], METHOD, "method")
-    architectures = looks.present(rows["architecture"], ARCHITECTURE, "architecture")
+    roles = style.roles_present(rows["role"])
+    methods = style.present(rows["method"], METHOD, "method")
+    architectures = style.present(rows["architecture"], ARCHITECTURE, "architecture")
     places = [(role, name) for role in roles for name in architectures]
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         1,
         len(methods),
         width=max(5.5, 1.9 + 2.7 * len(methods)),
@@ -70,18 +70,18 @@ def retained(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     first.set_ylim(heights[-1] + 0.6, -0.6)
     first.set_ylabel("Layer and architecture")
     handles = [
-        *(Line2D([], [], **looks.dot(ARCHITECTURE[name])) for name in architectures),
+        *(Line2D([], [], **style.dot(ARCHITECTURE[name])) for name in architectures),
         Line2D([], [], color=INK, linestyle="--"),
         Line2D([], [], color=INK, linestyle=":"),
     ]
-    titles = [*looks.titles(ARCHITECTURE, architectures), "1 = placebo", "0 = unrelated films"]
-    measured = looks.metric_label(metric).split(" (")[0]
+    titles = [*style.titles(ARCHITECTURE, architectures), "1 = placebo", "0 = unrelated films"]
+    measured = style.metric_label(metric).split(" (")[0]
     note = f"{measured}; bars: intervals, arrows: they go on. {_seeds(rows['seed_level'])}"
-    looks.legend(figure, handles, titles, note)
+    style.legend(figure, handles, titles, note)
     return figure
 
 
-def _forest_row(ax, row: pd.Series, y: float, look: looks.Look) -> None:
+def _forest_row(ax, row: pd.Series, y: float, look: style.Look) -> None:
     low, high = _WINDOW
     if np.isnan(row["estimate"]):
         why = f"no value: {row['blank']:g} of {row['pairs']:g} blank" if row["pairs"] else "no film"
@@ -98,7 +98,7 @@ def _forest_row(ax, row: pd.Series, y: float, look: looks.Look) -> None:
             arrow = {"marker": marker, "color": look.colour, "clip_on": False, "markersize": 6}
             ax.plot([limit], [y], zorder=3, **arrow)
     if low <= row["estimate"] <= high:
-        ax.plot([row["estimate"]], [y], **looks.dot(look, size=6, zorder=4))
+        ax.plot([row["estimate"]], [y], **style.dot(look, size=6, zorder=4))
 
 
 def interaction(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
@@ -119,11 +119,11 @@ def interaction(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     parts = [f"{name}{end}" for name in ("effect_a", "effect_b", "interaction")
              for end in ("", "_low", "_high")]  # fmt: skip
     keys = ["first", "second", "role", "method_a", "method_b"]
-    looks.require_columns(table, [*keys, *parts, "crosses", "problem", "seed_level"], "table")
+    style.require_columns(table, [*keys, *parts, "crosses", "problem", "seed_level"], "table")
     if len(pairs := table[["method_a", "method_b"]].drop_duplicates()) != 1:
         raise ValueError(f"table: found {len(pairs)} pairs of methods; expected one.")
-    looks.present([*table["first"], *table["second"]], ARCHITECTURE, "first, second")
-    roles = looks.roles_present(table["role"])
+    style.present([*table["first"], *table["second"]], ARCHITECTURE, "first, second")
+    roles = style.roles_present(table["role"])
     compared = list(dict.fromkeys(zip(table["first"], table["second"], strict=True)))
     titles = [METHOD[table[side].iloc[0]] for side in ("method_a", "method_b")]
     white = {"markerfacecolor": "white", "linestyle": "--"}
@@ -134,7 +134,7 @@ def interaction(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         "interaction": {"color": _BROWN, "marker": "D"}
         | {"label": f"interaction ({titles[0]} less {titles[1]})"},
     }
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         1,
         len(roles),
         width=max(5.5, 2.2 + 2.6 * len(roles)),
@@ -160,14 +160,14 @@ def interaction(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.set_ylim(len(compared) - 0.5, -0.55)
         ax.grid(False, axis="y")
-        ax.set_xlabel("Difference in mean\n" + looks.metric_label(metric).split(" (")[0])
+        ax.set_xlabel("Difference in mean\n" + style.metric_label(metric).split(" (")[0])
     names = [f"{ARCHITECTURE[a].title}\nless {ARCHITECTURE[b].title}" for a, b in compared]
     axes[0, 0].set_yticks(range(len(compared)), names)
     axes[0, 0].set_ylabel("Pair of architectures")
     handles = [Line2D([], [], linewidth=1.6, **mark) for mark in marks.values()]
     note = "Reversal: the two methods on opposite sides of 0, bars (intervals) and all. "
     labels = [mark["label"] for mark in marks.values()]
-    looks.legend(figure, handles, labels, note + _seeds(table["seed_level"]))
+    style.legend(figure, handles, labels, note + _seeds(table["seed_level"]))
     return figure
 
 
@@ -197,12 +197,12 @@ def rank_probabilities(table: pd.DataFrame) -> Figure:
         If a column is missing or a value has no look.
     """
     keys = ["role", "method", "architecture"]
-    looks.require_columns(table, [*keys, "rank", "probability", "seeds"], "table")
-    roles = looks.roles_present(table["role"])
-    methods = looks.present(table["method"], METHOD, "method")
-    architectures = looks.present(table["architecture"], ARCHITECTURE, "architecture")
+    style.require_columns(table, [*keys, "rank", "probability", "seeds"], "table")
+    roles = style.roles_present(table["role"])
+    methods = style.present(table["method"], METHOD, "method")
+    architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
     ranks = range(1, len(architectures) + 1)
-    figure, axes = looks.panels(
+    figure, axes = style.panels(
         len(roles),
         len(methods),
         width=max(5.5, 1.6 + 2.3 * len(methods)),
@@ -237,7 +237,7 @@ def rank_probabilities(table: pd.DataFrame) -> Figure:
     least = table["seeds"].min()
     note = "–: no value, because every map is blank, or a rank that is not given out. "
     seeds = "Patients resampled only: one seed." if least < 2 else "Seeds and patients resampled."
-    looks.legend(figure, [], [], note + seeds)
+    style.legend(figure, [], [], note + seeds)
     return figure
 
 
