@@ -58,7 +58,7 @@ reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues whe
 	@mkdir -p $(dir $(PARAMS))
 	@$(RESOLVE) --write $(PARAMS)
 	@$(SNAKEMAKE) --configfile $(PARAMS) --quiet host reason -- $(TARGETS)
-	@$(if $(TARGETS),,$(PY) -m lib.overview $(STUDY) --results $(RESULTS))
+	@$(if $(TARGETS),,$(PY) -m lib.report.overview $(STUDY) --results $(RESULTS))
 
 report: $(STAMP)  ## build the page and the case browser of a STUDY, and what they need
 	@$(MAKE) --no-print-directory reproduce TARGETS=report
@@ -115,7 +115,7 @@ notebooks: $(STAMP)  ## execute every notebook on its small defaults and store i
 	$(PY) notebooks/render.py
 
 reference: $(STAMP)  ## publish a finished STUDY into results/reference (NAME: another folder)
-	$(PY) -m lib.reference $(STUDY) --results $(RESULTS) --name "$(NAME)" --command \
+	$(PY) -m lib.report.publish $(STUDY) --results $(RESULTS) --name "$(NAME)" --command \
 	  'make reproduce STUDY=$(STUDY)$(if $(DATA), DATA=<manifest.csv>)$(if $(SET), SET="$(SET)")'
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab

@@ -390,7 +390,7 @@ EXECUTED = [
 rule report:
     input:
         code("07_report"),
-        [str(file) for file in sorted((BASE / "lib/report_templates").iterdir())],
+        [str(file) for file in sorted((BASE / "lib/report/templates").iterdir())],
         DATA,
         [explained(a) for a in PARAMS.architectures],
         files(*TABLES),

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import pair_words, report
-from lib.digest import public_parameters
-from lib.report_kinds import Kind
-from lib.report_tables import Table, shown, study_tables
+from lib import pair_words
+from lib.report import page
+from lib.report.digest import public_parameters
+from lib.report.kinds import Kind
+from lib.report.tables import Table, shown, study_tables
 from lib.study.artefacts import ArtefactError, begin, read_manifest
 from lib.study.paths import StudyPaths
 
@@ -120,7 +121,7 @@ def write(paths: StudyPaths) -> Path:
     drift = paths.tables / "drift.csv"
     found = read_manifest(drift)["parameters"]
     record = begin(paths.report, parameters=public_parameters(found), inputs=[drift])
-    files = report.write(
+    files = page.write(
         paths, paths.report.parent, classes=found["classes"],
         shareable=found["data"]["shareable"], title=f"Audit {found['name']}", question=QUESTION,
         kind=AUDIT,

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from lib.digest import PRIMARY, drift_means
 from lib.figures import style
 from lib.pair_tables import CHECKPOINTS, primary_cell
-from lib.report_words import listed, span, title
+from lib.report.digest import PRIMARY, drift_means
+from lib.report.words import listed, span, title
 
 _CONTROLS = {
     "explainer": "{} where the same checkpoint is explained twice",

@@ -28,7 +28,7 @@ import json
 
 from IPython.display import Image, Markdown
 
-from lib import reference_page
+from lib.report import reference_page
 from lib.study.artefacts import read_table
 from lib.study.paths import StudyPaths
 

@@ -8,10 +8,10 @@ import pytest
 from figure_material import assert_legible, legend_texts, texts
 from pairs_material import ARCHITECTURES, GRIDS, METHODS, blank, observed, pairs_table
 
-from lib import overview
 from lib.figures import hypotheses
 from lib.hypotheses import estimates, observations
 from lib.hypotheses.stated import load
+from lib.report import overview
 from lib.study import artefacts
 from lib.study.paths import StudyPaths
 

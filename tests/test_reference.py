@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lib import reference, reference_page
-from lib.digest import cost, manifests, provenance
+from lib.report import publish, reference_page
+from lib.report.digest import cost, manifests, provenance
 from lib.study.artefacts import begin, read_table, write_text
 from lib.study.paths import ROOT, StudyPaths
 
@@ -16,15 +16,15 @@ PUBLISHED = sorted(path for path in (ROOT / "results/reference").glob("*") if pa
 
 def test_the_front_page_repeats_the_published_numbers():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert reference.with_answer(text, ROOT / "results/reference/phantom") == text
+    assert publish.with_answer(text, ROOT / "results/reference/phantom") == text
 
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
 def test_a_published_study_is_whole(folder):
     origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     shown = origin["parameters"]["data"]
-    known = reference.EVIDENCE_TABLES if shown["source"] == "phantom" else ()
-    for name in (*reference.TABLES, *known):
+    known = publish.EVIDENCE_TABLES if shown["source"] == "phantom" else ()
+    for name in (*publish.TABLES, *known):
         assert len(read_table(folder / f"tables/{name}.csv"))
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "make reproduce" in text and "## Verdicts" in text
@@ -114,7 +114,7 @@ def test_checkpoints_that_the_tables_do_not_use_are_not_counted(tmp_path):
 
 def test_missing_marks_are_named(tmp_path):
     with pytest.raises(ValueError, match="expected the marks"):
-        reference.with_answer("no marks here", Path(tmp_path))
+        publish.with_answer("no marks here", Path(tmp_path))
 
 
 def test_the_cost_counts_every_checkpoint_once_and_a_notebook_of_maps_once():

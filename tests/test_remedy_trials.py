@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from material import CLASSES, encoded, film
 
-from lib import reference_page
 from lib.data.audit import trials as remedy_trials
 from lib.data.audit.trials import OWN, UNTREATED, drift_side_by_side, probe_trials, trials_of
 from lib.data.index import read_index
 from lib.figures import data_audit
+from lib.report import reference_page
 from lib.study.artefacts import ArtefactError, begin, write_table
 from lib.study.data_params import Data, Remedies
 from lib.study.paths import StudyPaths

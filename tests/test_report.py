@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 import report_material as made
 
-from lib import report, report_cases, report_words
 from lib.attribution.maps import MapSet
-from lib.report_tables import shown
+from lib.report import browser, words
+from lib.report import page as report
+from lib.report.tables import shown
 from lib.study.artefacts import ArtefactError, manifest_path, read_table
 from lib.study.paths import ROOT, StudyPaths
 
@@ -196,16 +197,14 @@ def test_a_blank_map_has_no_value_and_a_reason(shared):
 
 
 def test_a_smaller_folder_has_the_first_pair_of_each_kind(study, tmp_path, monkeypatch):
-    pairs = report_cases._same_film_pairs(study.tables / "pairs.csv")
+    pairs = browser._same_film_pairs(study.tables / "pairs.csv")
     second = pairs[pairs["pairing"] == "placebo"].assign(pairing="finetune")
     both = pd.concat([pairs, second], ignore_index=True)
-    monkeypatch.setattr(report_cases, "_same_film_pairs", lambda path: both)
+    monkeypatch.setattr(browser, "_same_film_pairs", lambda path: both)
     found = {}
     for few in (False, True):
         folder = tmp_path / str(few)
-        report_cases.write_cases(
-            study, folder, classes=made.CLASSES, shareable=False, one_of_each=few
-        )
+        browser.write_cases(study, folder, classes=made.CLASSES, shareable=False, one_of_each=few)
         told = shard(folder / "index.js")["architectures"][0]["pairs"]
         found[few] = [pair[:3] for pair in told]
     first = [["finetune", "transfer-s0", "finetune-s0"], ["placebo", "transfer-s0", "placebo-s0"]]
@@ -296,18 +295,18 @@ def test_the_same_study_gives_the_same_bytes(study, shared):
 
 def test_metrics_are_coded_to_a_known_error():
     values = np.array([-0.5, 0.25, np.nan, 1.5])
-    codes, low, step = report_cases.quantised_metric(values)
+    codes, low, step = browser.quantised_metric(values)
     assert codes[2] == 65535 and low == -0.5
     assert np.abs(low + step * codes[[0, 1, 3]] - values[[0, 1, 3]]).max() <= 2 / 65534 / 2 + 1e-12
-    same, low, step = report_cases.quantised_metric(np.array([0.3, 0.3]))
+    same, low, step = browser.quantised_metric(np.array([0.3, 0.3]))
     assert same.tolist() == [0, 0] and (low, step) == (0.3, 0.0)
-    none, *_ = report_cases.quantised_metric(np.array([np.nan]))
+    none, *_ = browser.quantised_metric(np.array([np.nan]))
     assert none.tolist() == [65535]
 
 
 def test_maps_that_are_blank_for_any_reason_have_no_cell():
     maps = np.array([np.zeros((2, 2)), np.full((2, 2), 3), [[0, np.nan], [1, 1]], [[0, 1], [2, 4]]])
-    coded = report_cases.quantised_maps(maps)
+    coded = browser.quantised_maps(maps)
     assert coded.tolist() == [[0] * 4, [0] * 4, [0] * 4, [0, 64, 128, 255]]
 
 
@@ -332,13 +331,13 @@ def test_sentences_by_hand():
          ["a", "r", "m", "ceiling", "iou_top20", 0.125, 8, 0]],
         columns=["architecture", "role", "method", "pairing", "metric", "mean", "n", "blank"],
     )  # fmt: skip
-    sentence = report_words.drift_sentence(drift, None)
+    sentence = words.drift_sentence(drift, None)
     assert "overlap by 0.25 (mean" in sentence and "against 0.12 between maps of" in sentence
-    assert report_words.drift_sentence(drift.assign(mean=np.nan), None).endswith(
+    assert words.drift_sentence(drift.assign(mean=np.nan), None).endswith(
         "no pair of maps could be compared."
     )
-    assert report_words.verdict_sentence(None) == ""
-    assert report_words.listed(["a", "b", "c"]) == "a, b and c"
+    assert words.verdict_sentence(None) == ""
+    assert words.listed(["a", "b", "c"]) == "a, b and c"
 
 
 @pytest.mark.parametrize(
@@ -348,9 +347,9 @@ def test_the_published_report_repeats_the_published_tables(folder):
     paths = StudyPaths(folder.parent.parent, folder.parent.name)
     performance = read_table(paths.tables / "performance.csv")
     text = " ".join(page(folder).text.split())
-    assert " ".join(report_words.accuracy_sentence(performance).split()) in text
+    assert " ".join(words.accuracy_sentence(performance).split()) in text
     drift, support = (read_table(paths.tables / f"{name}.csv") for name in ("drift", "support"))
-    assert " ".join(report_words.drift_sentence(drift, support).split()) in text
+    assert " ".join(words.drift_sentence(drift, support).split()) in text
     verdicts = json.loads(paths.verdicts.read_text(encoding="utf-8"))["verdicts"]
     assert all(verdict["sentence"] in text for verdict in verdicts.values())
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -14,7 +14,7 @@ import pytest
 import report_material as made
 from browser import PHONE, count, differs, launched, picture, slide, visits
 
-from lib import report
+from lib.report import page as report
 from lib.study.artefacts import read_table
 
 FILMS = 40

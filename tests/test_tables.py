@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import overview
 from lib.attribution.maps import MapSet
 from lib.drift import cases, pairings, tables
 from lib.drift import metrics as drift
+from lib.report import overview
 from lib.study import artefacts
 from lib.study.artefacts import ArtefactError
 from lib.study.paths import StudyPaths

@@ -1,10 +1,10 @@
-"""The last words of a run: a short table and where to look (``python -m lib.overview STUDY``)."""
+"""The last words of a run: a short table and where to look (``python -m lib.report.overview STUDY``)."""
 
 import argparse
 import json
 import sys
 
-from lib.digest import drift_means, stage_means
+from lib.report.digest import drift_means, stage_means
 from lib.study.artefacts import ArtefactError, manifest_path, read_manifest, read_table, require
 from lib.study.paths import ROOT, StudyPaths
 
@@ -59,7 +59,7 @@ def _short(path) -> str:
 
 def main() -> int:
     """Command line; 1 if the study is not complete."""
-    parser = argparse.ArgumentParser(prog="python -m lib.overview", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lib.report.overview", description=__doc__)
     parser.add_argument("study")
     parser.add_argument("--results", default="results")
     options = parser.parse_args()

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from lib.digest import drift_means, stage_means
 from lib.figures import style
 from lib.hypotheses.observations import label
+from lib.report.digest import drift_means, stage_means
 
 VERDICTS = ("supported", "not supported", "inconclusive", "not evaluated")
 _STAGES = ["transfer", "finetune"]

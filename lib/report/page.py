@@ -14,16 +14,16 @@ from urllib.parse import quote, urlencode
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lib.digest import PRIMARY, manifests, provenance
-from lib.report_cases import Cases, write_cases
-from lib.report_kinds import QUESTION, STUDY, Kind
-from lib.report_notebooks import executed, notebook_pages
-from lib.report_tables import Table, shown
-from lib.report_words import interval_rows, reach
+from lib.report.browser import Cases, write_cases
+from lib.report.digest import PRIMARY, manifests, provenance
+from lib.report.kinds import QUESTION, STUDY, Kind
+from lib.report.notebooks import executed, notebook_pages
+from lib.report.tables import Table, shown
+from lib.report.words import interval_rows, reach
 from lib.study.artefacts import manifest_path, read_table, require, write_text
 from lib.study.paths import StudyPaths
 
-TEMPLATES = Path(__file__).parent / "report_templates"
+TEMPLATES = Path(__file__).parent / "templates"
 POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file:; "
     "base-uri 'none'; form-action 'none'"
@@ -65,7 +65,7 @@ def write(
     kind : Kind
         What the report is about: a study, or an audit of two checkpoints.
     one_of_each : bool
-        As `lib.report_cases.write_cases`.
+        As `lib.report.browser.write_cases`.
 
     Returns
     -------

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lib.digest import PRIMARY, drift_means
 from lib.drift.metrics import METRICS
 from lib.figures import style
-from lib.report_words import title
+from lib.report.digest import PRIMARY, drift_means
+from lib.report.words import title
 
 _NAMES = {
     "architecture": style.ARCHITECTURE,

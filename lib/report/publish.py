@@ -1,4 +1,4 @@
-"""Publish a finished study: ``python -m lib.reference STUDY`` copies its numbers and figures.
+"""Publish a finished study: ``python -m lib.report.publish STUDY`` copies its numbers and figures.
 
 ``results/reference/<study>`` then holds the small tables, the figures, the provenance and a page of
 text whose every number comes from those tables. No film leaves a study whose data are not
@@ -11,9 +11,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from lib import report
-from lib.digest import provenance
-from lib.reference_page import drift_lines, markdown, page, performance_lines
+from lib.report import page as report
+from lib.report.digest import provenance
+from lib.report.reference_page import drift_lines, markdown, page, performance_lines
 from lib.study.artefacts import ArtefactError, read_manifest, read_table, write_json, write_text
 from lib.study.paths import ROOT, StudyPaths
 
@@ -127,7 +127,7 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
 
 def main() -> int:
     """Command line; 1 if the study is not complete."""
-    parser = argparse.ArgumentParser(prog="python -m lib.reference", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lib.report.publish", description=__doc__)
     parser.add_argument("study")
     parser.add_argument("--results", default="results")
     parser.add_argument("--command", required=True, help="the command that made the study")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.digest import cost, drift_means, provenance, stage_means
+from lib.report.digest import cost, drift_means, provenance, stage_means
 from lib.study.artefacts import read_manifest, read_table, require
 from lib.study.paths import StudyPaths
 

@@ -27,7 +27,7 @@ from lib.drift.pairings import STRATA, require_same_films
 from lib.drift.tables import load_maps
 from lib.figures import style
 from lib.models.performance import true_probability
-from lib.report_words import title
+from lib.report.words import title
 from lib.study.artefacts import ArtefactError, atomic, read_array, read_table, write_text
 from lib.study.paths import StudyPaths
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lib.report_tables import Table, study_tables
-from lib.report_words import answer
+from lib.report.tables import Table, study_tables
+from lib.report.words import answer
 
 QUESTION = "Does fine-tuning change why a chest X-ray classifier decides?"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of report; all kinds have the same pages, built by `lib.report.write`.
+    """A kind of report; all kinds have the same pages, built by `lib.report.page.write`.
 
     Attributes
     ----------
