@@ -72,7 +72,7 @@ remedies: $(STAMP)  ## what data remedies change, for probes and (BEFORE=results
 
 # Not through Snakemake: one notebook, on files that no rule makes, has nothing to put in order.
 audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DATA; README says more)
-	@folder=$$($(PY) -m lib.pair_params --before "$(BEFORE)" --after "$(AFTER)" --data "$(DATA)" \
+	@folder=$$($(PY) -m lib.checkpoint_audit.pair_params --before "$(BEFORE)" --after "$(AFTER)" --data "$(DATA)" \
 	  --layer "$(LAYER)" --preprocessing "$(PREPROCESSING)" --classes "$(CLASSES)" \
 	  --size "$(SIZE)" --name "$(NAME)" --set "$(SET)" --results "$(RESULTS)"); \
 	log="$$folder/audit.log"; \
@@ -81,7 +81,7 @@ audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DAT
 	  { grep '^error: ' "$$log" >&2 || tail -n 3 "$$log" >&2; exit 1; }; \
 	grep -E '^(serious|warning|note): ' "$$log" || true; \
 	echo "Tables, figures and the notebook: $$folder"; \
-	$(PY) -m lib.pair_report "$$folder"
+	$(PY) -m lib.checkpoint_audit.report "$$folder"
 
 plan: $(STAMP)  ## show what reproduce would run, without running it
 	@mkdir -p $(dir $(PARAMS))

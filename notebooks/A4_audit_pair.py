@@ -30,14 +30,16 @@
 # %%
 import pandas as pd
 
-from lib import class_mapping, pair_audit, pair_params, pair_tables
+from lib.checkpoint_audit import (
+    classes as class_mapping, pair as pair_audit, pair_params, tables as pair_tables,
+)  # fmt: skip
 from lib.figures import drift as drift_plots, pictures, style, training
 from lib.hypotheses import stated
 from lib.drift import cases, pairings, tables
 from lib.models import backbones, layers
 from lib.data import batches, cache as image_cache
 from lib.study import artefacts
-from lib.pair_findings import findings
+from lib.checkpoint_audit.findings import findings
 from lib.study.paths import StudyPaths, resolve
 from lib.drift.priors import prior_table
 from lib.study.progress import counter
@@ -322,4 +324,4 @@ print("wrote", record.path.name, *(file.name for file in files))
 #
 # `make audit` makes the page for those who open no notebook, `audit-<name>/report/index.html`: it opens
 # from disk, has every film with its maps before and after, and links to this notebook. After a run in
-# Jupyter, `.venv/bin/python -m lib.pair_report <folder of the audit>` makes it.
+# Jupyter, `.venv/bin/python -m lib.checkpoint_audit.report <folder of the audit>` makes it.

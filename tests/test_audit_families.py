@@ -6,9 +6,10 @@ import pytest
 from scipy.special import softmax
 from tiny_models import films, pixels, shaken
 
-from lib import flat_graph, preprocessing
+from lib.checkpoint_audit import graph as flat_graph
+from lib.checkpoint_audit import preprocessing
+from lib.checkpoint_audit.same_architecture import require_same_architecture
 from lib.models import layers
-from lib.same_architecture import require_same_architecture
 
 pytestmark = pytest.mark.backbone
 SIDE = 64

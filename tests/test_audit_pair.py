@@ -17,13 +17,16 @@ from browser import PHONE, count, differs, launched, picture, slide, visits
 from material import encoded, film
 from tiny_models import body, classifier, films, sequential
 
-from lib import class_mapping, pair_audit, pair_findings, pair_params, pair_report, pair_words
-from lib.checkpoint_files import CheckpointRefused
+from lib.checkpoint_audit import classes, findings, pair_params
+from lib.checkpoint_audit import pair as pair_audit
+from lib.checkpoint_audit import report as pair_report
+from lib.checkpoint_audit import words as pair_words
+from lib.checkpoint_audit.files import CheckpointRefused
+from lib.checkpoint_audit.preprocessing import PreprocessingUnknown, affine
 from lib.data import index as data
 from lib.drift import pairings, tables
 from lib.figures import drift as drift_plots
 from lib.figures import style
-from lib.preprocessing import PreprocessingUnknown, affine
 from lib.study.artefacts import manifest_path, read_table, require, write_json
 from lib.study.errors import DataError
 from lib.study.load import ParamsError
@@ -156,18 +159,18 @@ def test_other_architectures_sizes_and_formats_are_refused(save):
 
 
 def test_classes_must_be_as_many_as_outputs():
-    class_mapping.require_classes(3, ["a", "b", "c"])
+    classes.require_classes(3, ["a", "b", "c"])
     with pytest.raises(ValueError, match=r"tell 4 classes apart, the data have 3: a, b, c"):
-        class_mapping.require_classes(4, ["a", "b", "c"])
+        classes.require_classes(4, ["a", "b", "c"])
 
 
 def test_a_permutation_of_the_classes_is_found_and_named():
     labels = np.arange(90) % 3
     logits = np.eye(3)[(labels + 1) % 3]  # output 0 means class 2, 1 means 0, 2 means 1
-    found = class_mapping.check_mapping(logits, labels, classes=["x", "y", "z"])
+    found = classes.check_mapping(logits, labels, classes=["x", "y", "z"])
     assert found.permuted and found.accuracy == 0 and found.best_accuracy == 1
     assert found.best_order == ("z", "x", "y")
-    right = class_mapping.check_mapping(np.eye(3)[labels], labels, classes=["x", "y", "z"])
+    right = classes.check_mapping(np.eye(3)[labels], labels, classes=["x", "y", "z"])
     assert not right.permuted and right.best_order == ("x", "y", "z") and right.p_chance < 1e-9
 
 
@@ -175,7 +178,7 @@ def test_a_classifier_without_skill_is_no_permutation():
     generator = np.random.default_rng(3)
     labels = np.arange(60) % 4
     found = [
-        class_mapping.check_mapping(generator.normal(size=(60, 4)), labels, classes=list("abcd"))
+        classes.check_mapping(generator.normal(size=(60, 4)), labels, classes=list("abcd"))
         for _ in range(200)
     ]
     assert np.mean([each.permuted for each in found]) <= 0.02
@@ -242,10 +245,8 @@ def test_findings_say_what_is_wrong(save, tmp_path):
     pair, sets = explained(classifier(), classifier(), save)
     drift = compared(pair, sets, tmp_path)
     labels = np.arange(90) % 3
-    wrong = class_mapping.check_mapping(
-        np.eye(3)[(labels + 1) % 3], labels, classes=["x", "y", "z"]
-    )
-    found = pair_findings.findings(sets, {"before": wrong}, drift, common=np.ones(12, bool))
+    wrong = classes.check_mapping(np.eye(3)[(labels + 1) % 3], labels, classes=["x", "y", "z"])
+    found = findings.findings(sets, {"before": wrong}, drift, common=np.ones(12, bool))
     assert found[0]["severity"] == "serious" and 'CLASSES="z,x,y"' in found[0]["text"]
     texts = " ".join(finding["text"] for finding in found)
     assert "Only 12 of 12 films" in texts and "exactly the same logits" in texts

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_models import classifier, films, pixels
 
-from lib.checkpoint_files import CheckpointRefused, load
+from lib.checkpoint_audit.files import CheckpointRefused, load
 
 
 @pytest.fixture(scope="module")

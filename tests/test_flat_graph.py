@@ -7,11 +7,12 @@ from keras import layers as kl
 from scipy.special import expit, softmax
 from tiny_models import body, classifier, films, pixels, sequential, shaken
 
-from lib import flat_graph, preprocessing
-from lib.checkpoint_files import CheckpointRefused
+from lib.checkpoint_audit import graph as flat_graph
+from lib.checkpoint_audit import preprocessing
+from lib.checkpoint_audit.files import CheckpointRefused
+from lib.checkpoint_audit.same_architecture import require_same_architecture, swappable
 from lib.models import layers
 from lib.models.randomise import randomise
-from lib.same_architecture import require_same_architecture, swappable
 
 DATA = films(6)
 X = pixels(DATA)

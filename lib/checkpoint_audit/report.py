@@ -1,6 +1,6 @@
 """The report of an audit of two checkpoints: the same pages as that of a study.
 
-``python -m lib.pair_report results/audit-a-b`` makes it anew from the audit's tables and maps.
+``python -m lib.checkpoint_audit.report results/audit-a-b`` makes it anew from the audit's tables and maps.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import pair_words
+from lib.checkpoint_audit import words
 from lib.report import page
 from lib.report.digest import public_parameters
 from lib.report.kinds import Kind
@@ -103,7 +103,7 @@ AUDIT = Kind(
         "drift_distributions": "The overlap film by film.",
     },
     tables=audit_tables,
-    answer=pair_words.answer,
+    answer=words.answer,
 )
 """The report of an audit."""
 
@@ -132,7 +132,9 @@ def write(paths: StudyPaths) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line: write the report and print where it is; 1 if the audit is not complete."""
-    parser = argparse.ArgumentParser(prog="python -m lib.pair_report", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.checkpoint_audit.report", description=__doc__
+    )
     parser.add_argument("folder", type=Path, help="folder of an audit")
     folder = parser.parse_args(arguments).folder.absolute()
     try:

@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 
-from lib.checkpoint_files import CheckpointRefused
+from lib.checkpoint_audit.files import CheckpointRefused
 from lib.models.layers import made_by
 
 _LEARNING_ONLY = ("momentum", "trainable", "seed", "name", "batch_shape")

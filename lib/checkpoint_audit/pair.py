@@ -13,19 +13,19 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib import flat_graph, preprocessing
 from lib.attribution.explainer import Explainer
 from lib.attribution.maps import MapSet
-from lib.checkpoint_files import CheckpointRefused, load
+from lib.checkpoint_audit import graph, preprocessing
+from lib.checkpoint_audit.files import CheckpointRefused, load
+from lib.checkpoint_audit.pair_params import AuditedFilms, PairParams
+from lib.checkpoint_audit.same_architecture import require_same_architecture, swappable
+from lib.checkpoint_audit.tables import CHECKPOINTS
 from lib.data import cache
 from lib.data.batches import Films
 from lib.data.index import class_names, read_index
 from lib.data.privacy import pseudonymise, read_salt
 from lib.models.layers import audited_layers
 from lib.models.randomise import randomise
-from lib.pair_params import AuditedFilms, PairParams
-from lib.pair_tables import CHECKPOINTS
-from lib.same_architecture import require_same_architecture, swappable
 from lib.study.artefacts import sha256
 from lib.study.errors import DataError
 from lib.study.paths import resolve
@@ -55,14 +55,14 @@ class Pair:
     name: str
     shape: tuple[int, int, int]
     files: dict[str, str]
-    plain: tuple[flat_graph.Flat, flat_graph.Flat]
+    plain: tuple[graph.Flat, graph.Flat]
 
-    def preprocessed(self, how: str) -> tuple[flat_graph.Flat, flat_graph.Flat]:
-        """Both as flat graphs that preprocess films first, see `lib.preprocessing.affine`."""
+    def preprocessed(self, how: str) -> tuple[graph.Flat, graph.Flat]:
+        """Both as flat graphs that preprocess films first, see `preprocessing.affine`."""
         if how == "none":
             return self.plain
         rescale = preprocessing.affine(how, channels=self.shape[2])
-        made = [flat_graph.flatten(x, size=self.shape[0], rescale=rescale) for x in self.models]
+        made = [graph.flatten(x, size=self.shape[0], rescale=rescale) for x in self.models]
         return tuple(made)
 
 
@@ -76,14 +76,14 @@ def open_pair(before: Path, after: Path, *, size: int | None = None) -> Pair:
     """
     models = tuple(load(path) for path in (before, after))
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", models[0].name) or "model"
-    shape = flat_graph.input_shape(models[0], size)
-    if shape != flat_graph.input_shape(models[1], size):
+    shape = graph.input_shape(models[0], size)
+    if shape != graph.input_shape(models[1], size):
         raise CheckpointRefused(
-            f"BEFORE takes films of {shape}, AFTER of {flat_graph.input_shape(models[1], size)} "
+            f"BEFORE takes films of {shape}, AFTER of {graph.input_shape(models[1], size)} "
             "(height, width, channels); only two checkpoints of one architecture can be compared."
         )
     files = {key: sha256(path) for key, path in zip(CHECKPOINTS, (before, after), strict=True)}
-    plain = tuple(flat_graph.flatten(model, size=shape[0]) for model in models)
+    plain = tuple(graph.flatten(model, size=shape[0]) for model in models)
     require_same_architecture(*(flat.graph for flat in plain))
     return Pair(models, name, shape, files, plain)
 
@@ -152,7 +152,7 @@ def read_films(
 
 
 def choose_preprocessing(pair: Pair, films: Films, given: str) -> tuple[str, list[str]]:
-    """How to preprocess, and what the models do themselves; see `lib.preprocessing.choose`.
+    """How to preprocess, and what the models do themselves; see `preprocessing.choose`.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def choose_preprocessing(pair: Pair, films: Films, given: str) -> tuple[str, lis
 
 
 def explain_pair(
-    flats: tuple[flat_graph.Flat, flat_graph.Flat],
+    flats: tuple[graph.Flat, graph.Flat],
     films: Films,
     image_ids: Sequence[str],
     *,
@@ -223,16 +223,16 @@ def explain_pair(
         return found
 
     sets = {name: explain(before, name) for name in ("before", "before_again")}
-    own = flat_graph.weights_of(before.graph)
+    own = graph.weights_of(before.graph)
     if swappable(before.graph, after.graph):
-        flat_graph.put_weights(before.graph, flat_graph.weights_of(after.graph))
+        graph.put_weights(before.graph, graph.weights_of(after.graph))
         sets["after"] = explain(before, "after")
     else:
         sets["after"] = explain(after, "after")
-    flat_graph.put_weights(before.graph, own)
+    graph.put_weights(before.graph, own)
     randomise(before.graph, seed=0)
     sets["randomised"] = explain(before, "randomised")
-    flat_graph.put_weights(before.graph, own)
+    graph.put_weights(before.graph, own)
     return sets
 
 

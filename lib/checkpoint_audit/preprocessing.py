@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.flat_graph import Flat
+from lib.checkpoint_audit.graph import Flat
 from lib.models.layers import feeding
 
 MODES = ("none", "unit", "tf", "torch", "caffe")

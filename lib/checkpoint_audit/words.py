@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from lib.checkpoint_audit.tables import CHECKPOINTS, primary_cell
 from lib.figures import style
-from lib.pair_tables import CHECKPOINTS, primary_cell
 from lib.report.digest import PRIMARY, drift_means
 from lib.report.words import listed, span, title
 

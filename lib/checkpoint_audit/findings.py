@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lib.attribution.maps import MapSet
-from lib.class_mapping import Mapping as ClassMapping
+from lib.checkpoint_audit.classes import Mapping as ClassMapping
 from lib.data.audit.summary import NOTE, SERIOUS, SEVERITIES, WARNING
 from lib.drift.pairings import AUDIT_PAIRINGS
 
@@ -25,8 +25,8 @@ def findings(
     Parameters
     ----------
     sets : mapping of str to MapSet
-        As `lib.pair_audit.explain_pair`.
-    mappings : mapping of checkpoint to lib.class_mapping.Mapping
+        As `lib.checkpoint_audit.pair.explain_pair`.
+    mappings : mapping of checkpoint to lib.checkpoint_audit.classes.Mapping
     drift : DataFrame
         As `lib.drift.tables.over_seeds`.
     common : ndarray of bool, shape (films,)

@@ -1,6 +1,6 @@
 """What an audit of two checkpoints is told: its parameters, checked before anything is loaded.
 
-``python -m lib.pair_params --before A --after B --data PATH …`` checks them and writes them for the
+``python -m lib.checkpoint_audit.pair_params --before A --after B --data PATH …`` checks them and writes them for the
 notebook of the audit.
 """
 
@@ -116,7 +116,9 @@ def _name(before: str, after: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line: check, and write the notebook's parameters; print their folder. 0 if well."""
-    parser = argparse.ArgumentParser(prog="python -m lib.pair_params", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.checkpoint_audit.pair_params", description=__doc__
+    )
     for option in ("before", "after", "data"):
         parser.add_argument(f"--{option}", default="")
     for option in ("layer", "preprocessing", "classes", "size", "name", "set"):

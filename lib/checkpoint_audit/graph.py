@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from lib.checkpoint_files import CheckpointRefused
+from lib.checkpoint_audit.files import CheckpointRefused
 from lib.models.layers import made_by, read_by
 
 _IDLE = ("Dropout", "GaussianNoise", "ActivityRegularization", "Identity")
