@@ -29,7 +29,7 @@ PARAMS := $(RESULTS)/$(STUDY)/params.yml
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHONHASHSEED := 0
 
-RESOLVE = $(PY) -m lib.study.load $(STUDY) --data "$(DATA)" --set "$(SET)"
+RESOLVE = $(PY) -m lib params $(STUDY) --data "$(DATA)" --set "$(SET)"
 SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
   --config gpu=$(GPU) results=$(RESULTS) $(if $(BEFORE),before=$(BEFORE)) --resources gpu=1 \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
@@ -58,7 +58,7 @@ reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues whe
 	@mkdir -p $(dir $(PARAMS))
 	@$(RESOLVE) --write $(PARAMS)
 	@$(SNAKEMAKE) --configfile $(PARAMS) --quiet host reason -- $(TARGETS)
-	@$(if $(TARGETS),,$(PY) -m lib.report.overview $(STUDY) --results $(RESULTS))
+	@$(if $(TARGETS),,$(PY) -m lib overview $(STUDY) --results $(RESULTS))
 
 report: $(STAMP)  ## build the page and the case browser of a STUDY, and what they need
 	@$(MAKE) --no-print-directory reproduce TARGETS=report
@@ -72,7 +72,7 @@ remedies: $(STAMP)  ## what data remedies change, for probes and (BEFORE=results
 
 # Not through Snakemake: one notebook, on files that no rule makes, has nothing to put in order.
 audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DATA; README says more)
-	@folder=$$($(PY) -m lib.checkpoint_audit.pair_params --before "$(BEFORE)" --after "$(AFTER)" --data "$(DATA)" \
+	@folder=$$($(PY) -m lib audit-params --before "$(BEFORE)" --after "$(AFTER)" --data "$(DATA)" \
 	  --layer "$(LAYER)" --preprocessing "$(PREPROCESSING)" --classes "$(CLASSES)" \
 	  --size "$(SIZE)" --name "$(NAME)" --set "$(SET)" --results "$(RESULTS)"); \
 	log="$$folder/audit.log"; \
@@ -81,7 +81,7 @@ audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DAT
 	  { grep '^error: ' "$$log" >&2 || tail -n 3 "$$log" >&2; exit 1; }; \
 	grep -E '^(serious|warning|note): ' "$$log" || true; \
 	echo "Tables, figures and the notebook: $$folder"; \
-	$(PY) -m lib.checkpoint_audit.report "$$folder"
+	$(PY) -m lib audit-report "$$folder"
 
 plan: $(STAMP)  ## show what reproduce would run, without running it
 	@mkdir -p $(dir $(PARAMS))
@@ -115,7 +115,7 @@ notebooks: $(STAMP)  ## execute every notebook on its small defaults and store i
 	$(PY) notebooks/render.py
 
 reference: $(STAMP)  ## publish a finished STUDY into results/reference (NAME: another folder)
-	$(PY) -m lib.report.publish $(STUDY) --results $(RESULTS) --name "$(NAME)" --command \
+	$(PY) -m lib publish $(STUDY) --results $(RESULTS) --name "$(NAME)" --command \
 	  'make reproduce STUDY=$(STUDY)$(if $(DATA), DATA=<manifest.csv>)$(if $(SET), SET="$(SET)")'
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab

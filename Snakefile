@@ -29,17 +29,25 @@ def modules(source: Path, seen: set[Path] = frozenset()) -> set[Path]:
     for node in ast.parse(source.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "lib":
             place = BASE / node.module.replace(".", "/")
-            names = [place / f"{alias.name}.py" for alias in node.names]
-            found |= {name for name in names if name.exists()} or {place.with_suffix(".py")}
+            names = {place / f"{alias.name}.py" for alias in node.names}
+            here = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+            found |= {name if name.exists() else here for name in names}
     for module in found - seen:
         found |= modules(module, seen | found)
     return found
 
 
 def code(name: str) -> list[str]:
-    """Source of a notebook and of all that it uses: a change of one reruns its cells."""
+    """Source of a notebook and of all that it uses: a change of one reruns its cells.
+
+    How figures look is no input of the notebooks that come before the comparison: a colour must not
+    train a network again.
+    """
     source = BASE / "notebooks" / f"{name}.py"
-    return [str(path) for path in [source, *sorted(modules(source))]]
+    used = modules(source)
+    if name < "05":
+        used = {path for path in used if path.parent.name != "figures"}
+    return [str(path) for path in [source, *sorted(used)]]
 
 
 def files(*paths: Path) -> list[str]:

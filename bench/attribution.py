@@ -16,7 +16,7 @@ from bench import in_turns, verdict
 from lib.attribution import explainer
 from lib.data.batches import Films, batches, pixels
 from lib.models import backbones, layers
-from lib.study.methods import GRADIENT_METHODS
+from lib.study.names import GRADIENT_METHODS
 from lib.study.params import Runtime
 
 SIZES = {"densenet201": 160, "resnet50v2": 160, "inceptionv3": 203}

@@ -25,12 +25,11 @@
 
 # %%
 import json
-
 from IPython.display import Image, Markdown
 
-from lib.report import reference_page
+from lib.study import StudyPaths
 from lib.study.artefacts import read_table
-from lib.study.paths import StudyPaths
+from lib.report import publish
 
 # %% [markdown]
 # ## Parameters
@@ -73,7 +72,7 @@ drift = read_table(paths.tables / "drift.csv")
 
 # %%
 performance = read_table(paths.tables / "performance.csv")
-Markdown(reference_page.markdown(reference_page.performance_lines(performance)))
+Markdown(publish.markdown(publish.performance_lines(performance)))
 
 # %% [markdown]
 # The distance from transfer to fine-tuned is what the backbone learnt; the placebo shows what the

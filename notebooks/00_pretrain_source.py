@@ -30,12 +30,10 @@
 # %%
 import pandas as pd
 
-from lib.figures import pictures, style
+from lib.study import StudyPaths, artefacts, load_stage
 from lib.models import backbones, fractals
-from lib.study import artefacts
-from lib.study.paths import StudyPaths
-from lib.study.load import load_stage
 from lib.models.weights import fractal_key, fractal_seed
+from lib.figures import pictures, style
 
 # %% [markdown]
 # ## Parameters

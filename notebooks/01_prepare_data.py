@@ -31,19 +31,16 @@
 import numpy as np
 import pandas as pd
 
-from lib.figures import pictures, style
+from lib.study import StudyPaths, artefacts, derive, load_stage, resolve
+from lib.study.progress import counter
 from lib.data import cache as image_cache, index as data
 from lib.data.audit import duplicates, probes, summary as audit
-from lib.study import artefacts
-from lib.figures.data_audit import measure_boxes, probe_bars
-from lib.data.phantoms.cohort import write_cohort
 from lib.data.audit.measures import COLUMNS, measure
-from lib.study.paths import StudyPaths, resolve
+from lib.data.phantoms.cohort import write_cohort
 from lib.data.privacy import pseudonymise, read_salt
-from lib.study.progress import counter
-from lib.study.seeds import derive
 from lib.data.splits import assign_splits, check_counts
-from lib.study.load import load_stage
+from lib.figures import pictures, style
+from lib.figures.data_audit import measure_boxes, probe_bars
 
 # %% [markdown]
 # ## Parameters

@@ -29,14 +29,11 @@
 import numpy as np
 import pandas as pd
 
-from lib.figures import style, training as training_plots
-from lib.models import backbones, layers, performance, training
+from lib.study import StudyPaths, artefacts, derive, load_stage
 from lib.data import batches, cache as image_cache
-from lib.study import artefacts
-from lib.study.paths import StudyPaths
-from lib.study.seeds import derive
-from lib.study.load import load_stage
+from lib.models import backbones, layers, performance, training
 from lib.models.weights import builder_weights, weights_file
+from lib.figures import style, training as training_plots
 
 # %% [markdown]
 # ## Parameters

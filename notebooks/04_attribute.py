@@ -35,18 +35,15 @@
 import numpy as np
 import pandas as pd
 
-from lib.figures import pictures, style
-from lib.drift import pairings, tables
-from lib.models import backbones, layers
-from lib.data import batches, cache as image_cache
-from lib.study import artefacts
-from lib.attribution.explainer import Explainer
-from lib.study.checkpoints import source_of, trained
-from lib.study.paths import StudyPaths
+from lib.study import StudyPaths, artefacts, derive, load_stage
+from lib.study.names import source_of, trained
 from lib.study.progress import counter
+from lib.data import batches, cache as image_cache
+from lib.models import backbones, layers
 from lib.models.randomise import randomise
-from lib.study.seeds import derive
-from lib.study.load import load_stage
+from lib.attribution.explainer import Explainer
+from lib.attribution.maps import blank_tables, correct, largest_difference
+from lib.figures import pictures, style
 
 # %% [markdown]
 # ## Parameters
@@ -124,7 +121,7 @@ for name in checkpoints:
         explained=of_class.get(wanted.explained, wanted.explained),
         report=counter(f"films, {name}"),
     )  # fmt: skip
-    right = pairings.correct(sets[name])
+    right = correct(sets[name])
     print(f"{name}: {len(right)} films, {right.mean():.0%} classified correctly")
 
 # %% [markdown]
@@ -134,7 +131,7 @@ for name in checkpoints:
 # linear and mostly negative. Blank maps are counted, never dropped silently.
 
 # %%
-blanks = tables.blank_tables({architecture: sets}, classes=params.classes)
+blanks = blank_tables({architecture: sets}, classes=params.classes)
 blanks.groupby(["checkpoint", "role", "method"])[["blank", "n"]].sum()
 
 # %% [markdown]
@@ -147,7 +144,7 @@ blanks.groupby(["checkpoint", "role", "method"])[["blank", "n"]].sum()
 two = ("layercam", "gradcam_plus_plus")
 for name, maps in sets.items():
     if {("post_activation", method) for method in two} <= set(maps.maps):
-        gap = pairings.largest_difference(maps, "post_activation", two)
+        gap = largest_difference(maps, "post_activation", two)
         print(f"{name}: LayerCAM equals Grad-CAM++ at post_activation: {gap < 1e-5}")
 
 # %% [markdown]
@@ -156,7 +153,7 @@ for name, maps in sets.items():
 # %%
 last = [name for name in sets if trained(name)][-1]
 maps = sets[last]
-shown = int(np.argmax(pairings.correct(maps)))  # the first film that is classified correctly
+shown = int(np.argmax(correct(maps)))  # the first film that is classified correctly
 film = cache[films.rows[shown]] if params.show_films else None
 display(pictures.map_grid({k: v[shown] for k, v in maps.maps.items()}, film=film))
 

@@ -26,21 +26,19 @@
 # **Reads** all maps and predictions of the study. **Writes** `tables/*.csv` and `figures/*`.
 
 # %%
-from lib.figures import drift, evidence as evidence_plots, pictures, style, training
-from lib.drift import metrics, pairings, tables
-from lib.data import cache
-from lib.study import artefacts
+from lib.study import StudyPaths, artefacts, derive, load_stage
+from lib.study.names import METHOD
 from lib.data.audit.summary import load as load_audit
-from lib.figures.data_audit import probe_bars
-from lib.drift.cases import choose_cases, film_rows, lesion_masks, lung_masks, marker_masks
-from lib.evidence.summaries import change_summary, evidence_summary
-from lib.evidence.changes import changes_of_study, evidence_of_study
-from lib.study.paths import StudyPaths
-from lib.study.seeds import derive
+from lib.data import cache
+from lib.models.performance import confusion_table, history_table, performance_table
+from lib.attribution import maps
+from lib.drift import cases, metrics, pairings, summaries
+from lib.evidence.changes import (
+    change_summary, changes_of_study, evidence_of_study, evidence_summary,
+)  # fmt: skip
 from lib.evidence.shortcut import correction, shortcut_pairs
-from lib.study.load import load_stage
-from lib.drift.summaries import rank_architectures
 from lib.evidence.validity import metric_validity, with_change
+from lib.figures import data_audit, drift, evidence as evidence_plots, pictures, style, training
 
 # %% [markdown]
 # ## Parameters
@@ -72,7 +70,7 @@ style.style()
 # ## What there is to compare
 
 # %% tags=["nbval-check-output"]
-sets = {a: tables.load_maps(paths, a, params.map_sets) for a in params.architectures}
+sets = {a: maps.load_maps(paths, a, params.map_sets) for a in params.architectures}
 sets = {architecture: found for architecture, found in sets.items() if found}
 for architecture, found in sets.items():
     absent = [f"{p.name} ({p.before}, {p.after})" for p in pairings.missing(wanted, found)]
@@ -85,9 +83,9 @@ for architecture, found in sets.items():
 
 # %%
 found = params.architectures, params.checkpoints
-performance = tables.performance_table(paths, *found, classes=params.classes)
-history = tables.history_table(paths, *found)
-confusion = tables.confusion_table(paths, *found, classes=params.classes)
+performance = performance_table(paths, *found, classes=params.classes)
+history = history_table(paths, *found)
+confusion = confusion_table(paths, *found, classes=params.classes)
 test = performance.query("split == 'test'")
 test[["architecture", "checkpoint", "accuracy", "balanced_accuracy", "macro_auc"]].round(3)
 
@@ -109,7 +107,7 @@ style.save(figure, paths.figures / "performance")
 # %%
 audit = load_audit(paths.data / "audit.json")
 known_probes = audit.get("probes", {}) | {"thumbnail_32": audit["probe"]}
-figure = probe_bars(known_probes, test)
+figure = data_audit.probe_bars(known_probes, test)
 display(figure)
 style.save(figure, paths.figures / "probes")
 
@@ -147,7 +145,7 @@ style.save(figure, paths.figures / "confusions")
 # correctly: there, evidence can be compared without a changed decision.
 
 # %%
-common, support = tables.support_table(sets, classes=params.classes)
+common, support = summaries.support_table(sets, classes=params.classes)
 print(f"{common.sum()} of {len(common)} test films are in the common support")
 support
 
@@ -160,8 +158,8 @@ support
 # %%
 manifest = artefacts.read_table(paths.manifest)
 patients = manifest.query("split == 'test'")["patient_id"].to_numpy()
-rows = film_rows(manifest)
-single, strata, pairs = tables.drift_tables(
+rows = cache.film_rows(manifest)
+single, strata, pairs = summaries.drift_tables(
     sets,
     wanted,
     patients,
@@ -169,8 +167,8 @@ single, strata, pairs = tables.drift_tables(
     seed=derive(params.seed, "ceiling"),
     pairs_file=paths.tables / "pairs.csv",
 )
-summary = tables.over_seeds(single)
-strata = tables.over_seeds(strata, [*tables.CELL, "stratum"])
+summary = summaries.over_seeds(single)
+strata = summaries.over_seeds(strata, [*summaries.CELL, "stratum"])
 
 # %% [markdown]
 # The primary table, on the common support:
@@ -232,7 +230,7 @@ print("equal drift by LayerCAM and Grad-CAM++ at post_activation:", bool(gap < 0
 
 # %%
 tuned = summary.query("pairing == 'finetune'")
-ranking = rank_architectures(tuned, metric="iou_top20")
+ranking = summaries.rank_architectures(tuned, metric="iou_top20")
 figure = drift.ranking(ranking, metric="iou_top20")
 display(figure)
 style.save(figure, paths.figures / "ranking")
@@ -250,14 +248,14 @@ style.save(figure, paths.figures / "ranking")
 
 # %%
 sheets = {
-    architecture: choose_cases(
+    architecture: cases.choose_cases(
         sets[architecture],
         pairs.query(
             "architecture == @architecture and pairing == 'finetune' and after == @main[1]"
         ),
         checkpoints=main,
         films=cache.load(paths.images(size))[rows] if params.show_films else None,
-        lesions=lesion_masks(paths.data, rows, size=size),
+        lesions=cache.lesion_masks(paths.data, rows, size=size),
         **cell,
     )
     for architecture in sets
@@ -265,11 +263,11 @@ sheets = {
 }
 
 # %%
-for architecture, cases in sheets.items():
-    if cases:
-        names = style.ARCHITECTURE[architecture].title, style.METHOD[cell["method"]]
+for architecture, chosen in sheets.items():
+    if chosen:
+        names = style.ARCHITECTURE[architecture].title, METHOD[cell["method"]]
         title = f"{names[0]}, {names[1]} at {cell['role']}"
-        figure = pictures.case_sheet(cases, title=title, show_films=params.show_films)
+        figure = pictures.case_sheet(chosen, title=title, show_films=params.show_films)
         display(figure)
         style.save(figure, paths.figures / f"cases-{architecture}")
 
@@ -288,7 +286,7 @@ for architecture, cases in sheets.items():
 # %%
 lesions, lungs, markers = (
     {a: read(paths.data, rows, size=params.input_size[a]) for a in sets}
-    for read in (lesion_masks, lung_masks, marker_masks)
+    for read in (cache.lesion_masks, cache.lung_masks, cache.marker_masks)
 )
 known = all(found is not None for found in lesions.values())
 scored = {a: {c: m for c, m in of.items() if "repeat" not in c} for a, of in sets.items()}
@@ -365,7 +363,7 @@ if shortcut:
 # ## Write
 
 # %%
-blanks = tables.blank_tables(sets, classes=params.classes)
+blanks = maps.blank_tables(sets, classes=params.classes)
 written = {
     "performance": performance, "history": history, "confusion": confusion, "support": support,
     "strata": strata, "ranking": ranking, "blanks": blanks, "evidence": by_stage,

@@ -31,15 +31,11 @@
 import pandas as pd
 from IPython.display import Markdown
 
-from lib.figures import hypotheses as inference_plots, style
-from lib.hypotheses import estimates, observations, paper, stated as hypotheses
-from lib.study import artefacts
-from lib.hypotheses import verdicts as judge
+from lib.study import StudyPaths, artefacts, derive, load_stage
 from lib.study.architectures import ARCHITECTURES
-from lib.study.paths import StudyPaths
 from lib.drift.priors import prior_table
-from lib.study.seeds import derive
-from lib.study.load import load_stage
+from lib.hypotheses import estimates, observations, paper, stated as hypotheses, verdicts as judge
+from lib.figures import hypotheses as inference_plots, style
 
 # %% [markdown]
 # ## Parameters

@@ -27,12 +27,10 @@
 # they need.
 
 # %%
-from lib.report import page as report
+from lib.study import StudyPaths, artefacts, load_stage
 from lib.figures import drift as drift_plots, style
-from lib.study import artefacts
+from lib.report import page as report
 from lib.report.digest import public_parameters
-from lib.study.paths import StudyPaths
-from lib.study.load import load_stage
 
 # %% [markdown]
 # ## Parameters

@@ -28,16 +28,14 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib.figures import lessons, style
-from lib.drift import metrics
-from lib.attribution import formulas
-from lib.models import backbones, layers
+from lib.study import StudyPaths, artefacts, load_stage, names
 from lib.data import batches, cache
-from lib.study import artefacts
+from lib.models import backbones, layers
+from lib.attribution import formulas
 from lib.attribution.maps import MapSet
-from lib.study.paths import StudyPaths
 from lib.attribution.shared_pass import activations_and_gradients
-from lib.study.load import load_stage
+from lib.drift import metrics
+from lib.figures import appendix, style
 
 # %% [markdown]
 # ## Parameters
@@ -101,7 +99,7 @@ pd.DataFrame({role: [*a.shape[1:]] for role, (a, _) in parts.items()}, ["h", "w"
 
 # %%
 a, g = (x[0] for x in parts["auto_conv"])
-display(lessons.channels(a, g, title="LayerCAM at auto_conv, channel by channel"))
+display(appendix.channels(a, g, title="LayerCAM at auto_conv, channel by channel"))
 
 # %% [markdown]
 # Rows are the channels that add most; the columns are the activation, the gradient, and what the
@@ -117,10 +115,10 @@ display(lessons.channels(a, g, title="LayerCAM at auto_conv, channel by channel"
 shown = film if params.show_films else None
 a, g = parts["post_activation"]
 three = {
-    style.METHOD[name]: getattr(formulas, name)(a, g)[0]
+    names.METHOD[name]: getattr(formulas, name)(a, g)[0]
     for name in ("layercam", "gradcam_plus_plus", "gradcam")
 }
-display(lessons.strip(three, title="post_activation, three methods", film=shown))
+display(appendix.strip(three, title="post_activation, three methods", film=shown))
 
 # %% [markdown]
 # At the pooled map the first two are the same picture, and that is no accident.
@@ -190,7 +188,7 @@ for factor in (1, 4, 16, 64):
 model.get_layer("logits").set_weights([kernel, bias])
 
 # %%
-display(lessons.strip(faded, title="LayerCAM of the probability as the model grows sure"))
+display(appendix.strip(faded, title="LayerCAM of the probability as the model grows sure"))
 pd.DataFrame(rows, columns=["factor", "p", "largest |g|", "peak, raw", "peak, min-max with ε"])
 
 # %% [markdown]
@@ -213,7 +211,7 @@ readings = {
     "not normalised": formulas.gradcam_plus_plus_plain(a, g),
 }
 pictures = {name: values[0] for name, values in readings.items()}
-display(lessons.strip(pictures, title="Grad-CAM++ at auto_conv", film=shown))
+display(appendix.strip(pictures, title="Grad-CAM++ at auto_conv", film=shown))
 
 # %% [markdown]
 # How alike are the readings to the first one?

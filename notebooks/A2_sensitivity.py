@@ -28,19 +28,16 @@
 # %%
 import pandas as pd
 
-from lib.figures import style
-from lib.drift import tables
-from lib.attribution import readings
-from lib.models import backbones
-from lib.data import batches, cache as image_cache
-from lib.study import artefacts
+from lib.study import StudyPaths, artefacts, derive, load_stage
 from lib.study.architectures import ARCHITECTURES
-from lib.drift.pairings import Pairing
-from lib.study.paths import StudyPaths
 from lib.study.progress import counter
-from lib.study.seeds import derive
-from lib.figures.sensitivity import sensitivity as figure_of
-from lib.study.load import load_stage
+from lib.data import batches, cache as image_cache
+from lib.models import backbones, performance
+from lib.attribution import readings
+from lib.drift import sensitivity, summaries
+from lib.drift.pairings import Pairing
+from lib.figures import style
+from lib.figures.appendix import sensitivity as figure_of
 
 # %% [markdown]
 # ## Parameters
@@ -82,7 +79,7 @@ for name, reading in readings.READINGS.items():
 # %%
 manifest = artefacts.read_table(paths.manifest)
 test = manifest.query("split == 'test'")
-right = tables.jointly_correct(paths, params.architectures, pair, classes=params.classes)
+right = performance.jointly_correct(paths, params.architectures, pair, classes=params.classes)
 print(f"{len(right)} of {len(test)} test films are classified correctly by all")
 test = test[test["image_id"].isin(right)] if right else test
 
@@ -121,14 +118,14 @@ for grid, architecture in [(g, a) for g in sizes for a in params.architectures]:
 files = {"study": "sensitivity_pairs.csv", "native": "sensitivity_native_pairs.csv"}
 parts, common = [], {}
 for grid, of_grid in sets.items():
-    common[grid], _ = tables.support_table(of_grid, classes=params.classes)
-    single, _, _ = tables.drift_tables(
+    common[grid], _ = summaries.support_table(of_grid, classes=params.classes)
+    single, _, _ = summaries.drift_tables(
         of_grid, [Pairing("finetune", *pair)], test["patient_id"].to_numpy(), common[grid],
         seed=derive(params.seed, "ceiling"), pairs_file=paths.tables / files[grid],
     )  # fmt: skip
-    parts.append(tables.over_seeds(single))
+    parts.append(summaries.over_seeds(single))
     print(f"{grid} grid: {common[grid].sum()} of these {len(common[grid])} films")
-table = readings.sensitivity(pd.concat(parts, ignore_index=True))
+table = sensitivity.sensitivity(pd.concat(parts, ignore_index=True))
 table.round(3)
 
 # %%

@@ -26,16 +26,14 @@
 # **Writes** `tables/remedies.csv`, `tables/remedies_drift.csv` and `figures/remedies`.
 
 # %%
-from lib.figures import style
+from lib.study import StudyPaths, artefacts, derive, load_stage, resolve
+from lib.study.progress import counter
 from lib.data import index as data
 from lib.data.audit import trials as remedy_trials
-from lib.study import artefacts
-from lib.figures.data_audit import trial_dots
-from lib.study.paths import StudyPaths, resolve
-from lib.study.progress import counter
 from lib.data.films.treat import has_masks
-from lib.study.seeds import derive
-from lib.study.load import load_stage
+from lib.drift import summaries
+from lib.figures import style
+from lib.figures.data_audit import trial_dots
 
 # %% [markdown]
 # ## Parameters
@@ -107,7 +105,7 @@ style.save(figure, paths.figures / "remedies")
 
 # %%
 known = StudyPaths(before, params.study) if before else None
-drift = remedy_trials.drift_side_by_side(known, paths if known else None)
+drift = summaries.drift_side_by_side(known, paths if known else None)
 drift.round(2) if len(drift) else "no study to compare with"
 
 # %% [markdown]

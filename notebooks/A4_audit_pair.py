@@ -30,20 +30,18 @@
 # %%
 import pandas as pd
 
-from lib.checkpoint_audit import (
-    classes as class_mapping, pair as pair_audit, pair_params, tables as pair_tables,
-)  # fmt: skip
-from lib.figures import drift as drift_plots, pictures, style, training
-from lib.hypotheses import stated
-from lib.drift import cases, pairings, tables
-from lib.models import backbones, layers
-from lib.data import batches, cache as image_cache
-from lib.study import artefacts
-from lib.checkpoint_audit.findings import findings
-from lib.study.paths import StudyPaths, resolve
-from lib.drift.priors import prior_table
+from lib.study import StudyPaths, artefacts, derive, resolve
+from lib.study.names import METHOD
 from lib.study.progress import counter
-from lib.study.seeds import derive
+from lib.data import batches, cache as image_cache
+from lib.models import backbones
+from lib.attribution.maps import blank_tables
+from lib.drift import cases, pairings, summaries
+from lib.drift.priors import prior_table
+from lib.hypotheses import stated
+from lib.figures import drift as drift_plots, pictures, style, training
+from lib.checkpoint_audit import classes as class_mapping, findings, layers
+from lib.checkpoint_audit import pair as pair_audit, pair_params
 
 # %% [markdown]
 # ## Parameters
@@ -79,7 +77,7 @@ pd.Series(params.model_dump(exclude={"before", "after", "data"}), name="value").
 # %% tags=["nbval-check-output"]
 pair = pair_audit.open_pair(resolve(params.before), resolve(params.after), size=params.size)
 print(f"{pair.name}: films of {pair.shape} (height, width, channels)")
-for name, flat in zip(pair_tables.CHECKPOINTS, pair.plain, strict=True):
+for name, flat in zip(findings.CHECKPOINTS, pair.plain, strict=True):
     print(f"{name}: {len(flat.graph.operations)} operations, returns {flat.output}")
 
 # %% [markdown]
@@ -152,12 +150,12 @@ for name, maps in sets.items():
 # and far better: the classes are named in the wrong order.
 
 # %%
-predictions, scores, confusion = pair_tables.prediction_tables(
+predictions, scores, confusion = findings.prediction_tables(
     sets, manifest, architecture=pair.name, classes=classes
 )
 mappings = {
     name: class_mapping.check_mapping(sets[name].logits, sets[name].label, classes=classes)
-    for name in pair_tables.CHECKPOINTS
+    for name in findings.CHECKPOINTS
 }
 display(class_mapping.mapping_table(mappings, classes=classes).round(3))
 scores[["checkpoint", "n", "accuracy", "balanced_accuracy", "macro_auc"]].round(3)
@@ -179,18 +177,18 @@ style.save(figure, paths.figures / "confusions")
 # maps of other patients' films of the class.
 
 # %%
-main = {pair.name: {name: sets[name] for name in pair_tables.CHECKPOINTS}}
-common, support = tables.support_table(main, classes=classes)
+main = {pair.name: {name: sets[name] for name in findings.CHECKPOINTS}}
+common, support = summaries.support_table(main, classes=classes)
 record = artefacts.begin(
     paths.tables / "drift.csv",
     parameters=known | {"preprocessing": preprocess, "classes": list(classes)},
     inputs=[paths.manifest, *(paths.maps(pair.name, name) for name in sets)],
 )  # fmt: skip
-single, strata, pairs = tables.drift_tables(
+single, strata, pairs = summaries.drift_tables(
     {pair.name: sets}, pairings.audit_pairings(), manifest["patient_id"].to_numpy(), common,
     seed=derive(params.seed, "ceiling"), pairs_file=paths.tables / "pairs.csv",
 )  # fmt: skip
-drift = tables.over_seeds(single)
+drift = summaries.over_seeds(single)
 print(f"{common.sum()} of {len(common)} films are classified correctly by both")
 support
 
@@ -217,7 +215,7 @@ style.save(figure, paths.figures / "controls")
 # The same at the deepest layer alone, with the first method: what the report shows first.
 
 # %%
-cell = dict(zip(("role", "method"), pair_tables.primary_cell(drift), strict=True))
+cell = dict(zip(("role", "method"), findings.primary_cell(drift), strict=True))
 first = drift[drift["role"].eq(cell["role"]) & drift["method"].eq(cell["method"])]
 figure = drift_plots.controls(
     first, between=("explainer", "ceiling"), title="Did the evidence of this model move?"
@@ -231,7 +229,7 @@ style.save(figure, paths.figures / "answer")
 
 # %%
 patients = manifest.set_index("image_id")["patient_id"]
-retained = pair_tables.retained(artefacts.read_table(paths.tables / "pairs.csv"), patients)
+retained = findings.retained(artefacts.read_table(paths.tables / "pairs.csv"), patients)
 retained.query("metric == 'iou_top20'").drop(columns=["metric", "se_seeds", "seeds"]).round(3)
 
 # %% [markdown]
@@ -253,9 +251,9 @@ priors.pivot_table(index=["grid", "metric"], columns="prior", values="mean").rou
 # became of the decision.
 
 # %%
-blanks = tables.blank_tables({pair.name: sets}, classes=classes)
+blanks = blank_tables({pair.name: sets}, classes=classes)
 display(blanks.groupby(["checkpoint", "role", "method"], sort=False)[["blank", "n"]].sum())
-strata = tables.over_seeds(strata, [*tables.CELL, "stratum"])
+strata = summaries.over_seeds(strata, [*summaries.CELL, "stratum"])
 by_outcome = strata.query("metric == 'iou_top20' and pairing == 'change'")
 by_outcome.pivot_table(
     index=["role", "method"], columns="stratum", values=["mean", "n"], dropna=False
@@ -277,13 +275,13 @@ if len(pairs):
 
 # %%
 sheet = cases.choose_cases(
-    sets, pairs.query("pairing == 'change'"), checkpoints=pair_tables.CHECKPOINTS, **cell,
+    sets, pairs.query("pairing == 'change'"), checkpoints=findings.CHECKPOINTS, **cell,
     films=cache[films.rows] if params.data.shareable else None,
 )  # fmt: skip
 if sheet:
     figure = pictures.case_sheet(
-        sheet, title=f"{pair.name}, {style.METHOD[cell['method']]} at {cell['role']}",
-        show_films=params.data.shareable, names=pair_tables.CHECKPOINTS,
+        sheet, title=f"{pair.name}, {METHOD[cell['method']]} at {cell['role']}",
+        show_films=params.data.shareable, names=findings.CHECKPOINTS,
     )  # fmt: skip
     display(figure)
     style.save(figure, paths.figures / "cases")
@@ -292,7 +290,7 @@ if sheet:
 # ## What is to be said first
 
 # %%
-found = findings(sets, mappings, drift, common=common)
+found = findings.findings(sets, mappings, drift, common=common)
 for finding in found:
     print(f"{finding['severity']}: {finding['text']}")
 
@@ -324,4 +322,4 @@ print("wrote", record.path.name, *(file.name for file in files))
 #
 # `make audit` makes the page for those who open no notebook, `audit-<name>/report/index.html`: it opens
 # from disk, has every film with its maps before and after, and links to this notebook. After a run in
-# Jupyter, `.venv/bin/python -m lib.checkpoint_audit.report <folder of the audit>` makes it.
+# Jupyter, `.venv/bin/python -m lib audit-report <folder of the audit>` makes it.

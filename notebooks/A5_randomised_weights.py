@@ -27,21 +27,19 @@
 
 # %%
 from functools import partial
-
 import pandas as pd
 
-from lib.figures import style
-from lib.drift import randomised
-from lib.models import backbones, layers
-from lib.data import batches, cache as image_cache
-from lib.study import artefacts
-from lib.attribution.explainer import Explainer
-from lib.study.paths import StudyPaths
+from lib.study import StudyPaths, artefacts, derive, load_stage
 from lib.study.progress import counter
+from lib.data import batches, cache as image_cache
+from lib.models import backbones, layers
 from lib.models.randomise import cascade
-from lib.study.seeds import derive
-from lib.figures.sensitivity import randomisation as figure_of
-from lib.study.load import load_stage
+from lib.attribution.explainer import Explainer
+from lib.drift.randomised import (
+    METRICS, UNRELATED, randomisation_pairs, randomisation_summary,
+)  # fmt: skip
+from lib.figures import style
+from lib.figures.appendix import randomisation as figure_of
 
 # %% [markdown]
 # ## Parameters
@@ -108,7 +106,7 @@ for architecture in params.architectures:
 # %%
 pairs = pd.concat(
     [
-        randomised.randomisation_pairs(
+        randomisation_pairs(
             of["intact"], {step: maps for step, maps in of.items() if step != "intact"},
             patients.to_numpy(), architecture=architecture, checkpoint=name,
             seed=derive(params.seed, "ceiling"),
@@ -118,15 +116,12 @@ pairs = pd.concat(
     ignore_index=True,
 )  # fmt: skip
 table = pd.concat(
-    [
-        randomised.randomisation_summary(pairs, patients, metric=metric)
-        for metric in randomised.METRICS
-    ],
+    [randomisation_summary(pairs, patients, metric=metric) for metric in METRICS],
     ignore_index=True,
 )
 
 # %%
-primary = table[table["metric"] == randomised.METRICS[0]]
+primary = table[table["metric"] == METRICS[0]]
 display(figure := figure_of(primary))
 style.save(figure, paths.figures / "randomisation")
 
@@ -149,7 +144,7 @@ shown = ["architecture", "role", "method", "mean", "excess", "excess_low", "exce
 last[[*shown, "entropy_rise", "blank", "finding"]].round(3)
 
 # %% tags=["nbval-check-output"]
-steps = [step for step in table["step"].unique() if step != randomised.UNRELATED]
+steps = [step for step in table["step"].unique() if step != UNRELATED]
 print("randomised, in this order:", ", ".join(steps))
 
 # %% [markdown]

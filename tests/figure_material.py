@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from lib.figures import pictures, style
+from lib.drift import cases
+from lib.figures import style
 from lib.study.architectures import ROLES
-from lib.study.methods import GRADIENT_METHODS
+from lib.study.names import GRADIENT_METHODS
 
 TWO_CELLS = ([[3.0, 1.0]], [[1.0, 3.0]])  # the masses differ by 0.5 in each cell
 TWO_CELLS_LESS = ([[5.0, 3.0]], [[6.0, 2.0]])  # by 0.125
@@ -50,7 +51,7 @@ def history_table():
 
 def case(map_a, map_b, lesion=None):
     film = np.full((20, 20), 90, np.uint8)
-    return pictures.Case(film, np.array(map_a), np.array(map_b), lesion, "film-1 · p 0.6 → 0.9")
+    return cases.Case(film, np.array(map_a), np.array(map_b), lesion, "film-1 · p 0.6 → 0.9")
 
 
 def assert_legible(figure):

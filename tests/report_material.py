@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from lib.attribution import stacks
-from lib.attribution.maps import MapSet
+from lib.attribution import arrays
+from lib.attribution.maps import MapSet, correct
 from lib.drift import metrics
-from lib.drift.pairings import correct, missing, outcome_strata, pairings
+from lib.drift.pairings import missing, outcome_strata, pairings
 from lib.study.artefacts import begin, write_json, write_table
 from lib.study.paths import StudyPaths
 
@@ -106,7 +106,7 @@ def _compare(architecture, sets, names, common):
             table["stratum"], table["common"] = strata, common
             for metric in metrics.METRICS:
                 table[metric] = (np.arange(len(names)) + 1) / len(names)
-            empty = (stacks.blank_reason(before.maps[role, method]) != "") & (
+            empty = (arrays.blank_reason(before.maps[role, method]) != "") & (
                 pair.before == "transfer-s0"
             )
             table.loc[empty, list(metrics.METRICS)] = np.nan

@@ -12,7 +12,7 @@ import pytest
 from lib.attribution.maps import MapSet
 from lib.models import weights
 from lib.study import artefacts
-from lib.study.artefacts import ArtefactError
+from lib.study.errors import ArtefactError
 from lib.study.params import Fractal, Weights
 from lib.study.paths import ROOT, StudyPaths
 

@@ -9,8 +9,8 @@ from scipy.ndimage import zoom
 from lib.attribution import explainer, maps, shared_pass
 from lib.attribution.maps import MapSet
 from lib.data.batches import Films
-from lib.study.artefacts import ArtefactError
-from lib.study.methods import GRADIENT_METHODS, METHODS
+from lib.study.errors import ArtefactError
+from lib.study.names import GRADIENT_METHODS, METHODS
 
 
 def by_hand(method, a, g):

@@ -11,7 +11,8 @@ from lib.data.audit.measures import measure
 from lib.data.audit.summary import load, summarise
 from lib.data.index import read_index
 from lib.data.splits import assign_splits
-from lib.study.artefacts import ArtefactError, write_json
+from lib.study.artefacts import write_json
+from lib.study.errors import ArtefactError
 
 
 def test_summary_counts_duplicates_and_findings():

@@ -8,8 +8,8 @@ from tiny_models import films, pixels, shaken
 
 from lib.checkpoint_audit import graph as flat_graph
 from lib.checkpoint_audit import preprocessing
-from lib.checkpoint_audit.same_architecture import require_same_architecture
-from lib.models import layers
+from lib.checkpoint_audit.graph import require_same_architecture
+from lib.checkpoint_audit.layers import audited_layers
 
 pytestmark = pytest.mark.backbone
 SIDE = 64
@@ -36,7 +36,7 @@ def test_its_softmax_is_taken_off_and_its_preprocessing_found(whole):
 
 def test_its_layers_are_maps_of_more_than_one_cell_that_lie_on_the_trunk(whole):
     graph = flat_graph.flatten(whole).graph
-    found = layers.audited_layers(graph)
+    found = audited_layers(graph)
     assert tuple(found["post_activation"].output.shape[1:]) == (2, 2, 576)
     assert tuple(found["auto_conv"].output.shape[1:]) == (2, 2, 576)
     assert found["stage4"].output.shape[1] == 4  # not the padded 7 × 7 of the layer after it

@@ -17,19 +17,19 @@ from browser import PHONE, count, differs, launched, picture, slide, visits
 from material import encoded, film
 from tiny_models import body, classifier, films, sequential
 
+from lib import __main__ as commands
+from lib.attribution.maps import largest_difference
 from lib.checkpoint_audit import classes, findings, pair_params
 from lib.checkpoint_audit import pair as pair_audit
 from lib.checkpoint_audit import report as pair_report
-from lib.checkpoint_audit import words as pair_words
 from lib.checkpoint_audit.files import CheckpointRefused
 from lib.checkpoint_audit.preprocessing import PreprocessingUnknown, affine
 from lib.data import index as data
-from lib.drift import pairings, tables
+from lib.drift import pairings, summaries
 from lib.figures import drift as drift_plots
 from lib.figures import style
 from lib.study.artefacts import manifest_path, read_table, require, write_json
-from lib.study.errors import DataError
-from lib.study.load import ParamsError
+from lib.study.errors import DataError, ParamsError
 from lib.study.paths import ROOT, StudyPaths
 
 METHODS = ("layercam", "gradcam_plus_plus")
@@ -75,11 +75,11 @@ def explained(before, after, save, **options):
 
 def compared(pair, sets, folder):
     common = np.ones(12, bool)
-    single, _, _ = tables.drift_tables(
+    single, _, _ = summaries.drift_tables(
         {pair.name: sets}, pairings.audit_pairings(), [f"p{n}" for n in range(12)], common,
         seed=1, pairs_file=folder / "pairs.csv",
     )  # fmt: skip
-    return tables.over_seeds(single)
+    return summaries.over_seeds(single)
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -100,9 +100,9 @@ def test_identical_checkpoints_do_not_drift_at_all(save, tmp_path, nested):
 def test_layercam_is_gradcam_plus_plus_where_a_linear_head_pools_and_only_there(save):
     _, sets = explained(classifier(), classifier(seed=2), save)
     for name in ("before", "after"):
-        assert pairings.largest_difference(sets[name], "post_activation", METHODS) < 1e-5
+        assert largest_difference(sets[name], "post_activation", METHODS) < 1e-5
     _, sets = explained(classifier(head="flatten"), classifier(head="flatten", seed=2), save)
-    assert pairings.largest_difference(sets["before"], "post_activation", METHODS) > 1e-3
+    assert largest_difference(sets["before"], "post_activation", METHODS) > 1e-3
 
 
 def test_maps_do_not_depend_on_how_the_model_was_written(save):
@@ -283,7 +283,7 @@ def test_the_command_line_says_what_is_missing(folder, save, capsys, words, why)
     given = ["--before", str(save(classifier(), "a")), "--after", str(save(classifier(), "b")),
              "--data", str(folder)]  # fmt: skip
     given = words if "given" in why or "no such" in why else [*given, *words]
-    assert pair_params.main([*given, "--results", str(folder.parent)]) == 2
+    assert commands.main(["audit-params", *given, "--results", str(folder.parent)]) == 2
     assert pd.Series([capsys.readouterr().err]).str.contains(why).all()
 
 
@@ -292,7 +292,7 @@ def test_the_settings_survive_the_command_line(folder, save, capsys):
     results = folder.parent / "results"
     words = ["--before", str(before), "--after", str(after), "--data", str(folder)]
     words += ["--layer", "first, last", "--classes", "ill,benign", "--results", str(results)]
-    assert pair_params.main([*words, "--set", "data.shareable=true batch_size=4"]) == 0
+    assert commands.main(["audit-params", *words, "--set", "data.shareable=true batch_size=4"]) == 0
     made = json.loads((results / "audit-a-b/parameters.json").read_text())
     params = pair_params.validate(made["settings"])
     assert params.layers == ("first", "last") and params.classes == ("ill", "benign")
@@ -325,7 +325,7 @@ def retained_row(estimate, low, high):
     ],
 )
 def test_the_interval_says_whether_the_evidence_moved(values, answer):
-    sentence = pair_words.moved_sentence(retained_row(*values), ("post_activation", "layercam"))
+    sentence = pair_report.moved_sentence(retained_row(*values), ("post_activation", "layercam"))
     assert sentence.startswith(answer) and bool(sentence) == bool(answer)
 
 
@@ -341,19 +341,19 @@ def test_the_answer_has_its_controls_beside_it():
         rows, columns=["architecture", "role", "method", "pairing", "metric", "mean"]
     )
     support = pd.DataFrame({"label": ["a", "b"], "films": [6, 4], "common": [3, 2]})
-    sentence = pair_words.overlap_sentence(drift, support, ("post_activation", "layercam"))
+    sentence = pair_report.overlap_sentence(drift, support, ("post_activation", "layercam"))
     assert sentence.startswith("On the 5 of 10 films that both checkpoints classify correctly")
     assert "overlap by 0.50 (1 = the same places), against 1.00 where the same" in sentence
     assert "and 0.12 between maps of different patients' films. That is LayerCAM at" in sentence
     assert sentence.endswith("over all layers and methods it is 0.25 to 0.50.")
     nothing = drift.assign(mean=np.nan)
-    assert pair_words.overlap_sentence(nothing, support, ("post_activation", "layercam")).endswith(
+    assert pair_report.overlap_sentence(nothing, support, ("post_activation", "layercam")).endswith(
         "no two maps could be compared."
     )
 
 
 def test_an_audit_that_is_not_complete_has_no_report(tmp_path, capsys):
-    assert pair_report.main([str(tmp_path / "audit-x")]) == 1
+    assert commands.main(["audit-report", str(tmp_path / "audit-x")]) == 2
     assert "audit-x/tables/drift.csv" in capsys.readouterr().err
 
 
@@ -429,7 +429,7 @@ def test_the_report_repeats_the_audit(audited):
     require(paths.report)
     drift, support = (read_table(paths.tables / f"{n}.csv") for n in ("drift", "support"))
     cell = ("post_activation", "layercam")
-    assert " ".join(pair_words.overlap_sentence(drift, support, cell).split()) in text
+    assert " ".join(pair_report.overlap_sentence(drift, support, cell).split()) in text
     own = drift.query("metric == 'iou_top20' and pairing == 'ceiling'").iloc[-2]["mean"]
     assert f"{own:.3f}" in text
     common = f"Only {support['common'].sum()} of 12 films are classified correctly by both"

@@ -10,11 +10,11 @@ from material import SIZES
 from tf_keras_vis.utils.scores import CategoricalScore
 
 from lib.attribution import explainer, shared_pass
+from lib.attribution.maps import largest_difference
 from lib.data.batches import Films, batches, pixels
-from lib.drift import pairings
 from lib.models import backbones, layers
 from lib.study.architectures import ARCHITECTURES, ROLES
-from lib.study.methods import GRADIENT_METHODS
+from lib.study.names import GRADIENT_METHODS
 
 pytestmark = pytest.mark.backbone
 
@@ -100,7 +100,7 @@ def test_maps_equal_tf_keras_vis_on_the_whole_model(explained, role, method):
 def test_layercam_equals_gradcam_plus_plus_at_the_pooled_map(explained):
     *_, maps = explained
     two = ("layercam", "gradcam_plus_plus")
-    assert pairings.largest_difference(maps, "post_activation", two) <= 1e-6
+    assert largest_difference(maps, "post_activation", two) <= 1e-6
 
 
 def test_all_of_the_evidence_passes_through_stage4(explained):
@@ -139,7 +139,7 @@ def test_the_two_methods_differ_before_the_pooled_map(explained):
     # every film (linear and mostly negative), but not both.
     *_, maps = explained
     two = ("layercam", "gradcam_plus_plus")
-    gaps = [pairings.largest_difference(maps, role, two) for role in ("auto_conv", "prev_conv")]
+    gaps = [largest_difference(maps, role, two) for role in ("auto_conv", "prev_conv")]
     assert np.nanmax(gaps) > 1e-3
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.attribution import explainer, formulas
-from lib.study.methods import GRADIENT_METHODS
+from lib.study.names import GRADIENT_METHODS
 
 
 @pytest.fixture

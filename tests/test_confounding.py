@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.data.audit.confounding import by_class, source_association
 from lib.data.audit.measures import NUMBERS, measure
+from lib.data.audit.summary import by_class, source_association
 from lib.data.films.film import Film
 
 

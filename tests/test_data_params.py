@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from material import encoded, film
 
+from lib import __main__ as commands
 from lib.study import load
-from lib.study.load import ParamsError, parse_overrides
+from lib.study.errors import ParamsError
+from lib.study.load import parse_overrides
 
 
 def loaded(text):
@@ -44,10 +46,10 @@ def test_data_are_checked_at_the_start_with_labels_and_salt(tmp_path):
         (tmp_path / name / "a.png").write_bytes(encoded(film(number)))
     words = f"data.source={tmp_path} classes=[normal,ill] data.labels.healthy=normal"
     with pytest.raises(ParamsError, match="found folders 'flu'"):
-        load.check_data(loaded(words))
-    load.check_data(loaded(f"{words} data.other_labels=reject"))
+        commands.check_data(loaded(words))
+    commands.check_data(loaded(f"{words} data.other_labels=reject"))
     words += f" data.other_labels=reject data.salt_file={tmp_path}/salt"
     with pytest.raises(ParamsError, match=r"data\.salt_file: .* cannot be read"):
-        load.check_data(loaded(words))
+        commands.check_data(loaded(words))
     (tmp_path / "salt").write_bytes(np.random.default_rng(0).bytes(16) + b"x")
-    load.check_data(loaded(words))
+    commands.check_data(loaded(words))

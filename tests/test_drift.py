@@ -11,7 +11,7 @@ from scipy import stats
 from skimage.metrics import structural_similarity
 from sklearn.metrics import jaccard_score
 
-from lib.attribution import stacks
+from lib.attribution import arrays
 from lib.drift import metrics as drift
 
 PAIR_METRICS = {
@@ -272,7 +272,7 @@ def blank_maps():
 
 def test_blank_reason(blank_maps):
     expected = ["", "all zero", "constant", "not finite", "not finite"]
-    assert stacks.blank_reason(blank_maps).tolist() == expected
+    assert arrays.blank_reason(blank_maps).tolist() == expected
 
 
 @pytest.mark.parametrize("side", ["a", "b"])
@@ -370,7 +370,7 @@ GOOD = np.ones((2, 3, 3))
         (lambda: drift.gini(np.ones((2, 1, 1))), r"maps: .*at least two cells"),
         (lambda: drift.gini(GOOD * 1j), "maps: .*complex128; expected real numbers"),
         (lambda: drift.compare(GOOD, -0.5 * GOOD), r"maps_b: found negative .*lowest -0.5.*ReLU"),
-        (lambda: stacks.blank_reason(-GOOD), "maps: found negative values"),
+        (lambda: arrays.blank_reason(-GOOD), "maps: found negative values"),
         (lambda: drift.compare(GOOD, GOOD, metrics=["iou"]), r"metrics: found \['iou'\]; expected"),
         (lambda: drift.compare(GOOD, GOOD, metrics="emd"), "metrics: found .*expected a list"),
         (lambda: drift.compare(GOOD, 2 * GOOD, ssim_size=6), "size: found 6; expected an integer"),

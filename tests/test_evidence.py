@@ -6,18 +6,20 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from lib.attribution.maps import MapSet
-from lib.data.films.decode import resize_mask
-from lib.drift import cases
+from lib.data import cache
+from lib.data.films.treat import resize_mask
 from lib.drift.pairings import Pairing
+from lib.drift.priors import centre_prior
 from lib.evidence.changes import (
     MEASURES,
+    change_summary,
     changes_of_study,
     evidence_change,
     evidence_of_study,
+    evidence_summary,
     evidence_table,
 )
-from lib.evidence.mass import centre_prior, mask_on_grid, pointing_game, relevance_mass
-from lib.evidence.summaries import change_summary, evidence_summary
+from lib.evidence.mass import mask_on_grid, pointing_game, relevance_mass
 
 LEFT = np.array([[[True, False], [True, False]]])  # left half, cells as pixels
 
@@ -187,9 +189,9 @@ def test_a_marker_is_measured_by_its_area_and_only_where_it_is_known():
 
 def test_masks_are_read_for_the_wanted_films(tmp_path):
     np.save(tmp_path / "lungs_4.npy", LUNGS & LESIONS)
-    found = cases.lung_masks(tmp_path, [1, 3], size=4)
+    found = cache.lung_masks(tmp_path, [1, 3], size=4)
     np.testing.assert_array_equal(found, (LUNGS & LESIONS)[[1, 3]])
-    assert cases.lung_masks(tmp_path, [1, 3], size=5) is None
+    assert cache.lung_masks(tmp_path, [1, 3], size=5) is None
 
 
 @pytest.fixture(scope="module")

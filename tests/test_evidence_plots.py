@@ -12,7 +12,7 @@ from lib.evidence.validity import RELATIONS
 from lib.figures import style
 from lib.figures.evidence import drift_against_evidence, evidence_levels
 from lib.study.architectures import ROLES
-from lib.study.methods import GRADIENT_METHODS
+from lib.study.names import GRADIENT_METHODS
 
 pytestmark = pytest.mark.usefixtures("printed_style")
 STAGES = ("transfer", "placebo", "finetune")

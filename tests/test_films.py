@@ -11,9 +11,9 @@ import tifffile
 from material import encoded, film
 from PIL import Image
 
-from lib.data.films import decode
-from lib.data.films.decode import ImageRefused, read_image, resize, resize_mask
-from lib.data.films.plain_pictures import decode_plain
+from lib.data.films import decode, treat
+from lib.data.films.decode import ImageRefused, decode_plain, read_image
+from lib.data.films.treat import resize, resize_mask
 from lib.study.errors import DataError
 
 PNG, JPEG = encoded(film()), encoded(film(), "JPEG")
@@ -271,7 +271,7 @@ def test_growing_is_linear():
 def test_mask_follows_the_film():
     image = np.zeros((90, 150), np.uint8)
     image[20:60, 50:130] = 255
-    for aspect in decode.ASPECTS:
+    for aspect in treat.ASPECTS:
         mask = resize_mask(image > 0, size=30, aspect=aspect)
         assert mask.dtype == bool
         np.testing.assert_array_equal(mask, resize(image, size=30, aspect=aspect) >= 128)

@@ -10,8 +10,8 @@ from tiny_models import body, classifier, films, pixels, sequential, shaken
 from lib.checkpoint_audit import graph as flat_graph
 from lib.checkpoint_audit import preprocessing
 from lib.checkpoint_audit.files import CheckpointRefused
-from lib.checkpoint_audit.same_architecture import require_same_architecture, swappable
-from lib.models import layers
+from lib.checkpoint_audit.graph import require_same_architecture, swappable
+from lib.checkpoint_audit.layers import audited_layers, layer_table
 from lib.models.randomise import randomise
 
 DATA = films(6)
@@ -173,16 +173,16 @@ def test_other_architectures_are_told_apart_at_the_first_operation():
 
 
 def test_layers_are_found_by_position():
-    found = layers.audited_layers(flat(classifier(nested=True)).graph)
+    found = audited_layers(flat(classifier(nested=True)).graph)
     assert {role: layer.name for role, layer in found.items()} == {
         "stage4": "norm", "post_activation": "last",
     }  # fmt: skip
-    named = layers.audited_layers(flat(classifier(nested=True)).graph, ["first"])
+    named = audited_layers(flat(classifier(nested=True)).graph, ["first"])
     assert list(named) == ["first"]
-    flattened = layers.audited_layers(flat(classifier(head="flatten")).graph)
+    flattened = audited_layers(flat(classifier(head="flatten")).graph)
     assert flattened["post_activation"].name == "last"
     graph = flat(sequential()).graph
-    table = layers.layer_table(graph, layers.audited_layers(graph))
+    table = layer_table(graph, audited_layers(graph))
     assert table["kind"].tolist() == ["Conv2D", "MaxPooling2D", "Conv2D"]
     assert table["role"].tolist() == ["prev_conv", "stage4", "auto_conv, post_activation"]
     assert table["explained"].tolist() == [False, True, True] and table["all_evidence"].all()
@@ -192,15 +192,15 @@ def test_models_without_maps_or_with_tokens_are_refused():
     films = keras.Input((32, 32, 3))
     flat_net = keras.Model(films, kl.Dense(2)(kl.Flatten()(films)))
     with pytest.raises(ValueError, match="expected a convolutional network"):
-        layers.audited_layers(flat(flat_net).graph)
+        audited_layers(flat(flat_net).graph)
     x = kl.Conv2D(8, 8, strides=8, name="patches")(films)
     x = kl.Reshape((16, 8))(x)
     x = kl.MultiHeadAttention(2, 4)(x, x)
     tokens = keras.Model(films, kl.Dense(2)(kl.GlobalAveragePooling1D()(x)))
     graph = flat(tokens).graph
     with pytest.raises(ValueError, match=r"vision transformers .* LAYER=patches"):
-        layers.audited_layers(graph)
-    assert list(layers.audited_layers(graph, ["patches"])) == ["patches"]
+        audited_layers(graph)
+    assert list(audited_layers(graph, ["patches"])) == ["patches"]
 
 
 def test_int8_layers_keep_their_own_graph():

@@ -7,7 +7,7 @@ import yaml
 
 from lib.hypotheses import stated
 from lib.hypotheses.stated import load
-from lib.study.load import ParamsError
+from lib.study.errors import ParamsError
 
 
 @pytest.fixture

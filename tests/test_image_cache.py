@@ -13,7 +13,8 @@ from material import CLASSES, encoded, film
 from lib.data import cache as image_cache
 from lib.data import growing_arrays
 from lib.data.audit.measures import COLUMNS, measure
-from lib.data.films.decode import read_bytes, read_image, resize
+from lib.data.films.decode import read_bytes, read_image
+from lib.data.films.treat import resize
 from lib.data.index import read_index
 from lib.study.errors import DataError
 

@@ -9,7 +9,7 @@ import pytest
 from crossed_material import Studies, patients_of
 from scipy import stats
 
-from lib.inference import bootstrap, contrasts, crossed, decisions, ranks
+from lib.inference import bootstrap, contrasts, crossed, decisions
 from lib.inference.contrasts import Estimate
 from lib.inference.crossed import Cell, CrossedCells
 
@@ -446,7 +446,7 @@ def test_single_seed_and_single_pair_are_always_drawn():
 
 def test_rank_probabilities_by_hand():
     draws = np.array([[3, 2, 1], [3, 1, 2], [2, 2, 1], [1, 1, 1], [np.nan, 1, 2]], dtype=float)
-    table = ranks.rank_probabilities(draws, ["A", "B", "C"])
+    table = bootstrap.rank_probabilities(draws, ["A", "B", "C"])
     found = table.pivot_table(index="architecture", columns="rank", values="probability")
     third = 1 / 3
     expected = [
@@ -459,7 +459,7 @@ def test_rank_probabilities_by_hand():
 
 
 def test_ranks_of_nothing_are_undefined():
-    table = ranks.rank_probabilities(np.full((5, 2), np.nan), ["A", "B"])
+    table = bootstrap.rank_probabilities(np.full((5, 2), np.nan), ["A", "B"])
     assert table["probability"].isna().all()
     assert (table["resamples"] == 0).all()
 
@@ -467,9 +467,9 @@ def test_ranks_of_nothing_are_undefined():
 def test_kendall_against_scipy():
     first, second = np.random.default_rng(0).integers(0, 4, size=(2, 200, 5)).astype(float)
     expected = [stats.kendalltau(a, b).statistic for a, b in zip(first, second, strict=True)]
-    np.testing.assert_allclose(ranks.kendall_tau(first, second), expected, atol=1e-12)
-    assert np.isnan(ranks.kendall_tau([1, 1, 1], [1, 2, 3]))
-    assert np.isnan(ranks.kendall_tau([1, np.nan, 1], [1, 2, 3]))
+    np.testing.assert_allclose(bootstrap.kendall_tau(first, second), expected, atol=1e-12)
+    assert np.isnan(bootstrap.kendall_tau([1, 1, 1], [1, 2, 3]))
+    assert np.isnan(bootstrap.kendall_tau([1, np.nan, 1], [1, 2, 3]))
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -480,7 +480,7 @@ def test_agreement_of_two_methods_by_hand(sign):
     )
     draws[:, 3] *= sign  # a distance ranks by its size
     boot = bootstrap.Bootstrap(names, draws[2], draws)
-    table = ranks.rank_agreement(boot, names[:3], names[3:], distance=sign < 0)
+    table = bootstrap.rank_agreement(boot, names[:3], names[3:], distance=sign < 0)
     np.testing.assert_allclose(table["tau"], [-1, 1 / 3, 1])
     assert table["probability"].tolist() == [0.5, 0.25, 0.25]
     assert table["observed"].tolist() == [False, True, False]
@@ -616,8 +616,8 @@ SCORES = np.zeros((2, 3))
             r"cell x: found scores of shape \(1, 2, 3\)",
         ),
         (lambda: bootstrap.Bootstrap(("x",), 0, 0).select(["y"]), "cell: found 'y'"),
-        (lambda: ranks.rank_probabilities(SCORES, ["A"]), r"draws: found shape \(2, 3\)"),
-        (lambda: ranks.kendall_tau([1, 2], [1, 2, 3]), "first, second: found shapes"),
+        (lambda: bootstrap.rank_probabilities(SCORES, ["A"]), r"draws: found shape \(2, 3\)"),
+        (lambda: bootstrap.kendall_tau([1, 2], [1, 2, 3]), "first, second: found shapes"),
     ],
 )
 def test_wrong_input_names_what_was_found_and_expected(call, message):

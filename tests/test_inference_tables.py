@@ -11,7 +11,7 @@ from pairs_material import ARCHITECTURES, GRIDS, METHODS, blank, observed, pairs
 from lib.figures import hypotheses
 from lib.hypotheses import estimates, observations
 from lib.hypotheses.stated import load
-from lib.report import overview
+from lib.report import digest
 from lib.study import artefacts
 from lib.study.paths import StudyPaths
 
@@ -248,13 +248,13 @@ def test_the_last_words_of_a_run_have_a_line_for_each_verdict(tmp_path):
     row = ["resnet50v2", "auto_conv", "layercam", "placebo", "iou_top20", 0.5]
     artefacts.write_table(record.path, pd.DataFrame([row], columns=columns))
     record.complete(weights="fractal")
-    assert "Verdicts" not in overview.text(paths)
+    assert "Verdicts" not in digest.text(paths)
     record = artefacts.begin(paths.verdicts, parameters={})
     sentences = [f"H{n} is inconclusive: too few." for n in (1, 2)]
     verdicts = {f"H{n}": {"sentence": text} for n, text in enumerate(sentences, start=1)}
     paths.verdicts.write_text(json.dumps({"verdicts": verdicts}), encoding="utf-8")
     record.complete()
-    lines = overview.text(paths).splitlines()
+    lines = digest.text(paths).splitlines()
     start = lines.index("Verdicts")
     assert lines[start + 1 : start + 3] == sentences
     assert f"Verdicts   {paths.verdicts}" in lines

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from figure_material import assert_legible, texts
 
-from lib.figures import lessons
+from lib.figures import appendix
 
 pytestmark = pytest.mark.usefixtures("printed_style")
 
 
 def test_a_strip_scales_each_map_and_names_a_blank_one():
     maps = {"one": np.array([[1.0, 4.0]]), "none": np.zeros((1, 2))}
-    figure = lessons.strip(maps, title="Maps", film=np.zeros((8, 8), np.uint8))
+    figure = appendix.strip(maps, title="Maps", film=np.zeros((8, 8), np.uint8))
     film, one, none = figure.axes
     assert [ax.get_title() for ax in figure.axes] == ["Film", "one", "none"]
     assert one.images[-1].get_array().tolist() == [[0.25, 1.0]] and texts(none) == ["blank"]
@@ -23,7 +23,7 @@ def test_the_channels_that_add_most_come_first_and_the_last_picture_is_the_map()
     a = np.zeros((2, 2, 4))
     a[0, 0], a[1, 1] = (1, 2, -3, 0.5), (0, 1, 0, 4)
     g = np.ones((2, 2, 4)) * (1, 1, 1, -1)
-    figure = lessons.channels(a, g, title="Channels", most=2)
+    figure = appendix.channels(a, g, title="Channels", most=2)
     rows = np.array(figure.axes).reshape(3, 3)
     assert [ax.get_ylabel() for ax in rows[:2, 0]] == ["channel\n1", "channel\n2"]
     np.testing.assert_array_equal(rows[1, 2].images[0].get_array(), [[-3, 0], [0, 0]])

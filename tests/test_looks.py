@@ -9,6 +9,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lib.figures import drift, pictures, style, training
+from lib.study.names import metric_label
 
 
 def test_no_two_looks_share_colour_marker_or_hatch():
@@ -26,9 +27,9 @@ def test_no_two_looks_share_colour_marker_or_hatch():
 
 
 def test_metric_labels_name_unit_or_range():
-    assert style.metric_label("iou_top20") == "IoU of the top 20 % of cells (0 to 1)"
-    assert style.metric_label("iou_top5") == "IoU of the top 5 % of cells (0 to 1)"
-    assert style.metric_label("emd") == "Earth mover's distance (share of the diagonal)"
+    assert metric_label("iou_top20") == "IoU of the top 20 % of cells (0 to 1)"
+    assert metric_label("iou_top5") == "IoU of the top 5 % of cells (0 to 1)"
+    assert metric_label("emd") == "Earth mover's distance (share of the diagonal)"
 
 
 @pytest.mark.usefixtures("printed_style")
@@ -66,13 +67,13 @@ def test_a_notebook_shows_a_figure_once_and_saving_prints_nothing(tmp_path, back
         monkeypatch.setenv("MPLBACKEND", backend)
     first = """
 import numpy as np
-from lib import looks, pictures
-looks.style()
+from lib.figures import pictures, style
+style.style()
 images = np.zeros((2, 4, 4), np.uint8)
 """
     second = f"""
 display(figure := pictures.image_rows(images, [0, 1], rows=2, columns=1, title="Images"))
-looks.save(figure, {str(tmp_path / "images")!r})
+style.save(figure, {str(tmp_path / "images")!r})
 """
     notebook = new_notebook(cells=[new_code_cell(first), new_code_cell(second)])
     NotebookClient(notebook, kernel_name="python3", timeout=120).execute()

@@ -6,6 +6,7 @@ from dicom_material import dicom
 from material import CLASSES, FRACTIONS, encoded, film
 from test_hostile_data import mixed, reasons  # noqa: F401 (a fixture)
 
+from lib import __main__ as commands
 from lib.attribution.explainer import Explainer
 from lib.attribution.maps import MapSet
 from lib.data import batches
@@ -13,7 +14,7 @@ from lib.data import cache as image_cache
 from lib.data.audit import duplicates
 from lib.data.index import read_index
 from lib.data.splits import assign_splits, check_counts
-from lib.drift import pairings, tables
+from lib.drift import pairings, summaries
 from lib.models import training
 from lib.study import artefacts, load
 from lib.study.params import Finetune, Runtime, Transfer
@@ -33,7 +34,7 @@ def folder(mixed):  # noqa: F811
 
 def test_a_mixed_folder_becomes_a_table_of_drift(folder, tmp_path, tiny_model):
     words = f"data.source={folder} classes=[{','.join(CLASSES)}]"
-    load.check_data(load.load("real", load.parse_overrides(words)))
+    commands.check_data(load.load("real", load.parse_overrides(words)))
     index = read_index(folder, classes=CLASSES)
     films, rejected = image_cache.build(
         index, folder, sizes=[32], aspect="letterbox", folder=tmp_path
@@ -65,14 +66,14 @@ def test_a_mixed_folder_becomes_a_table_of_drift(folder, tmp_path, tiny_model):
 
     sets = {"transfer-s0": "transfer.npz", "finetune-s0": "finetune.npz"}
     sets = {"resnet50v2": {name: MapSet.load(tmp_path / file) for name, file in sets.items()}}
-    common, support = tables.support_table(sets, classes=CLASSES)
+    common, support = summaries.support_table(sets, classes=CLASSES)
     assert support["films"].sum() == len(test) and common.sum() > len(test) / 2
     patients = manifest.query("split == 'test'")["patient_id"].to_numpy()
-    single, _, _ = tables.drift_tables(
+    single, _, _ = summaries.drift_tables(
         sets, pairings.pairings([0], [0]), patients, common, seed=1,
         pairs_file=tmp_path / "pairs.csv",
     )  # fmt: skip
-    drift = tables.over_seeds(single).query("pairing == 'finetune' and metric == 'iou_top20'")
+    drift = summaries.over_seeds(single).query("pairing == 'finetune' and metric == 'iou_top20'")
     assert drift["method"].tolist() == ["layercam", "gradcam_plus_plus", "gradcam"]
     assert (drift["n"] + drift["blank"] == common.sum()).all() and drift["n"].min() > 0
     assert drift["mean"].between(0, 1).all()

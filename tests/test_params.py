@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import yaml
 
+from lib import __main__ as commands
 from lib.study import load, seeds
 from lib.study import params as model
 from lib.study.architectures import ARCHITECTURES
-from lib.study.load import ParamsError, parse_overrides
+from lib.study.errors import ParamsError
+from lib.study.load import parse_overrides
 from lib.study.paths import ROOT
 
 SIZES = {"densenet201": 160, "resnet50v2": 160, "inceptionv3": 203}
@@ -277,12 +279,17 @@ def test_notebooks_read_only_what_their_stage_declares(stage, notebook):
 
 def test_command_line_writes_the_resolved_study(tmp_path, capsys):
     file = tmp_path / "new/params.yml"
-    assert load.main(["smoke", "--set", "seeds=[7] transfer.epochs=2", "--write", str(file)]) == 0
+    assert (
+        commands.main(
+            ["params", "smoke", "--set", "seeds=[7] transfer.epochs=2", "--write", str(file)]
+        )
+        == 0
+    )
     written = yaml.safe_load(file.read_text())
     assert (written["study"], written["seeds"], written["transfer"]["epochs"]) == ("smoke", [7], 2)
     assert written["finetune"]["learning_rate"] == 1e-4  # defaults are spelled out
     assert capsys.readouterr().out == ""
-    assert load.main(["smoke", "--set", "seeds=[7] transfer.epochs=2"]) == 0
+    assert commands.main(["params", "smoke", "--set", "seeds=[7] transfer.epochs=2"]) == 0
     assert yaml.safe_load(capsys.readouterr().out) == written
 
 
@@ -298,47 +305,47 @@ def test_command_line_writes_the_resolved_study(tmp_path, capsys):
     ],
 )  # fmt: skip
 def test_command_line_says_what_is_wrong_and_returns_two(arguments, message, capsys):
-    assert load.main(arguments) == 2
+    assert commands.main(["params", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert re.match(message, captured.err), captured.err
 
 
 def test_command_line_takes_films_and_misses_a_class(films, capsys):
-    assert load.main(["real", "--data", str(films)]) == 0
+    assert commands.main(["params", "real", "--data", str(films)]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["data"]["source"] == str(films)
     (films / "covid19/1.png").unlink()
-    assert load.main(["real", "--data", str(films)]) == 2
+    assert commands.main(["params", "real", "--data", str(films)]) == 2
     assert "no image of class 'covid19'" in capsys.readouterr().err
 
 
 def test_imagenet_weights_are_looked_for_before_anything_runs(films, tmp_path, monkeypatch, capsys):
     run = ["paper", "--data", str(films)]
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(load, "_online", lambda: False)
-    assert load.main(run) == 2
+    monkeypatch.setattr(commands, "_online", lambda: False)
+    assert commands.main(["params", *run]) == 2
     message = capsys.readouterr().err
     assert "no weights of DenseNet201, ResNet50V2, InceptionV3 in" in message
     assert "weights.source=file" in message and "weights.source=fractal" in message
-    assert load.main([*run, "--plan"]) == 0
+    assert commands.main(["params", *run, "--plan"]) == 0
     cache = tmp_path / "keras/models"
     cache.mkdir(parents=True)
     ending = "_weights_tf_dim_ordering_tf_kernels_notop.h5"  # as keras.applications names them
     for stem in ("densenet201", "inception_v3"):
         (cache / (stem + ending)).write_bytes(b"")
     (cache / "resnet50v2_weights_tf_dim_ordering_tf_kernels.h5").write_bytes(b"")  # with top
-    assert load.main(run) == 2
+    assert commands.main(["params", *run]) == 2
     assert "no weights of ResNet50V2 in" in capsys.readouterr().err
     (cache / ("resnet50v2" + ending)).write_bytes(b"")
-    assert load.main(run) == 0
+    assert commands.main(["params", *run]) == 0
 
 
 def test_imagenet_weights_may_be_fetched_and_others_are_not_looked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(load, "_online", lambda: True)
-    load.check_weights(loaded("data.source=/films", "paper"))
-    monkeypatch.setattr(load, "_online", lambda: pytest.fail("asked for the network"))
-    load.check_weights(loaded(""))
+    monkeypatch.setattr(commands, "_online", lambda: True)
+    commands.check_weights(loaded("data.source=/films", "paper"))
+    monkeypatch.setattr(commands, "_online", lambda: pytest.fail("asked for the network"))
+    commands.check_weights(loaded(""))
 
 
 def test_augmentation_is_active_when_any_distortion_is():

@@ -7,7 +7,9 @@ from figure_material import assert_legible
 
 from lib.attribution import formulas, readings
 from lib.attribution.maps import MapSet
-from lib.figures import sensitivity
+from lib.drift import sensitivity as drifted
+from lib.drift.sensitivity import baseline
+from lib.figures import appendix
 
 
 def of(offset, roles=("post_activation",)):
@@ -43,7 +45,7 @@ def test_a_missing_source_is_named():
 
 def test_each_method_is_compared_with_the_study_s_own_reading():
     for name, reading in readings.READINGS.items():
-        own = readings.READINGS[readings.baseline(name)]
+        own = readings.READINGS[baseline(name)]
         assert own == readings.Reading(own.method)
         assert reading.method.startswith(own.method)
 
@@ -59,7 +61,7 @@ def summary(means):
 
 
 def test_changes_of_drift_and_of_the_ranking():
-    table = readings.sensitivity(
+    table = drifted.sensitivity(
         summary(
             {
                 "Grad-CAM++, min-max": (0.3, 0.2, 0.1),
@@ -83,12 +85,12 @@ def test_changes_of_drift_and_of_the_ranking():
 @pytest.mark.usefixtures("printed_style")
 def test_the_figure_has_a_marker_for_every_mean():
     means = {name: np.linspace(0.1, 0.8, 3) for name in readings.READINGS}
-    table = readings.sensitivity(summary(means)).rename(
+    table = drifted.sensitivity(summary(means)).rename(
         columns={"x": "densenet201", "y": "resnet50v2", "z": "inceptionv3"}
     )
     table.loc[table["method"] == "LayerCAM", "resnet50v2"] = np.nan
     whole = pd.concat([table.assign(role=role) for role in ("stage4", "post_activation")])
-    figure = sensitivity.sensitivity(whole)
+    figure = appendix.sensitivity(whole)
     assert [ax.get_title() for ax in figure.axes] == ["stage4", "post_activation"]
     drawn = [np.isfinite(line.get_xdata()).sum() for line in figure.axes[0].lines]
     assert drawn == [len(readings.READINGS), len(readings.READINGS) - 1, len(readings.READINGS)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lib.report import publish, reference_page
+from lib.report import publish
 from lib.report.digest import cost, manifests, provenance
 from lib.study.artefacts import begin, read_table, write_text
 from lib.study.paths import ROOT, StudyPaths
@@ -57,7 +57,7 @@ def test_markdown_and_lines_by_hand():
         ],
         columns=["architecture", "role", "method", "pairing", "metric", "mean", "n", "blank"],
     )
-    lines = reference_page.markdown(reference_page.drift_lines(drift)).splitlines()
+    lines = publish.markdown(publish.drift_lines(drift)).splitlines()
     assert lines[0] == "| architecture | role | method | placebo | finetune | n | blank |"
     assert lines[2:] == ["| a | r | m | 1.00 | 0.25 | 8 | 2 |", "| b | r | m | – | – | 0 | 10 |"]
 
@@ -71,7 +71,7 @@ def test_overlap_before_and_after_a_remedy_by_hand():
         ],
         columns=["architecture", "role", "method", "pairing", "before", "after"],
     )
-    lines = reference_page.markdown(reference_page.remedy_drift_lines(table)).splitlines()
+    lines = publish.markdown(publish.remedy_drift_lines(table)).splitlines()
     assert lines[0] == "| architecture | role | method | finetune | ceiling |"
     assert lines[2:] == [
         "| a | r | m | 0.25 → 0.50 | 0.12 → – |", "| b | r | m | 0.75 → 0.70 | – |",
@@ -84,7 +84,7 @@ def test_what_is_made_of_a_correction_is_counted_by_measure():
          ["pearson", "cannot tell"]],
         columns=["measure", "finding"],
     )  # fmt: skip
-    lines = reference_page.markdown(reference_page.correction_lines(table)).splitlines()
+    lines = publish.markdown(publish.correction_lines(table)).splitlines()
     assert lines == [
         "| measure | cannot tell | prefers |", "| --- | --- | --- |", "| pearson | 2 | 1 |",
         "| emd | 0 | 1 |",

@@ -5,16 +5,18 @@ import numpy as np
 import pytest
 from material import CLASSES, encoded, film
 
+from lib import __main__ as commands
 from lib.data import cache as image_cache
 from lib.data.audit.measures import measure
 from lib.data.films import treat
-from lib.data.films.decode import read_image, resize, resize_mask
+from lib.data.films.decode import read_image
 from lib.data.films.film import Film, ImageRefused, eight_bit
+from lib.data.films.treat import resize, resize_mask
 from lib.data.index import read_index
 from lib.study import load
 from lib.study.data_params import Remedies
-from lib.study.errors import DataError
-from lib.study.load import ParamsError, parse_overrides
+from lib.study.errors import DataError, ParamsError
+from lib.study.load import parse_overrides
 
 RAMP = np.tile(np.arange(101, dtype=np.uint8), (60, 1))
 LUNGS = np.zeros((60, 101), bool)
@@ -173,10 +175,10 @@ def test_measures_of_a_treated_film_are_those_of_what_is_shown():
 
 def test_a_region_without_masks_is_an_error_at_the_start(collection, tmp_path):
     words = f"data.source={collection} classes=[normal,covid19] data.remedies.region="
-    load.check_data(load.load("real", parse_overrides(f"{words}frame_only")))
+    commands.check_data(load.load("real", parse_overrides(f"{words}frame_only")))
     message = r"region = 'lungs_masked_out': needs the lungs, a column lung_mask .* found no such"
     with pytest.raises(ParamsError, match=message):
-        load.check_data(load.load("real", parse_overrides(f"{words}lungs_masked_out")))
+        commands.check_data(load.load("real", parse_overrides(f"{words}lungs_masked_out")))
     index = read_index(collection, classes=CLASSES).assign(lung_mask="")
     with pytest.raises(DataError, match=r"found only blanks in it.*frame_only, which needs none"):
         image_cache.build(

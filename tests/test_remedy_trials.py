@@ -6,12 +6,14 @@ import pytest
 from material import CLASSES, encoded, film
 
 from lib.data.audit import trials as remedy_trials
-from lib.data.audit.trials import OWN, UNTREATED, drift_side_by_side, probe_trials, trials_of
+from lib.data.audit.trials import OWN, UNTREATED, probe_trials, trials_of
 from lib.data.index import read_index
+from lib.drift.summaries import drift_side_by_side
 from lib.figures import data_audit
-from lib.report import reference_page
-from lib.study.artefacts import ArtefactError, begin, write_table
+from lib.report import publish
+from lib.study.artefacts import begin, write_table
 from lib.study.data_params import Data, Remedies
+from lib.study.errors import ArtefactError
 from lib.study.paths import StudyPaths
 
 
@@ -88,7 +90,7 @@ def test_the_figure_shows_every_trial_and_the_controls_below(table, printed_styl
 def test_published_lines_by_hand():
     rows = [["as is", 9, "border", 0.7, 0.0], ["cut", 8, "border", 0.5, -0.2]]
     table = pd.DataFrame(rows, columns=["trial", "films", "probe", "balanced_accuracy", "change"])
-    lines = reference_page.markdown(reference_page.remedy_lines(table)).splitlines()
+    lines = publish.markdown(publish.remedy_lines(table)).splitlines()
     assert lines[0] == "| trial | films | border |"
     assert lines[2:] == ["| as is | 9 | 0.70 |", "| cut | 8 | 0.50 (-0.20) |"]
 

@@ -18,7 +18,8 @@ from lib.attribution.maps import MapSet
 from lib.report import browser, words
 from lib.report import page as report
 from lib.report.tables import shown
-from lib.study.artefacts import ArtefactError, manifest_path, read_table
+from lib.study.artefacts import manifest_path, read_table
+from lib.study.errors import ArtefactError
 from lib.study.paths import ROOT, StudyPaths
 
 

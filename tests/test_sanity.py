@@ -9,10 +9,10 @@ from figure_material import assert_legible
 
 from lib.attribution.maps import MapSet
 from lib.drift import randomised as sanity
-from lib.figures import sensitivity
+from lib.figures import appendix
 from lib.models import randomise
 from lib.models.backbones import stage_of
-from lib.study.checkpoints import RANDOMISATION_STEPS, source_of, trained
+from lib.study.names import RANDOMISATION_STEPS, source_of, trained
 
 FILMS, GRID = 60, 5
 
@@ -86,7 +86,7 @@ def test_entropy_of_the_values():
 
 
 def test_the_figure(table, printed_style):
-    assert_legible(sensitivity.randomisation(table[1]))
+    assert_legible(appendix.randomisation(table[1]))
 
 
 def test_names_of_sets_of_maps():

@@ -8,8 +8,8 @@ import pytest
 from lib.data.index import read_index
 from lib.data.phantoms import cohort, draw
 from lib.models import fractals
-from lib.study.artefacts import ArtefactError
 from lib.study.data_params import PhantomData
+from lib.study.errors import ArtefactError
 from lib.study.params import Fractal
 
 FRACTALS = Fractal(categories=3, images_per_category=4, size=75)

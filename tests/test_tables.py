@@ -4,12 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.attribution.maps import MapSet
-from lib.drift import cases, pairings, tables
+from lib import __main__ as commands
+from lib.attribution.maps import MapSet, blank_tables, load_maps
+from lib.data import cache
+from lib.drift import cases, pairings, summaries
 from lib.drift import metrics as drift
-from lib.report import overview
+from lib.models import performance
+from lib.report import digest
 from lib.study import artefacts
-from lib.study.artefacts import ArtefactError
+from lib.study.errors import ArtefactError
 from lib.study.paths import StudyPaths
 
 NAMES = ("a", "b")
@@ -38,8 +41,8 @@ def map_set(rows, *, wrong=(), ids=IDS, labels=LABELS):
 
 
 def compared(sets, tmp_path, **options):
-    common, _ = tables.support_table(sets, classes=NAMES)
-    return tables.drift_tables(
+    common, _ = summaries.support_table(sets, classes=NAMES)
+    return summaries.drift_tables(
         sets, WANTED, PATIENTS, common, seed=3, pairs_file=tmp_path / "tables/pairs.csv", **options
     )
 
@@ -58,16 +61,16 @@ def test_common_support_is_right_for_every_checkpoint_of_every_architecture():
         "densenet201": {"transfer-s0": map_set(still, wrong=[1]), "finetune-s0": map_set(still)},
         "resnet50v2": {"transfer-s0": map_set(still, wrong=[4, 5]), "finetune-s0": map_set(still)},
     }
-    common, table = tables.support_table(sets, classes=NAMES)
+    common, table = summaries.support_table(sets, classes=NAMES)
     assert common.tolist() == [True, False, True, True, False, False, True, True]
     assert table.to_dict("list") == {"label": list(NAMES), "films": [4, 4], "common": [3, 2]}
     sets["resnet50v2"]["finetune-s0"] = map_set(still, ids=IDS[::-1])
     with pytest.raises(ValueError, match="resnet50v2/finetune-s0 has maps of 8 films that are not"):
-        tables.support_table(sets, classes=NAMES)
+        summaries.support_table(sets, classes=NAMES)
 
 
 def test_support_lists_a_class_without_films():
-    _, table = tables.support_table(
+    _, table = summaries.support_table(
         {"x": {"transfer-s0": map_set([0] * 8)}}, classes=("a", "b", "c")
     )
     assert table["films"].tolist() == [4, 4, 0] and table["common"].tolist() == [4, 4, 0]
@@ -173,7 +176,7 @@ def test_an_empty_common_support_keeps_every_cell_with_no_film(tmp_path):
     assert rows["n"].tolist() == [0, 0] and rows["blank"].tolist() == [0, 0]
     assert rows[["mean", "sd", "median"]].isna().all(axis=None) and len(pairs) == 0
     assert set(strata["stratum"]) == {"rescued"}
-    assert tables.over_seeds(drift)["n"].eq(0).all()
+    assert summaries.over_seeds(drift)["n"].eq(0).all()
 
 
 def test_blank_maps_are_counted_and_not_scored(tmp_path):
@@ -185,7 +188,7 @@ def test_blank_maps_are_counted_and_not_scored(tmp_path):
     assert row["mean"] == pytest.approx(4 / 5)
     reasons = pairs[pairs["pairing"] == "finetune"].set_index("image_id")["blank"]
     assert reasons["001"] == "a: all zero" and reasons["002"] == "b: all zero"
-    counts = tables.blank_tables(sets, classes=NAMES)
+    counts = blank_tables(sets, classes=NAMES)
     assert counts.columns[:2].tolist() == ["architecture", "checkpoint"]
     found = counts.set_index(["checkpoint", "label"])[["reason", "blank", "n"]]
     assert found.loc[("transfer-s0", "a")].tolist() == ["all zero", 1, 4]
@@ -225,14 +228,16 @@ def test_pairs_of_checkpoints_weigh_the_same_whatever_their_films():
             "median": 0.0, "blank": [1, 2, 0, 7],
         }
     )  # fmt: skip
-    found = tables.over_seeds(table.iloc[:3]).set_index("pairing")
+    found = summaries.over_seeds(table.iloc[:3]).set_index("pairing")
     assert found.loc["finetune", ["pairs", "n", "blank"]].tolist() == [2, 40, 3]
     assert found.loc["finetune", "mean"] == pytest.approx(0.4)
     assert found.loc["finetune", "sd"] == pytest.approx(np.sqrt((0.09 + 0.16) / 2))
     assert found.loc["finetune", "sd_pairs"] == pytest.approx(0.4 / np.sqrt(2))
     assert found.loc["placebo", "pairs"] == 1 and np.isnan(found.loc["placebo", "sd_pairs"])
     assert found.loc["placebo", "sd"] == pytest.approx(0.05)
-    blank = tables.over_seeds(table).set_index("pairing")  # a pair of blanks alone adds its count
+    blank = summaries.over_seeds(table).set_index(
+        "pairing"
+    )  # a pair of blanks alone adds its count
     assert (
         blank.loc["finetune", "mean"] == pytest.approx(0.4) and blank.loc["finetune", "blank"] == 10
     )
@@ -274,29 +279,32 @@ CHECKPOINTS = ("transfer-s0", "finetune-s0", "placebo-s0")
 @pytest.mark.filterwarnings("ignore:A single label was found")
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 def test_tables_gather_complete_checkpoints_only(study):
-    table = tables.performance_table(study, ["resnet50v2"], CHECKPOINTS, classes=NAMES)
+    table = performance.performance_table(study, ["resnet50v2"], CHECKPOINTS, classes=NAMES)
     test = table[table["split"] == "test"].set_index("checkpoint")
     assert test.index.tolist() == ["transfer-s0", "finetune-s0"]
     assert test["accuracy"].tolist() == pytest.approx([2 / 3, 1]) and test["n"].tolist() == [3, 3]
     assert set(table["architecture"]) == {"resnet50v2"} and len(table) == 4
-    history = tables.history_table(study, ["resnet50v2"], CHECKPOINTS)
+    history = performance.history_table(study, ["resnet50v2"], CHECKPOINTS)
     assert history["loss"].tolist() == [0.5, 0.25] * 2
     assert history.columns.tolist() == ["architecture", "checkpoint", "epoch", "loss"]
     with pytest.raises(ArtefactError, match="no complete checkpoint of densenet201, inceptionv3"):
-        tables.history_table(study, ["densenet201", "inceptionv3"], CHECKPOINTS)
+        performance.history_table(study, ["densenet201", "inceptionv3"], CHECKPOINTS)
 
 
 def test_jointly_correct_films_are_known_before_any_map(study):
     two = CHECKPOINTS[:2]
-    assert tables.jointly_correct(study, ["resnet50v2"], two[:1], classes=NAMES) == ["00", "02"]
-    assert tables.jointly_correct(study, ["resnet50v2"], two[1:], classes=NAMES) == [
+    assert performance.jointly_correct(study, ["resnet50v2"], two[:1], classes=NAMES) == [
+        "00",
+        "02",
+    ]
+    assert performance.jointly_correct(study, ["resnet50v2"], two[1:], classes=NAMES) == [
         "00", "01", "02",
     ]  # fmt: skip
-    assert tables.jointly_correct(study, ["resnet50v2"], two, classes=NAMES) == ["00", "02"]
+    assert performance.jointly_correct(study, ["resnet50v2"], two, classes=NAMES) == ["00", "02"]
 
 
 def test_confusions_of_test_films(study):
-    table = tables.confusion_table(study, ["resnet50v2"], CHECKPOINTS, classes=NAMES)
+    table = performance.confusion_table(study, ["resnet50v2"], CHECKPOINTS, classes=NAMES)
     counts = table.set_index(["checkpoint", "true", "predicted"])["count"]
     assert counts["transfer-s0"].to_dict() == {
         ("a", "a"): 1, ("b", "a"): 1, ("a", "b"): 0, ("b", "b"): 1,
@@ -305,12 +313,12 @@ def test_confusions_of_test_films(study):
 
 
 def test_maps_are_loaded_if_complete_and_refused_if_changed(study):
-    found = tables.load_maps(study, "resnet50v2", CHECKPOINTS)
+    found = load_maps(study, "resnet50v2", CHECKPOINTS)
     assert list(found) == ["transfer-s0", "finetune-s0"]
     np.testing.assert_array_equal(found["transfer-s0"].maps[KEY], spots([0] * 8))
     map_set([1] * 8).save(study.maps("resnet50v2", "finetune-s0"))
     with pytest.raises(ArtefactError, match=r"finetune-s0\.npz: changed since it was completed"):
-        tables.load_maps(study, "resnet50v2", CHECKPOINTS)
+        load_maps(study, "resnet50v2", CHECKPOINTS)
 
 
 def pairs_of(overlaps):
@@ -371,11 +379,11 @@ def test_a_case_shows_its_own_film_maps_and_probabilities():
 
 def test_rows_and_lesions_of_the_test_films(tmp_path):
     manifest = pd.DataFrame({"row": [3, 1, 2, 0], "split": ["test", "train", "validation", "test"]})
-    rows = cases.film_rows(manifest)
+    rows = cache.film_rows(manifest)
     assert list(rows) == [3, 0]
-    assert cases.lesion_masks(tmp_path, rows, size=4) is None
+    assert cache.lesion_masks(tmp_path, rows, size=4) is None
     np.save(tmp_path / "lesion_4.npy", np.arange(4)[:, None, None] * np.ones((4, 4), int))
-    found = cases.lesion_masks(tmp_path, rows, size=4)
+    found = cache.lesion_masks(tmp_path, rows, size=4)
     assert found[:, 0, 0].tolist() == [3, 0]
 
 
@@ -412,7 +420,7 @@ def finished(tmp_path):
 
 def test_summary_prints_performance_drift_and_where_to_look(finished):
     paths = finished()
-    lines = [line.split() for line in overview.text(paths).splitlines()]
+    lines = [line.split() for line in digest.text(paths).splitlines()]
     assert lines[0] == ["Study", "mine,", "source", "weights:", "fractal"]
     areas = next(line for line in lines if line[:1] == ["resnet50v2"])
     assert [float(area) for area in areas[1:]] == [0.8, 0.925]
@@ -425,19 +433,19 @@ def test_summary_prints_performance_drift_and_where_to_look(finished):
     blank = next(line for line in lines if "gradcam_plus_plus" in line)
     assert blank[-3:] == ["NaN"] * 3, "a cell of blank maps must not vanish"
     assert ["Tables", str(paths.tables)] in lines and ["Figures", str(paths.figures)] in lines
-    assert "WARNING" not in overview.text(paths)
+    assert "WARNING" not in digest.text(paths)
 
 
 def test_summary_warns_of_a_study_without_a_source_task(finished):
-    assert overview.text(finished("none")).splitlines()[1].startswith("WARNING: without a source")
+    assert digest.text(finished("none")).splitlines()[1].startswith("WARNING: without a source")
 
 
-def test_summary_of_an_unfinished_study_fails_in_one_line(finished, monkeypatch, capsys):
+def test_summary_of_an_unfinished_study_fails_in_one_line(finished, capsys):
     paths = finished()
-    monkeypatch.setattr("sys.argv", ["summary", "mine", "--results", str(paths.results)])
-    assert overview.main() == 0 and capsys.readouterr().out.startswith("Study mine")
+    overview = ["overview", "mine", "--results", str(paths.results)]
+    assert commands.main(overview) == 0 and capsys.readouterr().out.startswith("Study mine")
     artefacts.manifest_path(paths.tables / "drift.csv").unlink()
-    assert overview.main() == 1
+    assert commands.main(overview) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.startswith(
         f"error: {paths.tables / 'drift.csv'}: not"

@@ -25,7 +25,7 @@ from lib.attribution.formulas import VARIANTS
 from lib.attribution.maps import MapSet
 from lib.attribution.shared_pass import OWN_PREDICTION, activations_and_gradients
 from lib.data.batches import Films, batches
-from lib.study.methods import GRADIENT_METHODS, METHODS
+from lib.study.names import GRADIENT_METHODS, METHODS
 
 IN_FLIGHT = 2  # batches at once: the small steps of one pass leave processors idle
 CAMS = dict(zip(GRADIENT_METHODS, (Layercam, GradcamPlusPlus, Gradcam), strict=True))
@@ -62,7 +62,7 @@ def reader(method: str, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor]
     Parameters
     ----------
     method : str
-        One of `lib.study.methods.GRADIENT_METHODS`, through tf-keras-vis, or of
+        One of `lib.study.names.GRADIENT_METHODS`, through tf-keras-vis, or of
         `lib.attribution.formulas.VARIANTS`.
     shape : sequence of int
         (h, w, channels) of the layer.
@@ -161,7 +161,7 @@ class Explainer:
     roles : dict of str to keras.Layer
         As `lib.models.layers.select`.
     methods : sequence of str
-        From `lib.study.methods.METHODS`.
+        From `lib.study.names.METHODS`.
     score : {"logit", "probability"}
         As `activations_and_gradients`.
     score_cam_channels : int

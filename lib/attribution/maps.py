@@ -1,12 +1,17 @@
 """A set of attribution maps on disk: raw, native grid, float32, read without pickle."""
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from lib.study.artefacts import ArtefactError, atomic
+from lib.attribution import arrays
+from lib.study.artefacts import atomic, manifest_path, require
+from lib.study.errors import ArtefactError
+from lib.study.paths import StudyPaths
 
 
 @dataclass(frozen=True)
@@ -76,3 +81,88 @@ class MapSet:
                 f"{path}: not a readable set of attribution maps ({error}). Delete it and rerun "
                 "04_attribute for this checkpoint."
             ) from error
+
+
+def correct(maps: MapSet) -> np.ndarray:
+    """Whether the checkpoint predicts the explained (true) class, shape (n,)."""
+    return maps.logits.argmax(axis=1) == maps.label
+
+
+def require_same_films(sets: dict[str, MapSet]) -> None:
+    """Check that all sets hold the same films in the same order.
+
+    Raises
+    ------
+    ValueError
+        If they differ: the checkpoints were then attributed on different data.
+    """
+    first = next(iter(sets))
+    for name, maps in sets.items():
+        if not np.array_equal(maps.image_id, sets[first].image_id):
+            raise ValueError(
+                f"{name} has maps of {len(maps.image_id)} films that are not those of {first} "
+                f"({len(sets[first].image_id)}); rerun 04_attribute for both"
+            )
+
+
+def largest_difference(maps: MapSet, role: str, methods: tuple[str, str]) -> float:
+    """Largest difference between two methods at a role, of maps scaled to their own maximum.
+
+    Films for which either map is blank do not count; NaN where none is left.
+    """
+    a, b = (maps.maps[role, method] for method in methods)
+    usable = (arrays.blank_reason(a) == "") & (arrays.blank_reason(b) == "")
+    if not usable.any():
+        return float("nan")
+    a, b = (x[usable] / x[usable].max(axis=(1, 2), keepdims=True) for x in (a, b))
+    return float(np.abs(a - b).max())
+
+
+def blank_table(maps: MapSet, *, classes: Sequence[str]) -> pd.DataFrame:
+    """Blank maps by role, method, class and reason; a row with count 0 where there is none.
+
+    Returns
+    -------
+    DataFrame
+        ``role``, ``method``, ``label``, ``reason``, ``blank`` (count), ``n`` (maps of the class).
+    """
+    rows = []
+    for (role, method), stack in maps.maps.items():
+        reasons = arrays.blank_reason(stack)
+        for index, label in enumerate(classes):
+            of_class = maps.label == index
+            found = pd.Series(reasons[of_class & (reasons != "")]).value_counts().sort_index()
+            for reason, count in found.items() if len(found) else [("none", 0)]:
+                rows.append([role, method, label, reason, int(count), int(of_class.sum())])
+    return pd.DataFrame(rows, columns=["role", "method", "label", "reason", "blank", "n"])
+
+
+def load_maps(
+    paths: StudyPaths, architecture: str, checkpoints: Sequence[str]
+) -> dict[str, MapSet]:
+    """Maps by checkpoint, of those that are complete.
+
+    Raises
+    ------
+    ArtefactError
+        If a set of maps has changed since it was completed.
+    """
+    sets = {}
+    for checkpoint in checkpoints:
+        path = paths.maps(architecture, checkpoint)
+        if manifest_path(path).exists():
+            require(path)
+            sets[checkpoint] = MapSet.load(path)
+    return sets
+
+
+def blank_tables(sets: dict[str, dict[str, MapSet]], *, classes: Sequence[str]) -> pd.DataFrame:
+    """Blank maps of every architecture and checkpoint, see `lib.attribution.maps.blank_table`."""
+    found = [
+        blank_table(maps, classes=classes).assign(architecture=a, checkpoint=c)
+        for a, of in sets.items()
+        for c, maps in of.items()
+    ]
+    table = pd.concat(found, ignore_index=True)
+    first = ["architecture", "checkpoint"]
+    return table[first + [column for column in table if column not in first]]

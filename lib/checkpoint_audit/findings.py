@@ -1,6 +1,6 @@
 """What is to be said about an audit of two checkpoints before its drift is believed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,9 @@ from lib.attribution.maps import MapSet
 from lib.checkpoint_audit.classes import Mapping as ClassMapping
 from lib.data.audit.summary import NOTE, SERIOUS, SEVERITIES, WARNING
 from lib.drift.pairings import AUDIT_PAIRINGS
+from lib.hypotheses.estimates import retained_table
+from lib.hypotheses.observations import Observations
+from lib.models import performance
 
 _FEW, _BLANK, _CHANCE, _PRIMARY = 20, 0.2, 0.05, "iou_top20"
 
@@ -28,7 +31,7 @@ def findings(
         As `lib.checkpoint_audit.pair.explain_pair`.
     mappings : mapping of checkpoint to lib.checkpoint_audit.classes.Mapping
     drift : DataFrame
-        As `lib.drift.tables.over_seeds`.
+        As `lib.drift.summaries.over_seeds`.
     common : ndarray of bool, shape (films,)
         Films that both checkpoints classify correctly.
 
@@ -97,3 +100,64 @@ def _control_findings(drift):
         if row.blank > _BLANK * total:
             text = f"{row.blank} of {total} pairs have a blank map, which cannot be compared"
             yield WARNING, f"{row.method} at {row.role}: {text}."
+
+
+CHECKPOINTS = ("before", "after")
+
+
+def primary_cell(table: pd.DataFrame) -> tuple[str, str]:
+    """Role and method that an audit speaks of first: the deepest layer, the first method.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``role`` and ``method`` in the order in which they were explained.
+    """
+    return str(table["role"].iloc[-1]), str(table["method"].iloc[0])
+
+
+def prediction_tables(
+    sets: Mapping[str, MapSet], manifest: pd.DataFrame, *, architecture: str, classes: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """What both checkpoints predict: film by film, how good it is, and what is taken for what.
+
+    Returns
+    -------
+    predictions, scores, confusion : DataFrame
+        As `models.performance.prediction_table` and `by_split`, and a row per true and predicted
+        class; each with the columns ``architecture`` and ``checkpoint``.
+    """
+    predictions, scores, confusion = [], [], []
+    for name in CHECKPOINTS:
+        found = sets[name]
+        names = {"architecture": architecture, "checkpoint": name}
+        table = performance.prediction_table(manifest, found.logits, classes=classes)
+        predictions.append(table.assign(**names))
+        scores.append(performance.by_split(table, classes=classes).assign(**names))
+        counts = performance.confusion(found.logits, found.label, classes=classes)
+        confusion.append(performance.confusion_rows(counts).assign(**names))
+    return tuple(pd.concat(parts, ignore_index=True) for parts in (predictions, scores, confusion))
+
+
+def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
+    """Retained evidence of the change, 1 = as when explained twice, 0 = as unrelated films.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        ``tables/pairs.csv`` of the audit.
+    patients : Series
+        Patient by image id.
+
+    Returns
+    -------
+    DataFrame
+        As `hypotheses.estimates.retained_table`. Intervals are over patients: there is one pair of
+        checkpoints, and nothing is said about other trainings.
+    """
+    known = pairs.assign(before=pairs["before"] + "-s0", after=pairs["after"] + "-s0")
+    return retained_table(
+        Observations.from_tables(known, patients),
+        metrics=("iou_top20", "soft_iou", "pearson"),
+        pairings=("change", "explainer", "ceiling"),
+    )

@@ -17,14 +17,14 @@ from lib.attribution.explainer import Explainer
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit import graph, preprocessing
 from lib.checkpoint_audit.files import CheckpointRefused, load
+from lib.checkpoint_audit.findings import CHECKPOINTS
+from lib.checkpoint_audit.graph import require_same_architecture, swappable
+from lib.checkpoint_audit.layers import audited_layers
 from lib.checkpoint_audit.pair_params import AuditedFilms, PairParams
-from lib.checkpoint_audit.same_architecture import require_same_architecture, swappable
-from lib.checkpoint_audit.tables import CHECKPOINTS
 from lib.data import cache
 from lib.data.batches import Films
 from lib.data.index import class_names, read_index
 from lib.data.privacy import pseudonymise, read_salt
-from lib.models.layers import audited_layers
 from lib.models.randomise import randomise
 from lib.study.artefacts import sha256
 from lib.study.errors import DataError
@@ -193,7 +193,7 @@ def explain_pair(
     films, image_ids, methods, batch_size
         As `lib.attribution.explainer.Explainer`.
     layers : sequence of str
-        As `lib.models.layers.audited_layers`.
+        As `lib.checkpoint_audit.layers.audited_layers`.
     report : callable
         Receives what is counted, "films, before"; returns a reporter of (films done, in all).
 

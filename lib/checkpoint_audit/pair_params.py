@@ -1,22 +1,16 @@
-"""What an audit of two checkpoints is told: its parameters, checked before anything is loaded.
+"""What an audit of two checkpoints is told: its parameters, checked before anything is loaded."""
 
-``python -m lib.checkpoint_audit.pair_params --before A --after B --data PATH …`` checks them and writes them for the
-notebook of the audit.
-"""
-
-import argparse
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from lib.study.artefacts import ArtefactError, write_json
 from lib.study.data_params import Positive, Section
-from lib.study.load import ParamsError, explain, merge, parse_overrides
-from lib.study.methods import GRADIENT_METHODS, METHODS
+from lib.study.errors import ParamsError
+from lib.study.load import explain, merge, parse_overrides
+from lib.study.names import GRADIENT_METHODS, METHODS
 from lib.study.params import Runtime, Seed
 from lib.study.paths import resolve
 
@@ -114,45 +108,42 @@ def _name(before: str, after: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip("_.-") or "pair"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Command line: check, and write the notebook's parameters; print their folder. 0 if well."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lib.checkpoint_audit.pair_params", description=__doc__
+WORDS = (*("before", "after", "data", "layer", "preprocessing", "classes", "size", "name"),)
+"""What `make audit` may be told, each a text that may be empty."""
+
+
+def from_words(words: Mapping[str, str], *, overrides: str = "") -> PairParams:
+    """Checked parameters of an audit, from the words of a command line.
+
+    Parameters
+    ----------
+    words : mapping of `WORDS` to str
+        Relative paths are taken from the working directory.
+    overrides : str
+        Further parameters, as `lib.study.load.parse_overrides` reads them.
+
+    Raises
+    ------
+    ParamsError
+        If what an audit cannot do without is missing, or a value is not allowed.
+    """
+    missing = [key for key in ("before", "after", "data") if not words[key]]
+    if missing:
+        raise ParamsError(
+            f"{', '.join(key.upper() for key in missing)} not given. Say: make audit "
+            "BEFORE=a.keras AFTER=b.keras DATA=<folder of class folders | manifest.csv>"
+        )
+    before, after, data = (
+        str(Path(words[key]).expanduser().absolute()) for key in ("before", "after", "data")
     )
-    for option in ("before", "after", "data"):
-        parser.add_argument(f"--{option}", default="")
-    for option in ("layer", "preprocessing", "classes", "size", "name", "set"):
-        parser.add_argument(f"--{option}", default="")
-    parser.add_argument("--results", default="results")
-    options = parser.parse_args(arguments)
-    try:
-        missing = [key for key in ("before", "after", "data") if not getattr(options, key)]
-        if missing:
-            raise ParamsError(
-                f"{', '.join(key.upper() for key in missing)} not given. Say: make audit "
-                "BEFORE=a.keras AFTER=b.keras DATA=<folder of class folders | manifest.csv>"
-            )
-        given = {
-            "before": str(Path(options.before).expanduser().absolute()),
-            "after": str(Path(options.after).expanduser().absolute()),
-            "name": options.name or _name(options.before, options.after),
-            "data": {"source": str(Path(options.data).expanduser().absolute())},
-            "layers": _words(options.layer),
-            "classes": _words(options.classes),
-            "preprocessing": options.preprocessing,
-            **({"size": options.size} if options.size else {}),
-        }
-        params = validate(merge(given, parse_overrides(options.set)))
-        folder = resolve(options.results) / params.study
-        file = folder / "parameters.json"
-        settings = params.model_dump(mode="json", exclude_unset=True)
-        write_json(file, {"settings": settings, "results": str(resolve(options.results))})
-        print(folder)
-    except (ParamsError, ArtefactError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    given = {
+        "before": before,
+        "after": after,
+        "name": words["name"] or _name(words["before"], words["after"]),
+        "data": {"source": data},
+        "layers": _words(words["layer"]),
+        "classes": _words(words["classes"]),
+        "preprocessing": words["preprocessing"],
+        **({"size": words["size"]} if words["size"] else {}),
+    }
+    return validate(merge(given, parse_overrides(overrides)))

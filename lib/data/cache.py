@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
@@ -11,9 +12,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.data.films.decode import decode, read_bytes, resize, resize_mask
+from lib.data.films.decode import decode, read_bytes
 from lib.data.films.film import ImageRefused, eight_bit
-from lib.data.films.treat import apply, apply_to_mask, check_masks, lungs_needed, read_mask
+from lib.data.films.treat import (
+    apply,
+    apply_to_mask,
+    check_masks,
+    lungs_needed,
+    read_mask,
+    resize,
+    resize_mask,
+)
 from lib.data.growing_arrays import growing_arrays
 from lib.data.index import MASKS
 from lib.study.errors import DataError, few
@@ -37,7 +46,7 @@ def build(
     sizes : sequence of int
         Sides in pixels.
     aspect : {"letterbox", "crop", "squash"}
-        See `lib.data.films.decode.resize`.
+        See `lib.data.films.treat.resize`.
     folder : path-like
         Where to write; created if need be.
     remedies : lib.study.data_params.Remedies, optional
@@ -242,3 +251,27 @@ def _in_order(function, items, workers=None):
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def film_rows(manifest: pd.DataFrame) -> Sequence[int]:
+    """Rows of the test films in the caches, in the order of the maps."""
+    return manifest.loc[manifest["split"] == "test", "row"].to_numpy()
+
+
+def lesion_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
+    """Lesion masks of some films, or None where the data have none."""
+    return _masks(folder / f"lesion_{size}.npy", rows)
+
+
+def lung_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
+    """Lung masks of some films, or None where the data have none."""
+    return _masks(folder / f"lungs_{size}.npy", rows)
+
+
+def marker_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
+    """Where the marker of a planted shortcut lies, or None where the data have none."""
+    return _masks(folder / f"marker_{size}.npy", rows)
+
+
+def _masks(path: Path, rows: Sequence[int]) -> np.ndarray | None:
+    return np.load(path, mmap_mode="r", allow_pickle=False)[rows] if path.exists() else None

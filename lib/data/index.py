@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from lib.data import layouts
-from lib.study.errors import SPLITS, DataError, few
+from lib.study.errors import DataError, few
+from lib.study.names import SPLITS
 
 MASKS = {"lung_mask": "lungs", "lesion_mask": "lesion", "marker_mask": "marker"}
 # What spreadsheets write for "not known"; taken literally it would be one patient of many films.

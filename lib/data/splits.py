@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from lib.study.errors import SPLITS, DataError, few
+from lib.study.errors import DataError, few
+from lib.study.names import SPLITS
 
 LEAKAGE = ("report", "error", "repair", "redraw")
 

@@ -1,14 +1,33 @@
 """Which films a case sheet shows: chosen by rule, never by hand."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from lib.attribution.maps import MapSet
-from lib.figures.pictures import Case
 from lib.models.performance import true_probability
+
+
+@dataclass(frozen=True)
+class Case:
+    """One film with its maps before and after.
+
+    Attributes
+    ----------
+    film : ndarray of uint8, shape (h, w)
+    map_a, map_b : ndarray of float, shape (rows, columns)
+        Raw maps of the two checkpoints on their native grid, non-negative.
+    lesion : ndarray of bool, shape (h, w), or None
+    caption : str
+        Facts about the film; each ``" · "`` starts a new line.
+    """
+
+    film: np.ndarray
+    map_a: np.ndarray
+    map_b: np.ndarray
+    lesion: np.ndarray | None
+    caption: str
 
 
 def choose_cases(
@@ -66,27 +85,3 @@ def choose_cases(
             )
         )
     return cases
-
-
-def film_rows(manifest: pd.DataFrame) -> Sequence[int]:
-    """Rows of the test films in the caches, in the order of the maps."""
-    return manifest.loc[manifest["split"] == "test", "row"].to_numpy()
-
-
-def lesion_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
-    """Lesion masks of some films, or None where the data have none."""
-    return _masks(folder / f"lesion_{size}.npy", rows)
-
-
-def lung_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
-    """Lung masks of some films, or None where the data have none."""
-    return _masks(folder / f"lungs_{size}.npy", rows)
-
-
-def marker_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
-    """Where the marker of a planted shortcut lies, or None where the data have none."""
-    return _masks(folder / f"marker_{size}.npy", rows)
-
-
-def _masks(path: Path, rows: Sequence[int]) -> np.ndarray | None:
-    return np.load(path, mmap_mode="r", allow_pickle=False)[rows] if path.exists() else None

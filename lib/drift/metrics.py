@@ -20,7 +20,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import entr
 from scipy.stats import rankdata
 
-from lib.attribution.stacks import (
+from lib.attribution.arrays import (
     blank_reason,
     cell_centres,
     cells_of,

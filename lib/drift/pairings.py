@@ -19,10 +19,10 @@ from math import prod
 import numpy as np
 import pandas as pd
 
-from lib.attribution import stacks
-from lib.attribution.maps import MapSet
+from lib.attribution import arrays
+from lib.attribution.maps import MapSet, correct, require_same_films
 from lib.drift import metrics as drift
-from lib.study.checkpoints import MODES
+from lib.study.names import MODES
 
 PAIRINGS = (
     *("finetune", "corrected", "placebo", "finetune_seeds", "transfer_seeds"),
@@ -59,7 +59,7 @@ def pairings(
     transfer_seeds, seeds : sequences of int
         Seeds of the transfer stage and of stage two.
     modes : sequence of str
-        What stage two does, of `lib.study.checkpoints.MODES`.
+        What stage two does, of `lib.study.names.MODES`.
     """
     transfer = [f"transfer-s{seed}" for seed in transfer_seeds]
     tuned = [f"finetune-s{seed}" for seed in seeds]
@@ -78,28 +78,6 @@ def audit_pairings() -> list[Pairing]:
     """The pairings of an audit of two checkpoints."""
     partner = {"explainer": "before_again", "randomised": "randomised"}
     return [Pairing(name, "before", partner.get(name, "after")) for name in AUDIT_PAIRINGS]
-
-
-def correct(maps: MapSet) -> np.ndarray:
-    """Whether the checkpoint predicts the explained (true) class, shape (n,)."""
-    return maps.logits.argmax(axis=1) == maps.label
-
-
-def require_same_films(sets: dict[str, MapSet]) -> None:
-    """Check that all sets hold the same films in the same order.
-
-    Raises
-    ------
-    ValueError
-        If they differ: the checkpoints were then attributed on different data.
-    """
-    first = next(iter(sets))
-    for name, maps in sets.items():
-        if not np.array_equal(maps.image_id, sets[first].image_id):
-            raise ValueError(
-                f"{name} has maps of {len(maps.image_id)} films that are not those of {first} "
-                f"({len(sets[first].image_id)}); rerun 04_attribute for both"
-            )
 
 
 def unrelated_pairs(labels, patients, *, seed: int) -> np.ndarray:
@@ -123,7 +101,7 @@ def unrelated_pairs(labels, patients, *, seed: int) -> np.ndarray:
     ValueError
         If the lengths differ or a label or patient is missing.
     """
-    stacks.require_same_shape(labels, patients, ("labels", "patients"))
+    arrays.require_same_shape(labels, patients, ("labels", "patients"))
     label, patient = pd.factorize(np.asarray(labels))[0], pd.factorize(np.asarray(patients))[0]
     for name, codes in (("labels", label), ("patients", patient)):
         if (codes < 0).any():
@@ -166,7 +144,7 @@ def outcome_strata(correct_a, correct_b) -> np.ndarray:
         If the shapes differ, the arrays are empty or the values are not booleans.
     """
     a, b = _boolean(correct_a, "correct_a", 1), _boolean(correct_b, "correct_b", 1)
-    stacks.require_same_shape(a, b, ("correct_a", "correct_b"))
+    arrays.require_same_shape(a, b, ("correct_a", "correct_b"))
     return np.select([a & b, ~a & b, a & ~b], STRATA[:3], default=STRATA[3])
 
 
@@ -273,35 +251,3 @@ def _metrics(maps_a: np.ndarray, maps_b: np.ndarray, common: np.ndarray) -> pd.D
 def missing(wanted: Sequence[Pairing], sets: dict[str, MapSet]) -> list[Pairing]:
     """The pairings that cannot be made because a checkpoint has no maps."""
     return [pair for pair in wanted if not {pair.before, pair.after} <= set(sets)]
-
-
-def largest_difference(maps: MapSet, role: str, methods: tuple[str, str]) -> float:
-    """Largest difference between two methods at a role, of maps scaled to their own maximum.
-
-    Films for which either map is blank do not count; NaN where none is left.
-    """
-    a, b = (maps.maps[role, method] for method in methods)
-    usable = (stacks.blank_reason(a) == "") & (stacks.blank_reason(b) == "")
-    if not usable.any():
-        return float("nan")
-    a, b = (x[usable] / x[usable].max(axis=(1, 2), keepdims=True) for x in (a, b))
-    return float(np.abs(a - b).max())
-
-
-def blank_table(maps: MapSet, *, classes: Sequence[str]) -> pd.DataFrame:
-    """Blank maps by role, method, class and reason; a row with count 0 where there is none.
-
-    Returns
-    -------
-    DataFrame
-        ``role``, ``method``, ``label``, ``reason``, ``blank`` (count), ``n`` (maps of the class).
-    """
-    rows = []
-    for (role, method), stack in maps.maps.items():
-        reasons = stacks.blank_reason(stack)
-        for index, label in enumerate(classes):
-            of_class = maps.label == index
-            found = pd.Series(reasons[of_class & (reasons != "")]).value_counts().sort_index()
-            for reason, count in found.items() if len(found) else [("none", 0)]:
-                rows.append([role, method, label, reason, int(count), int(of_class.sum())])
-    return pd.DataFrame(rows, columns=["role", "method", "label", "reason", "blank", "n"])

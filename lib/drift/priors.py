@@ -129,3 +129,30 @@ def prior_table(
                 rows.append([grid, prior, metric, mean, sd, sd / math.sqrt(pairs), pairs, exact])
     columns = ["grid", "prior", "metric", "mean", "sd", "se", "pairs", "exact"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def centre_prior(grid: tuple[int, int], *, sd: float = 0.25) -> np.ndarray:
+    """Map that knows the geometry of the film alone: a Gaussian at its centre.
+
+    Parameters
+    ----------
+    grid : tuple of int
+        Rows and columns (h, w).
+    sd : float
+        Standard deviation in sides of the film, > 0. At 1/4, two thirds of a continuous map's mass
+        lie in the middle half along each axis.
+
+    Returns
+    -------
+    ndarray of shape (h, w), float64
+        Values at the centres of the cells, highest 1 at the centre of the film.
+
+    Raises
+    ------
+    ValueError
+        If `sd` is not positive.
+    """
+    if not sd > 0:
+        raise ValueError(f"sd: found {sd!r}; expected a positive share of the film's side.")
+    y, x = ((2 * np.arange(cells) + 1 - cells) / (2 * cells) for cells in grid)
+    return np.exp(-(y[:, None] ** 2 + x**2) / (2 * sd**2))

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import entr
 
-from lib.attribution import stacks
+from lib.attribution import arrays
 from lib.attribution.maps import MapSet
 from lib.drift import metrics
 from lib.drift.pairings import unrelated_pairs
 from lib.inference.contrasts import contrast
 from lib.inference.crossed import cells_from_pairs
-from lib.study.checkpoints import RANDOMISATION_STEPS
+from lib.study.names import RANDOMISATION_STEPS
 
 METRICS = ("iou_top20", "spearman", "ssim")
 UNRELATED = "unrelated films"
@@ -44,7 +44,7 @@ def value_entropy(maps, *, bins: int = 10) -> np.ndarray:
         where a map is all zero or not finite.
     """
     maps = np.asarray(maps, dtype=float)
-    usable = np.isin(stacks.blank_reason(maps), ["", "constant"])
+    usable = np.isin(arrays.blank_reason(maps), ["", "constant"])
     values = maps[usable].reshape(usable.sum(), prod(maps.shape[1:]))  # -1 fails without maps
     scaled = values / values.max(axis=1, keepdims=True)
     places = np.minimum((scaled * bins).astype(int), bins - 1)
@@ -69,7 +69,7 @@ def randomisation_pairs(
     ----------
     intact : MapSet
     randomised : mapping of step to MapSet
-        The same films, by the steps of `lib.study.checkpoints.RANDOMISATION_STEPS` that were taken.
+        The same films, by the steps of `lib.study.names.RANDOMISATION_STEPS` that were taken.
     patients : sequence of str, shape (films,)
     architecture, checkpoint : str
         Names for the table; the checkpoint's ends in its seed.

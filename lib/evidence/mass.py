@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from lib.attribution.stacks import blank_reason, require_same_shape
+from lib.attribution.arrays import blank_reason, require_same_shape
 
 
 def _shares(pixels: int, cells: int) -> np.ndarray:
@@ -129,30 +129,3 @@ def pointing_game(maps, cover) -> np.ndarray:
     maps, cover, usable = _checked(maps, cover)
     peak = np.where(usable[:, None], maps, 0).argmax(axis=1)
     return np.where(usable, cover[np.arange(len(maps)), peak] > 0, np.nan)
-
-
-def centre_prior(grid: tuple[int, int], *, sd: float = 0.25) -> np.ndarray:
-    """Map that knows the geometry of the film alone: a Gaussian at its centre.
-
-    Parameters
-    ----------
-    grid : tuple of int
-        Rows and columns (h, w).
-    sd : float
-        Standard deviation in sides of the film, > 0. At 1/4, two thirds of a continuous map's mass
-        lie in the middle half along each axis.
-
-    Returns
-    -------
-    ndarray of shape (h, w), float64
-        Values at the centres of the cells, highest 1 at the centre of the film.
-
-    Raises
-    ------
-    ValueError
-        If `sd` is not positive.
-    """
-    if not sd > 0:
-        raise ValueError(f"sd: found {sd!r}; expected a positive share of the film's side.")
-    y, x = ((2 * np.arange(cells) + 1 - cells) / (2 * cells) for cells in grid)
-    return np.exp(-(y[:, None] ** 2 + x**2) / (2 * sd**2))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lib.drift.metrics import QUICK, SIMILARITIES
 from lib.evidence.changes import MARKER
-from lib.evidence.summaries import clustered_mean
+from lib.inference.contrasts import clustered_mean
 
 PAIRINGS = {"corrected": "shortcut_removed", "finetune": "shortcut_kept"}
 """Pairings of a study, and what they are in this experiment."""

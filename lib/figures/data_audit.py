@@ -4,10 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.data.audit.confounding import by_class
 from lib.data.audit.probes import DESCRIPTIONS
-from lib.data.audit.summary import MEASURE_NAMES
-from lib.figures.style import ARCHITECTURE, INK, ORANGE, SKY, STAGE, WIDTH, stage_of
+from lib.data.audit.summary import MEASURE_NAMES, by_class
+from lib.figures.style import ARCHITECTURE, INK, ORANGE, SKY, STAGE, WIDTH
+from lib.study.names import stage_of
 
 NAMES = {"thumbnail_32": "thumbnails of 32 pixels"}
 MARKS = (("o", SKY), ("s", ORANGE), ("D", "white"), ("^", INK))
@@ -94,7 +94,7 @@ def measure_boxes(manifest, measures, *, most=4) -> Figure:
     Parameters
     ----------
     manifest, measures : pandas.DataFrame
-        See `lib.data.audit.confounding.by_class`.
+        See `lib.data.audit.summary.by_class`.
     most : int
         Number of measures.
     """

@@ -10,7 +10,9 @@ from matplotlib.ticker import MaxNLocator
 
 from lib.drift.metrics import SIMILARITIES
 from lib.figures import style
-from lib.figures.style import ARCHITECTURE, INK, METHOD, SMALL, STAGE
+from lib.figures.style import ARCHITECTURE, INK, SMALL, STAGE
+from lib.study import names
+from lib.study.names import METHOD
 
 _MEASURE = {
     "lesion_mass": "relevance mass\nin the lesion (share of the map)",
@@ -110,7 +112,7 @@ def drift_against_evidence(
     norm = LogNorm(1, most)
     for cells in drawn:
         cells.set_norm(norm)
-    name = style.metric_label(metric)
+    name = names.metric_label(metric)
     if metric in SIMILARITIES:
         name = "1 − " + name.split(" (")[0]
     for ax in axes[:, 0]:

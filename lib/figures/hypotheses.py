@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lib.figures import style
-from lib.figures.style import ARCHITECTURE, INK, METHOD, SMALL
+from lib.figures.style import ARCHITECTURE, INK, SMALL
+from lib.study.names import METHOD, metric_label
 
 _BROWN = sns.color_palette("colorblind").as_hex()[5]
 _WINDOW = (-0.5, 1.5)  # of R: an interval that leaves it has an arrow
@@ -75,7 +76,7 @@ def retained(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         Line2D([], [], color=INK, linestyle=":"),
     ]
     titles = [*style.titles(ARCHITECTURE, architectures), "1 = placebo", "0 = unrelated films"]
-    measured = style.metric_label(metric).split(" (")[0]
+    measured = metric_label(metric).split(" (")[0]
     note = f"{measured}; bars: intervals, arrows: they go on. {_seeds(rows['seed_level'])}"
     style.legend(figure, handles, titles, note)
     return figure
@@ -160,7 +161,7 @@ def interaction(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.set_ylim(len(compared) - 0.5, -0.55)
         ax.grid(False, axis="y")
-        ax.set_xlabel("Difference in mean\n" + style.metric_label(metric).split(" (")[0])
+        ax.set_xlabel("Difference in mean\n" + metric_label(metric).split(" (")[0])
     names = [f"{ARCHITECTURE[a].title}\nless {ARCHITECTURE[b].title}" for a, b in compared]
     axes[0, 0].set_yticks(range(len(compared)), names)
     axes[0, 0].set_ylabel("Pair of architectures")

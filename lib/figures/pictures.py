@@ -6,7 +6,6 @@ their sizes. What is compared shares its colour range.
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -16,32 +15,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from lib.attribution.stacks import blank_reason
+from lib.attribution.arrays import blank_reason
+from lib.drift.cases import Case
 from lib.figures import style
-from lib.figures.style import INK, METHOD, ORANGE, SKY, SMALL, WIDTH, Look
+from lib.figures.style import INK, ORANGE, SKY, SMALL, WIDTH, Look
+from lib.study.names import METHOD
 
 _OVER_FILM, _MID = 0.6, "0.5"  # opacity of a map over its film, grey behind colour bars
-
-
-@dataclass(frozen=True)
-class Case:
-    """One film with its maps before and after.
-
-    Attributes
-    ----------
-    film : ndarray of uint8, shape (h, w)
-    map_a, map_b : ndarray of float, shape (rows, columns)
-        Raw maps of the two checkpoints on their native grid, non-negative.
-    lesion : ndarray of bool, shape (h, w), or None
-    caption : str
-        Facts about the film; each ``" · "`` starts a new line.
-    """
-
-    film: np.ndarray
-    map_a: np.ndarray
-    map_b: np.ndarray
-    lesion: np.ndarray | None
-    caption: str
 
 
 def _picture(ax) -> None:

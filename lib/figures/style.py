@@ -43,14 +43,6 @@ ARCHITECTURE = {
     "resnet50v2": Look(ARCHITECTURES["resnet50v2"].title, ORANGE, "s", "--"),
     "inceptionv3": Look(ARCHITECTURES["inceptionv3"].title, _GREEN, "D", "-."),
 }
-METHOD = {
-    "layercam": "LayerCAM",
-    "gradcam_plus_plus": "Grad-CAM++",
-    "gradcam": "Grad-CAM",
-    "gradcam_plus_plus_positive": "Grad-CAM++ (g > 0)",
-    "gradcam_plus_plus_plain": "Grad-CAM++ (plain α)",
-    "scorecam": "Score-CAM",
-}
 PAIRING = {
     "finetune": Look("transfer → fine-tuned", _VERMILION, "D"),
     "corrected": Look("transfer → without shortcut", _LIGHT, "d", hatch="\\\\////"),
@@ -71,17 +63,6 @@ STAGE = {
 }
 AUDIT = {"change": Look("before → after", _VERMILION, "D")}
 """Pairings of an audit of two checkpoints, beside the controls of `PAIRING`."""
-_METRIC = {
-    "centroid_displacement": "Centroid displacement (share of the diagonal)",
-    "iou_half": "IoU of U ≥ 0.5 (0 to 1)",
-    "soft_iou": "Soft IoU (0 to 1)",
-    "pearson": "Pearson correlation (−1 to 1)",
-    "spearman": "Spearman correlation (−1 to 1)",
-    "ssim": "SSIM (−1 to 1)",
-    "gini_change": "Change of the Gini index (−1 to 1)",
-    "entropy_change": "Change of normalised entropy (−1 to 1)",
-    "emd": "Earth mover's distance (share of the diagonal)",
-}
 
 
 def style() -> None:
@@ -103,13 +84,6 @@ def save(figure: Figure, path_without_suffix: Path) -> None:
         with plt.rc_context(_SVG), atomic(folder / f"{name}.{suffix}") as temporary:
             figure.savefig(temporary, dpi=150, metadata=dict.fromkeys(unset))
     plt.close(figure)
-
-
-def metric_label(metric: str) -> str:
-    """Name of a drift metric with its unit or range, for an axis."""
-    if metric.startswith("iou_top"):
-        return f"IoU of the top {metric.removeprefix('iou_top')} % of cells (0 to 1)"
-    return _METRIC.get(metric, metric)
 
 
 def two_lines(label: str) -> str:
@@ -143,11 +117,6 @@ def roles_present(values: Iterable[str]) -> list[str]:
     """List the layers that occur: the roles in their order, then other layers by name."""
     found = set(values)
     return [*(role for role in ROLES if role in found), *sorted(found - set(ROLES))]
-
-
-def stage_of(checkpoints: pd.Series) -> pd.Series:
-    """Stage of each checkpoint: "transfer" of "transfer-s0"."""
-    return checkpoints.str.rsplit("-s", n=1).str[0]
 
 
 def panels(rows, columns, *, width, height, title, margin=1.3, **options):

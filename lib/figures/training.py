@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, SMALL, STAGE
+from lib.study.names import stage_of
 
 
 def learning_curves(history: pd.DataFrame) -> Figure:
@@ -32,7 +33,7 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     columns = ["architecture", "checkpoint", "epoch", "train_loss", "loss", "macro_auc", "kept"]
     style.require_columns(history, columns, "history")
     architectures = style.present(history["architecture"], ARCHITECTURE, "architecture")
-    history = history.assign(stage=style.stage_of(history["checkpoint"]))
+    history = history.assign(stage=stage_of(history["checkpoint"]))
     stages = style.present(history["stage"], STAGE, "checkpoint")
     first = history["stage"] == "transfer"
     parts = [
@@ -145,7 +146,7 @@ def performance(table: pd.DataFrame) -> Figure:
         table, ["architecture", "checkpoint", "macro_auc", "balanced_accuracy"], "table"
     )
     architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
-    stage = style.stage_of(table["checkpoint"])
+    stage = stage_of(table["checkpoint"])
     stages = style.present(stage, STAGE, "checkpoint")
     height = 0.5 + 0.55 * len(architectures)
     figure, axes = style.panels(

@@ -14,10 +14,9 @@ from lib.drift.metrics import SIMILARITIES
 from lib.hypotheses.families import crossing_table
 from lib.hypotheses.observations import Name, Observations
 from lib.hypotheses.stated import Reversal
-from lib.inference.bootstrap import bootstrap
+from lib.inference.bootstrap import bootstrap, rank_agreement, rank_probabilities
 from lib.inference.contrasts import contrast, retained_evidence
 from lib.inference.crossed import CrossedCells
-from lib.inference.ranks import rank_agreement, rank_probabilities
 
 KEYS = ["architecture", "method", "role"]
 _ESTIMATE = ["estimate", "se", "se_patients", "se_seeds", "df", "low", "high", "seed_level"]

@@ -12,10 +12,11 @@ from itertools import combinations, product
 
 import pandas as pd
 
-from lib.hypotheses.observations import Name, Observations, label
+from lib.hypotheses.observations import Name, Observations
 from lib.hypotheses.stated import Hypothesis, Identity, Reversal
 from lib.inference.contrasts import Estimate
 from lib.inference.decisions import crossover, equivalence, holm
+from lib.study.names import label
 
 Coefficients = dict[Name, float]
 

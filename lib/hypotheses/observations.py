@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from lib.drift.metrics import SIMILARITIES
-from lib.figures.style import ARCHITECTURE, METHOD
 from lib.hypotheses.stated import Hypothesis, Minimum
 from lib.inference.contrasts import Estimate, contrast
 from lib.inference.crossed import CrossedCells, cells_from_pairs
 from lib.study.artefacts import read_table
+from lib.study.names import label
 from lib.study.paths import StudyPaths
 
 CELL = ("architecture", "method", "role", "pairing")
@@ -211,12 +211,6 @@ def read(paths: StudyPaths, table: str = "pairs") -> Observations | None:
     known = pairs if "patient_id" in pairs else read_table(paths.manifest)
     patients = known.drop_duplicates("image_id").set_index("image_id")["patient_id"]
     return Observations.from_tables(pairs, patients)
-
-
-def label(architecture: str, method: str = "") -> str:
-    """Names of an architecture and method for a sentence; either may be empty."""
-    title = ARCHITECTURE[architecture].title if architecture in ARCHITECTURE else architecture
-    return " with ".join(part for part in (title, METHOD.get(method, method)) if part)
 
 
 def _few_seeds(where: str, found: int, minimum: Minimum) -> str:

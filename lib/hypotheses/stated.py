@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lib.drift.metrics import SIMILARITIES
 from lib.study.architectures import ROLES
-from lib.study.load import ParamsError, explain
-from lib.study.methods import METHODS
+from lib.study.errors import ParamsError
+from lib.study.load import explain
+from lib.study.names import METHODS
 from lib.study.params import ArchitectureName
 from lib.study.paths import ROOT
 

@@ -44,6 +44,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.stats import t as student
 
 from lib.inference.crossed import CrossedCells, ratio
 
@@ -260,3 +261,30 @@ def contrast_table(
 def _require_share(value: float, name: str) -> None:
     if not 0 < value < 1:
         raise ValueError(f"{name}: found {value!r}; expected a number between 0 and 1.")
+
+
+def clustered_mean(
+    values: np.ndarray, patients: pd.Series, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean and its interval, linearised and clustered by patient, t with patients − 1.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Without NaN.
+    patients : Series of length n
+    level : float in (0, 1)
+
+    Returns
+    -------
+    tuple of float
+        Mean, low, high; NaN without values, the limits also below two patients.
+    """
+    mean = values.mean() if len(values) else np.nan
+    codes, names = pd.factorize(patients)
+    if len(names) < 2:
+        return mean, np.nan, np.nan
+    deviations = np.bincount(codes, values - mean)
+    error = np.sqrt(len(names) / (len(names) - 1) * (deviations**2).sum()) / len(values)
+    half = student.ppf((1 + level) / 2, len(names) - 1) * error
+    return mean, mean - half, mean + half

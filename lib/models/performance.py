@@ -1,11 +1,15 @@
 """How well a classifier does, from logits: accuracy, balanced accuracy, AUC, confusion."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
+
+from lib.study.artefacts import manifest_path, read_table
+from lib.study.errors import ArtefactError
+from lib.study.paths import StudyPaths
 
 
 def scores(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) -> dict[str, float]:
@@ -103,3 +107,88 @@ def by_split(predictions: pd.DataFrame, *, classes: Sequence[str]) -> pd.DataFra
 def logits_of(predictions: pd.DataFrame, *, classes: Sequence[str]) -> np.ndarray:
     """The logits of a prediction table, shape (films, classes)."""
     return predictions[[f"logit_{name}" for name in classes]].to_numpy()
+
+
+def gather(
+    paths: StudyPaths,
+    architectures: Sequence[str],
+    checkpoints: Sequence[str],
+    read: Callable[[str, str], pd.DataFrame],
+) -> pd.DataFrame:
+    """One table of all complete checkpoints, with the columns architecture and checkpoint.
+
+    Raises
+    ------
+    ArtefactError
+        If no checkpoint is complete.
+    """
+    found = [
+        read(architecture, checkpoint).assign(architecture=architecture, checkpoint=checkpoint)
+        for architecture in architectures
+        for checkpoint in checkpoints
+        if manifest_path(paths.checkpoint(architecture, checkpoint)).exists()
+    ]
+    if not found:
+        raise ArtefactError(
+            f"{paths.root / 'models'}: no complete checkpoint of {', '.join(architectures)}. "
+            "Run 02_transfer first, or `make reproduce`."
+        )
+    table = pd.concat(found, ignore_index=True)
+    first = ["architecture", "checkpoint"]
+    return table[first + [column for column in table if column not in first]]
+
+
+def performance_table(paths: StudyPaths, architectures, checkpoints, *, classes) -> pd.DataFrame:
+    """Accuracy, balanced accuracy and areas by architecture, checkpoint and split."""
+
+    def read(architecture: str, checkpoint: str) -> pd.DataFrame:
+        predictions = read_table(paths.predictions(architecture, checkpoint))
+        return by_split(predictions, classes=classes).reset_index()
+
+    return gather(paths, architectures, checkpoints, read)
+
+
+def history_table(paths: StudyPaths, architectures, checkpoints) -> pd.DataFrame:
+    """Learning curves of all checkpoints, a row per epoch."""
+    return gather(
+        paths, architectures, checkpoints, lambda *names: read_table(paths.history(*names))
+    )
+
+
+def confusion_table(paths: StudyPaths, architectures, checkpoints, *, classes) -> pd.DataFrame:
+    """Confusions on the test films, a row per true and predicted class."""
+
+    def read(architecture: str, checkpoint: str) -> pd.DataFrame:
+        table = read_table(paths.predictions(architecture, checkpoint)).query("split == 'test'")
+        labels = pd.Categorical(table["label"], categories=list(classes)).codes
+        logits = logits_of(table, classes=classes)
+        return confusion_rows(confusion(logits, labels, classes=classes))
+
+    return gather(paths, architectures, checkpoints, read)
+
+
+def jointly_correct(paths: StudyPaths, architectures, checkpoints, *, classes) -> list[str]:
+    """Test films that all checkpoints classify correctly, by their predictions: before any map.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+    architectures, checkpoints : sequence of str
+        All of them must have predicted.
+    classes : sequence of str
+
+    Returns
+    -------
+    list of str
+        ``image_id`` of the films, in the order of the predictions.
+    """
+    right = []
+    for architecture in architectures:
+        for checkpoint in checkpoints:
+            table = read_table(paths.predictions(architecture, checkpoint)).query("split == 'test'")
+            told = logits_of(table, classes=classes).argmax(axis=1)
+            right.append(
+                pd.Series(np.asarray(classes)[told], table["image_id"]) == table["label"].to_numpy()
+            )
+    together = pd.concat(right, axis=1).all(axis=1)
+    return together.index[together].tolist()

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from lib.models.backbones import backbone_layers, stage_of
-from lib.study.checkpoints import RANDOMISATION_STEPS
+from lib.study.names import RANDOMISATION_STEPS
 from lib.study.seeds import derive
 
 
@@ -34,7 +34,7 @@ def cascade(model: keras.Model, *, seed: int) -> Iterator[str]:
     Yields
     ------
     str
-        Of `lib.study.checkpoints.RANDOMISATION_STEPS`, each when it is done; what an earlier step
+        Of `lib.study.names.RANDOMISATION_STEPS`, each when it is done; what an earlier step
         randomised stays so.
     """
     size = model.input_shape[1]

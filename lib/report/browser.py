@@ -19,16 +19,17 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from lib.attribution import stacks
-from lib.attribution.maps import MapSet
+from lib.attribution import arrays
+from lib.attribution.maps import MapSet, load_maps, require_same_films
+from lib.data.cache import lesion_masks
 from lib.drift import metrics as drift
-from lib.drift.cases import lesion_masks
-from lib.drift.pairings import STRATA, require_same_films
-from lib.drift.tables import load_maps
+from lib.drift.pairings import STRATA
 from lib.figures import style
 from lib.models.performance import true_probability
 from lib.report.words import title
-from lib.study.artefacts import ArtefactError, atomic, read_array, read_table, write_text
+from lib.study.artefacts import atomic, read_array, read_table, write_text
+from lib.study.errors import ArtefactError
+from lib.study.names import METHOD, metric_label
 from lib.study.paths import StudyPaths
 
 COLOURS = ("viridis", "cividis", "magma", "gray")
@@ -75,7 +76,7 @@ def quantised_maps(maps: np.ndarray) -> np.ndarray:
     -------
     ndarray of uint8, shape (n, h × w)
     """
-    cells = np.where((stacks.blank_reason(maps) == "")[:, None, None], maps, 0)
+    cells = np.where((arrays.blank_reason(maps) == "")[:, None, None], maps, 0)
     cells = cells.reshape(len(maps), -1).astype(np.float64)
     top = cells.max(axis=1, keepdims=True)
     return np.rint(255 * np.divide(cells, top, out=np.zeros_like(cells), where=top > 0)).astype(
@@ -181,8 +182,8 @@ def write_cases(
         "labels": some.label.tolist(),
         "common": common.astype(int).tolist(),
         "architectures": architectures,
-        "methods": {m: title(style.METHOD, m) for m in pairs["method"].unique()},
-        "metrics": [[name, style.metric_label(name)] for name in metrics],
+        "methods": {m: title(METHOD, m) for m in pairs["method"].unique()},
+        "metrics": [[name, metric_label(name)] for name in metrics],
         "strata": list(STRATA),
         "colours": {name: _colours(name) for name in (*COLOURS, "PuOr")},
         "names": [], "outlines": [], "films": False,

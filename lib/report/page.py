@@ -7,7 +7,8 @@ them, and the content security policy of the pages forbids inline scripts and an
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -16,10 +17,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lib.report.browser import Cases, write_cases
 from lib.report.digest import PRIMARY, manifests, provenance
-from lib.report.kinds import QUESTION, STUDY, Kind
 from lib.report.notebooks import executed, notebook_pages
-from lib.report.tables import Table, shown
-from lib.report.words import interval_rows, reach
+from lib.report.tables import Table, shown, study_tables
+from lib.report.words import answer, interval_rows, reach
 from lib.study.artefacts import manifest_path, read_table, require, write_text
 from lib.study.paths import StudyPaths
 
@@ -27,6 +27,73 @@ TEMPLATES = Path(__file__).parent / "templates"
 POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file:; "
     "base-uri 'none'; form-action 'none'"
+)
+
+
+QUESTION = "Does fine-tuning change why a chest X-ray classifier decides?"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of report; all kinds have the same pages, built by `lib.report.page.write`.
+
+    Attributes
+    ----------
+    page : str
+        Template of the first page.
+    films, floor : str
+        What the films are called, "test films", and where R is 1, "placebo".
+    findings : str
+        JSON file with ``findings`` (``severity``, ``text``), from the study's folder.
+    read : tuple of str
+        Tables that are read, without ending.
+    figures : mapping of str to str
+        Figures that a report takes, from anywhere below the study's figures, with their captions.
+    tables : callable
+        Makes of the tables those that are shown.
+    answer : callable
+        Makes of the tables and the verdicts (or None) the sentences of the first screen.
+    """
+
+    page: str
+    films: str
+    floor: str
+    findings: str
+    read: tuple[str, ...]
+    figures: Mapping[str, str]
+    tables: Callable[[Mapping[str, pd.DataFrame]], dict[str, Table]]
+    answer: Callable[[Mapping[str, pd.DataFrame], Mapping | None], list[str]]
+
+
+STUDY = Kind(
+    page="index.html.j2",
+    films="test films",
+    floor="placebo",
+    findings="data/audit.json",
+    read=(
+        *("performance", "support", "drift", "strata", "retained", "blanks", "priors"),
+        *("evidence_change", "correction", "sensitivity"),
+    ),
+    figures={
+        "answer": "Overlap of the strongest cells at the pooled map between placebo and ceiling.",
+        "performance": "Macro AUC of every checkpoint on the test films.",
+        "learning_curves": "Learning curves: dashed training, solid validation, marks at kept "
+        "epochs.",
+        "confusions": "True (rows) and predicted classes before and after fine-tuning.",
+        "controls": "Overlap of the strongest cells between placebo and ceiling, by layer and "
+        "method.",
+        "drift_distributions": "The overlap film by film.",
+        "retained": "Retained evidence with intervals: 1 is the placebo, 0 maps of unrelated "
+        "films.",
+        "ranking": "Which architecture is most stable, by layer and method.",
+        "interaction": "Differences between architectures by method: does the ranking reverse?",
+        "ranks": "How often each rank comes out again with other films and seeds.",
+        "evidence_levels": "Share of the maps that lies on the lesion, by stage.",
+        "drift_against_evidence": "Drift against the change of the share on the lesion.",
+        "sensitivity": "Drift by reading of the maps.",
+    },
+    tables=study_tables,
+    answer=answer,
 )
 
 
@@ -262,3 +329,6 @@ def _copy_figures(paths: StudyPaths, folder: Path, wanted: Iterable[str]) -> lis
             folder.mkdir(parents=True, exist_ok=True)
             copied.append(shutil.copyfile(found[name], folder / f"{name}.png"))
     return copied
+
+
+"""The report of a study."""

@@ -10,12 +10,13 @@ from lib.drift.metrics import METRICS
 from lib.figures import style
 from lib.report.digest import PRIMARY, drift_means
 from lib.report.words import title
+from lib.study import names
 
 _NAMES = {
     "architecture": style.ARCHITECTURE,
-    "method": style.METHOD,
+    "method": names.METHOD,
     "pairing": style.PAIRING | style.AUDIT,
-    "metric": {metric: style.metric_label(metric) for metric in METRICS},
+    "metric": {metric: names.metric_label(metric) for metric in METRICS},
 }
 _HEADS = {
     "role": "layer", "n": "pairs", "macro_auc": "macro AUC", "balanced_accuracy": "balanced acc.",

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from lib.figures import style
-from lib.hypotheses.observations import label
 from lib.report.digest import drift_means, stage_means
+from lib.study.names import METHOD, label
 
 VERDICTS = ("supported", "not supported", "inconclusive", "not evaluated")
 _STAGES = ["transfer", "finetune"]
@@ -123,7 +122,7 @@ def interval_rows(verdict: Mapping) -> list[dict]:
             continue
         pair = f"{label(str(row['first']))} less {label(str(row['second']))}"
         for side in ("a", "b"):
-            method = title(style.METHOD, str(row[f"method_{side}"]))
+            method = title(METHOD, str(row[f"method_{side}"]))
             rows.append(_row(f"{pair}, {method}", row, f"effect_{side}", judged))
         rows.append(_row(f"{pair}, interaction", row, "interaction", judged))
     return rows

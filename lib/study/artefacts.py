@@ -22,13 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lib.study.errors import ArtefactError
 from lib.study.paths import ROOT
 
 _PACKAGES = ("tensorflow", "keras", "tf-keras-vis", "numpy", "pandas", "opencv-python-headless")
-
-
-class ArtefactError(RuntimeError):
-    """An artefact that a step needs is missing, incomplete or has changed since."""
 
 
 def sha256(path: Path) -> str:

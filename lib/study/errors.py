@@ -1,9 +1,5 @@
 """What all that reads a collection of films shares: its error, its splits and lists in messages."""
 
-SPLITS = ("train", "validation", "test")
-SOURCES = ("source", "source_dataset", "source_repo", "dataset", "site", "hospital", "scanner")
-"""Columns of a manifest that commonly tell where a film is from."""
-
 
 class DataError(ValueError):
     """The collection or a parameter is unusable; the message says what to do."""
@@ -13,3 +9,11 @@ def few(items, most=5):
     """List the first few items in words, and how many there are, for a message."""
     items = [repr(item) if isinstance(item, str) else str(item) for item in items]
     return ", ".join(items[:most]) + (f" … ({len(items)} in all)" if len(items) > most else "")
+
+
+class ParamsError(ValueError):
+    """A parameter is unknown, impossible or contradicts another; says which and what is allowed."""
+
+
+class ArtefactError(RuntimeError):
+    """An artefact that a step needs is missing, incomplete or has changed since."""

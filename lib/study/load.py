@@ -1,14 +1,6 @@
-"""From a study's name to its validated parameters.
+"""From a study's name to its validated parameters, for the workflow and the notebooks alike."""
 
-``python -m lib.study.load STUDY [--data PATH] [--set "key=value …"] [--write FILE]`` resolves and
-checks a study before anything runs; the workflow and the notebooks use the same functions.
-"""
-
-import argparse
 import difflib
-import os
-import socket
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +8,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from lib.study.architectures import ARCHITECTURES
-from lib.study.artefacts import ArtefactError, write_text
+from lib.study.errors import ParamsError
 from lib.study.params import Params
-from lib.study.paths import ROOT, resolve
+from lib.study.paths import ROOT
 
 STAGES = {
     "pretrain": ("study", "seed", "weights", "runtime"),
@@ -55,10 +46,6 @@ _DERIVED = {
     "show_films": {"data"},
     "sizes": {"architectures", "input_size"},
 }
-
-
-class ParamsError(ValueError):
-    """A parameter is unknown, impossible or contradicts another; says which and what is allowed."""
 
 
 class StageParams:
@@ -216,99 +203,3 @@ def _flatten(values: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, "{}" if value == {} else value
-
-
-def check_data(params: Params) -> None:
-    """Read the index of the films, so that a wrong path or a missing class fails at once.
-
-    Raises
-    ------
-    ParamsError
-        As `lib.data.index.read_index` says.
-    """
-    from lib.data.films.treat import check_masks
-    from lib.data.index import (  # here: most stages do not depend on reading films
-        DataError,
-        read_index,
-    )
-    from lib.data.privacy import read_salt
-
-    if params.data.source == "DATA":
-        raise ParamsError(
-            f"{params.study}.yml: data.source is not set, and this study needs films of yours. "
-            f"Say where: make reproduce STUDY={params.study} DATA=<folder of class folders | "
-            "manifest.csv>"
-        )
-    if params.data.source != "phantom":
-        names = params.data.model_dump(include={"labels", "other_labels"})
-        try:
-            films = read_index(resolve(params.data.source), classes=params.classes, **names)
-            check_masks(films, params.data.remedies)
-            read_salt(params.data.salt_file)
-        except DataError as error:
-            raise ParamsError(str(error)) from None
-
-
-def check_weights(params: Params) -> None:
-    """Fail at the start where ImageNet weights are asked for and cannot be had.
-
-    Raises
-    ------
-    ParamsError
-        If they are neither in the Keras cache nor can be downloaded.
-    """
-    if params.weights.source != "imagenet":
-        return
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    missing = [
-        ARCHITECTURES[name].title
-        for name in params.architectures
-        if not list((home / "models").glob(f"{ARCHITECTURES[name].weights_stem}_*notop*.h5"))
-    ]
-    if missing and not _online():
-        raise ParamsError(
-            f"weights.source = 'imagenet': no weights of {', '.join(missing)} in {home / 'models'} "
-            "and no network to fetch them. Two ways out: run once with a network (Keras caches "
-            "them), or set weights.source=file and weights.files to copies of your own; "
-            "weights.source=fractal needs no download."
-        )
-
-
-def _online() -> bool:
-    try:
-        socket.create_connection(("storage.googleapis.com", 443), timeout=5).close()
-    except OSError:
-        return False
-    return True
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Command line: resolve, check, and write or print the parameters. 0 if all is well."""
-    parser = argparse.ArgumentParser(prog="python -m lib.study.load", description=__doc__)
-    parser.add_argument("study", help="name of a file in params/")
-    parser.add_argument("--data", default="", help="folder of class folders, or manifest.csv")
-    parser.add_argument("--set", default="", help='overrides: "seeds=[0,1,2] finetune.epochs=5"')
-    parser.add_argument("--write", type=Path, help="write the resolved parameters to this file")
-    parser.add_argument("--plan", action="store_true", help="do not check that weights are there")
-    options = parser.parse_args(arguments)
-    try:
-        overrides = parse_overrides(options.set)
-        if options.data:
-            overrides = merge({"data": {"source": options.data}}, overrides)
-        params = load(options.study, overrides)
-        check_data(params)
-        if not options.plan:
-            check_weights(params)
-        text = yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        if options.write:
-            write_text(options.write, text)
-        else:
-            print(text, end="")
-    except (ParamsError, ArtefactError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

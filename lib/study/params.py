@@ -8,10 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from lib.study.architectures import ARCHITECTURES, ROLES
-from lib.study.checkpoints import CONTROLS, MODES
-from lib.study.classes import CLASSES
 from lib.study.data_params import Data, Positive, Section
-from lib.study.methods import GRADIENT_METHODS, METHODS
+from lib.study.names import CLASSES, CONTROLS, GRADIENT_METHODS, METHODS, MODES
 from lib.study.paths import resolve
 
 Rate = Annotated[float, Field(gt=0, le=1)]

@@ -7,10 +7,15 @@ repeats films across splits (DeGrave et al. 2021; Maguolo & Nanni 2021; Garcia S
 import json
 from pathlib import Path
 
-from lib.data.audit.confounding import by_class, source_association
+import numpy as np
+import pandas as pd
+from scipy.stats import kruskal
+from scipy.stats.contingency import association
+
 from lib.data.audit.duplicates import across
-from lib.study.artefacts import ArtefactError
-from lib.study.errors import SOURCES
+from lib.data.audit.measures import NUMBERS
+from lib.study.errors import ArtefactError
+from lib.study.names import SOURCES
 
 STRONG_PROBE, ODD_ASPECT, MANY_REJECTED = 0.5, 1.1, 0.05
 CLEAR_PROBE, STRONG_SOURCE, CLEAR_SOURCE, LARGE_EFFECT, MOST_EFFECTS = 0.2, 0.5, 0.2, 0.14, 5
@@ -43,7 +48,7 @@ def summarise(
     pairs : pandas.DataFrame, optional
         Of `lib.data.audit.duplicates.find`: adds ``near_duplicates``.
     sources : sequence of str
-        Columns that tell where a film is from, see `lib.data.audit.confounding.source_association`.
+        Columns that tell where a film is from, see `lib.data.audit.summary.source_association`.
 
     Returns
     -------
@@ -55,7 +60,7 @@ def summarise(
         ``text``), the worst first.
     """
     labels, reasons = manifest["label"], rejected["reason"].str.split(" (", regex=False).str[0]
-    counts = manifest.groupby(["label", "split"]).size().unstack(fill_value=0)
+    counts = pd.crosstab(manifest["label"], manifest["split"])
     aspect = (manifest["width"] / manifest["height"]).groupby(labels).median()
     audit = {
         "images": {label: _integers(row) for label, row in counts.iterrows()},
@@ -89,7 +94,7 @@ def load(path):
 
     Raises
     ------
-    lib.study.artefacts.ArtefactError
+    lib.study.errors.ArtefactError
         If the file is missing or is no audit.
     """
     try:
@@ -213,3 +218,76 @@ def _near_duplicate_findings(near):
         yield WARNING, f"{number} pairs of near-duplicates with different labels: look at them."
     if near.get("pairs"):
         yield NOTE, f"{near['pairs']} pairs of near-duplicates in all."
+
+
+SHAPE = ("width", "height", "aspect")
+
+
+def source_association(manifest, columns=SOURCES):
+    """Measure how far the source of a film tells its class.
+
+    Parameters
+    ----------
+    manifest : pandas.DataFrame
+    columns : sequence of str
+        Columns that may say where a film is from; those absent, or of one value, are passed over.
+
+    Returns
+    -------
+    dict of str to dict
+        By column: ``cramers_v`` (0 to 1; Cramér 1946, eq. 21.9.1 over its largest value),
+        ``sources`` (their number), ``largest`` (of each class, its commonest source and that
+        source's share), ``apart`` (pairs of classes without a common source).
+    """
+    result = {}
+    for column in (c for c in columns if c in manifest and manifest[c].nunique() > 1):
+        table = pd.crosstab(manifest["label"], manifest[column])
+        shares = table.div(table.sum(axis=1), axis=0)
+        names = list(table.index)
+        result[column] = {
+            "cramers_v": round(float(association(table.to_numpy(), method="cramer")), 4),
+            "sources": table.shape[1],
+            "largest": {
+                name: {"source": str(row.idxmax()), "share": round(float(row.max()), 4)}
+                for name, row in shares.iterrows()
+            },
+            "apart": [
+                [one, other]
+                for number, one in enumerate(names)
+                for other in names[number + 1 :]
+                if not ((table.loc[one] > 0) & (table.loc[other] > 0)).any()
+            ],
+        }
+    return result
+
+
+def by_class(manifest, measures):
+    """Compare shape, exposure, border and sharpness between the classes.
+
+    Returns
+    -------
+    dict of str to dict
+        By measure: ``median`` of each class and ``effect``, the rank epsilon squared of Kruskal and
+        Wallis, H / (n - 1) (Tomczak & Tomczak 2014): 0 where classes do not differ, 1 where the
+        class fixes the measure.
+    """
+    aspect = manifest["width"] / manifest["height"]
+    table = manifest[["width", "height"]].assign(aspect=aspect).join(measures[list(NUMBERS)])
+    labels = manifest["label"]
+    return {
+        name: {
+            "median": {
+                str(label): round(float(values), 4)
+                for label, values in table[name].groupby(labels).median().items()
+            },
+            "effect": _epsilon_squared(table[name], labels),
+        }
+        for name in (*SHAPE, *NUMBERS)
+    }
+
+
+def _epsilon_squared(values, labels):
+    parts = [part.to_numpy(float) for _, part in values.groupby(labels)]
+    if len(parts) < 2 or len(np.unique(values)) < 2:
+        return 0.0
+    return round(float(kruskal(*parts).statistic / (len(values) - 1)), 4)

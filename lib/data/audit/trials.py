@@ -13,9 +13,7 @@ from lib.data import cache as image_cache
 from lib.data.audit import duplicates, probes
 from lib.data.audit.measures import measure
 from lib.data.films.treat import MASKED
-from lib.study.artefacts import read_table, require
 from lib.study.data_params import Data
-from lib.study.paths import StudyPaths
 
 UNTREATED, OWN = "films as they are", "this study's choice"
 TRIALS = {
@@ -36,8 +34,6 @@ TRIALS = {
 """Changes of the `data` section, each tried on films that are otherwise as they are."""
 
 PROBES = ("trivial_without_shape", "border", "thumbnail_16")
-CELL = ["architecture", "role", "method", "pairing"]
-PAIRINGS = ("placebo", "finetune", "finetune_seeds", "ceiling")
 
 
 def trials_of(data, *, masks):
@@ -124,44 +120,3 @@ def _probes(index, root, data, *, size, folder, seed):
     found = probes.all_probes(films, films, small, groups=groups, names=PROBES, **how)
     found["thumbnail_32"] = probes.thumbnail_probe(small, films["label"], groups, **how)
     return {name: (len(films), values) for name, values in found.items()}
-
-
-def drift_side_by_side(before, after, *, metric="iou_top20"):
-    """Put the drift of two studies beside each other, e.g. without and with a remedy.
-
-    Parameters
-    ----------
-    before, after : lib.study.paths.StudyPaths or None
-        Two finished studies; with None the table has no rows.
-    metric : str
-        See `lib.drift.metrics`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``architecture``, ``role``, ``method``, ``pairing``, ``before``, ``after`` (means over the
-        common support of either study: not the same films), ``change``, and ``n_before``,
-        ``n_after``, ``blank_before``, ``blank_after``. Cells that one study lacks are left out.
-
-    Raises
-    ------
-    lib.study.artefacts.ArtefactError
-        If a table is missing or not complete.
-    """
-    columns = [*CELL, "before", "after", "change"]
-    counts = [f"{name}_{time}" for name in ("n", "blank") for time in ("before", "after")]
-    if before is None or after is None:
-        return pd.DataFrame(columns=[*columns, *counts])
-    both = _means(before, metric).merge(
-        _means(after, metric), on=CELL, suffixes=("_before", "_after")
-    )
-    both = both.rename(columns={"mean_before": "before", "mean_after": "after"})
-    both["change"] = both["after"] - both["before"]
-    return both[[*columns, *counts]]
-
-
-def _means(paths: StudyPaths, metric):
-    require(paths.tables / "drift.csv")
-    table = read_table(paths.tables / "drift.csv")
-    table = table[(table["metric"] == metric) & table["pairing"].isin(PAIRINGS)]
-    return table[[*CELL, "mean", "n", "blank"]]

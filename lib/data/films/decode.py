@@ -9,10 +9,7 @@ from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugi
 
 from lib.data.films import dicom
 from lib.data.films.film import MAX_BYTES, Film, ImageRefused, check_size, deep, eight_bit
-from lib.data.films.plain_pictures import decode_plain
-from lib.study.errors import DataError
 
-ASPECTS = ("letterbox", "crop", "squash")
 # Pillow's readers by name, not Image.open: one that guesses would open twenty other formats.
 PNG, JPEG, TIFF = (
     (PngImagePlugin.PngImageFile, "PNG", b"IEND\xaeB`\x82"),
@@ -165,67 +162,70 @@ def _grey(picture):
     return np.asarray(picture if picture.mode == "L" else picture.convert("RGB").convert("L"))
 
 
-def resize(image, *, size, aspect):
-    """Bring a film to a square.
+# Chunks of a PNG that leave its grey levels and their places alone.
+PLAIN_CHUNKS = (b"IDAT", b"IEND", b"pHYs", b"tIME", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD")
+# Segments of a JPEG of which the same is true: both sequential frames (not progressive), Huffman
+# tables, quantisation, restarts, JFIF, comment; and the first of the pixels.
+PLAIN_SEGMENTS = (0xC0, 0xC1, 0xC4, 0xDB, 0xDD, 0xE0, 0xFE)
+SCAN, END_OF_IMAGE = 0xDA, 0xD9
+
+
+def decode_plain(data, picture):
+    """Decode a plain grey film.
 
     Parameters
     ----------
-    image : numpy.ndarray
-        (h, w) uint8.
-    size : int
-        Side of the result in pixels.
-    aspect : {"letterbox", "crop", "squash"}
-        Keep all and pad the shorter side with black, keep the central square, or distort.
+    data : bytes
+        A PNG or JPEG file.
+    picture : PIL.Image.Image
+        The same, opened and not loaded.
 
     Returns
     -------
-    numpy.ndarray
-        (size, size) uint8. Averaged over areas where it shrinks, linear where it grows.
-
-    Raises
-    ------
-    DataError
-        On another dtype, number of dimensions, size or aspect.
+    numpy.ndarray or None
+        (h, w) uint8 or uint16; None of anything else, and if OpenCV cannot read it.
     """
-    if getattr(image, "dtype", None) != np.uint8:
-        found = getattr(image, "dtype", type(image))
-        raise DataError(f"image: found {found}, expected a uint8 array. Read it by read_image.")
-    return _square(image, size, aspect)
+    if picture.format == "PNG":
+        dtype = {(8, "L"): np.uint8, (16, "I;16"): np.uint16}.get((data[24], picture.mode))
+        plain = dtype is not None and not picture.has_transparency_data and _plain_chunks(data)
+    else:
+        dtype, plain = np.uint8, picture.mode == "L" and _plain_segments(data)
+    if not plain:
+        return None
+    grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    whole = grey is not None and grey.dtype == dtype and grey.shape == picture.size[::-1]
+    return grey if whole else None
 
 
-def resize_mask(mask, *, size, aspect):
-    """Bring a mask to a square by the geometry of `resize`.
+def _plain_chunks(data):
+    """Whether a PNG consists of whole, plain chunks, and nothing more.
 
-    Returns
-    -------
-    numpy.ndarray
-        (size, size) bool: at least half of the pixel's area lies inside (h, w) `mask`.
+    Text may hold a rotation, which Pillow looks for behind the pixels too, by decoding them.
     """
-    return _square(np.asarray(mask, dtype=bool).astype(np.float32), size, aspect) >= 0.5
+    place = data.startswith(b"\0\0\0\rIHDR", 8) and 33
+    while place and (name := data[place + 4 : place + 8]) in PLAIN_CHUNKS:
+        place += 12 + int.from_bytes(data[place : place + 4])  # a length, name and checksum each
+        if name == b"IEND":
+            return place == len(data)
+    return False
 
 
-def _square(image, size, aspect):
-    if image.ndim != 2 or not image.size:
-        raise DataError(f"image: found shape {image.shape}, expected (h, w). Pass one grey image.")
-    if aspect not in ASPECTS:
-        raise DataError(f"aspect: found {aspect!r}, expected one of {ASPECTS}. Choose one of them.")
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-        raise DataError(f"size: found {size!r}, expected a positive integer. Correct it.")
-    height, width = image.shape
-    if aspect == "crop":
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        image = image[top : top + side, left : left + side]
-        height = width = side
-    longer = max(height, width)
-    new = [size, size]
-    if aspect == "letterbox":
-        new = [max(1, round(size * side / longer)) for side in (height, width)]
-    # Each axis shrinks or grows by itself: INTER_AREA stops averaging when one of the two grows.
-    smaller = (min(new[1], width), min(new[0], height))
-    image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
-    image = cv2.resize(image, (new[1], new[0]), interpolation=cv2.INTER_LINEAR)
-    square = np.zeros((size, size), image.dtype)
-    top, left = (size - new[0]) // 2, (size - new[1]) // 2
-    square[top : top + new[0], left : left + new[1]] = image
-    return square
+def _plain_segments(data):
+    """Whether a JPEG consists of plain segments and one scan that ends with the file."""
+    place = 2
+    while data[place : place + 1] == b"\xff" and place + 4 <= len(data):
+        name, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
+        place += 2 + length
+        if name == SCAN:
+            return _whole_scan(np.frombuffer(data, np.uint8)[place:])
+        if name not in PLAIN_SEGMENTS:
+            return False
+    return False
+
+
+def _whole_scan(scan):
+    """Whether the only marker among the coded pixels, restarts apart, is the end of the image."""
+    marks = scan[np.flatnonzero(scan[:-1] == 0xFF) + 1]
+    inner = marks[:-1]
+    pixels = ((inner == 0) | (inner >> 3 == 0xD0 >> 3)).all()  # 0xFF itself, and eight restarts
+    return bool(pixels) and scan[-2:].tolist() == [0xFF, END_OF_IMAGE]

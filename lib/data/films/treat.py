@@ -190,3 +190,72 @@ def _kept(shape, remedies, lungs):
         inside = cv2.resize(lungs.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) >= 0.5
         kept = inside if remedies.region == "lungs_only" else ~inside
     return kept
+
+
+ASPECTS = ("letterbox", "crop", "squash")
+
+
+def resize(image, *, size, aspect):
+    """Bring a film to a square.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (h, w) uint8.
+    size : int
+        Side of the result in pixels.
+    aspect : {"letterbox", "crop", "squash"}
+        Keep all and pad the shorter side with black, keep the central square, or distort.
+
+    Returns
+    -------
+    numpy.ndarray
+        (size, size) uint8. Averaged over areas where it shrinks, linear where it grows.
+
+    Raises
+    ------
+    DataError
+        On another dtype, number of dimensions, size or aspect.
+    """
+    if getattr(image, "dtype", None) != np.uint8:
+        found = getattr(image, "dtype", type(image))
+        raise DataError(f"image: found {found}, expected a uint8 array. Read it by read_image.")
+    return _square(image, size, aspect)
+
+
+def resize_mask(mask, *, size, aspect):
+    """Bring a mask to a square by the geometry of `resize`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (size, size) bool: at least half of the pixel's area lies inside (h, w) `mask`.
+    """
+    return _square(np.asarray(mask, dtype=bool).astype(np.float32), size, aspect) >= 0.5
+
+
+def _square(image, size, aspect):
+    if image.ndim != 2 or not image.size:
+        raise DataError(f"image: found shape {image.shape}, expected (h, w). Pass one grey image.")
+    if aspect not in ASPECTS:
+        raise DataError(f"aspect: found {aspect!r}, expected one of {ASPECTS}. Choose one of them.")
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        raise DataError(f"size: found {size!r}, expected a positive integer. Correct it.")
+    height, width = image.shape
+    if aspect == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        image = image[top : top + side, left : left + side]
+        height = width = side
+    longer = max(height, width)
+    new = [size, size]
+    if aspect == "letterbox":
+        new = [max(1, round(size * side / longer)) for side in (height, width)]
+    # Each axis shrinks or grows by itself: INTER_AREA stops averaging when one of the two grows.
+    smaller = (min(new[1], width), min(new[0], height))
+    image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
+    image = cv2.resize(image, (new[1], new[0]), interpolation=cv2.INTER_LINEAR)
+    square = np.zeros((size, size), image.dtype)
+    top, left = (size - new[0]) // 2, (size - new[1]) // 2
+    square[top : top + new[0], left : left + new[1]] = image
+    return square

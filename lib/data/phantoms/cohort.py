@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from lib.data.phantoms.draw import cohort, draw
-from lib.study.artefacts import ArtefactError, write_table
+from lib.study.artefacts import write_table
 from lib.study.data_params import PhantomData
+from lib.study.errors import ArtefactError
 
 
 def write_cohort(
@@ -28,7 +29,7 @@ def write_cohort(
     folder : Path
         Receives ``films``, ``lungs``, ``lesions``, with a shortcut also ``markers``, and the index.
     classes : sequence of str
-        Some of `lib.study.classes.CLASSES`.
+        Some of `lib.study.names.CLASSES`.
     seed : int
     report : callable, optional
         Receives (images done, images in all).

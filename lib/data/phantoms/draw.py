@@ -18,7 +18,7 @@ from lib.data.phantoms.anatomy import normal_chest
 from lib.data.phantoms.chest import ANATOMY_RANGES, Chest
 from lib.data.phantoms.lesions import LESIONS
 from lib.data.phantoms.shapes import Film, bands_along, blur
-from lib.study.classes import CLASSES
+from lib.study.names import CLASSES
 
 # Lowest and highest value of each uniformly drawn quantity; lengths are fractions of the film.
 IMAGE_RANGES = {

@@ -1,4 +1,6 @@
-"""Figures of how maps and drift depend on readings of one formula and on learnt weights."""
+"""TODO."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -7,9 +9,76 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from lib.attribution.formulas import layercam
 from lib.figures import style
-from lib.figures.style import ARCHITECTURE, METHOD, SMALL
-from lib.study.checkpoints import RANDOMISATION_STEPS
+from lib.figures.pictures import ground, map_image, seen, unit
+from lib.figures.style import ARCHITECTURE, SMALL
+from lib.study import names
+from lib.study.names import METHOD, RANDOMISATION_STEPS
+
+_SIDE = {"rotation": 0, "ha": "right", "va": "center", "fontsize": style.SMALL}
+
+
+def strip(maps: Mapping[str, np.ndarray], *, title: str, film: np.ndarray | None = None) -> Figure:
+    """Maps of one film side by side, each as U = M / max(M); a blank map says so.
+
+    Parameters
+    ----------
+    maps : mapping of caption to ndarray of float, shape (rows, columns), non-negative
+    title : str
+    film : ndarray of uint8, shape (h, w), optional
+        Shown first and under the maps.
+    """
+    shown = [*(() if film is None else [("Film", None)]), *maps.items()]
+    figure, axes = style.panels(
+        1, len(shown), width=max(4.5, 1.9 * len(shown)), height=1.9, title=title
+    )
+    for ax, (caption, values) in zip(axes[0], shown, strict=True):
+        ground(ax, film)
+        if values is not None:
+            alpha = 1 if film is None else 0.6
+            map_image(ax, unit(seen(values)), cmap="magma", vmin=0, vmax=1, alpha=alpha)
+        ax.set_title(caption, fontsize=style.SMALL)
+    return figure
+
+
+def channels(
+    activations: np.ndarray, gradients: np.ndarray, *, title: str, most: int = 3
+) -> Figure:
+    """How LayerCAM comes about: the channels that add most, and their sum.
+
+    Parameters
+    ----------
+    activations, gradients : ndarray of float, shape (h, w, K)
+        A and g of one film at one layer.
+    title : str
+    most : int
+        Number of channels.
+
+    Notes
+    -----
+    A row per channel: A, g and A·ReLU(g), every column in one colour range that is symmetric about
+    0 (blue below, red above). The last row is the map, ReLU of the sum over all channels.
+    """
+    parts = activations * np.maximum(gradients, 0)
+    chosen = np.argsort(-np.abs(parts.sum(axis=(0, 1))), kind="stable")[:most]
+    columns = {"A": activations, "g": gradients, "A · ReLU(g)": parts}
+    figure, axes = style.panels(most + 1, 3, width=6.2, height=1.6, title=title)
+    for j, (caption, values) in enumerate(columns.items()):
+        limit = np.abs(values[..., chosen]).max() or 1.0
+        for i, channel in enumerate(chosen):
+            ground(axes[i, j], None)
+            map_image(axes[i, j], values[..., channel], cmap="RdBu_r", vmin=-limit, vmax=limit)
+            axes[i, 0].set_ylabel(f"channel\n{channel}", **_SIDE)
+        axes[0, j].set_title(f"{caption} (±{limit:.2g})", fontsize=style.SMALL)
+    for ax in axes[-1, :2]:
+        ax.set_visible(False)
+    ground(axes[-1, 2], None)
+    whole = layercam(activations[None], gradients[None])[0]
+    map_image(axes[-1, 2], unit(seen(whole)), cmap="magma", vmin=0, vmax=1)
+    axes[-1, 2].set_title(f"LayerCAM: all {activations.shape[-1]} channels", fontsize=style.SMALL)
+    return figure
+
 
 _LINES = ("-", "--", ":", "-.")
 _MARKERS = "osDv"
@@ -50,7 +119,7 @@ def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
             look = ARCHITECTURE[name]
             ax.plot(rows[name], places, look.marker, color=look.colour, ms=6, mec="white", mew=0.6)
         ax.set(title=role, xlim=(-0.03, 1.03), ylim=(len(readings) - 0.5, -0.5))
-        ax.set_xlabel(style.two_lines(style.metric_label(metric)), fontsize=SMALL)
+        ax.set_xlabel(style.two_lines(names.metric_label(metric)), fontsize=SMALL)
         ax.set_yticks(places, readings, fontsize=SMALL)
     handles = [
         Line2D([], [], ls="", marker=ARCHITECTURE[name].marker, color=ARCHITECTURE[name].colour,
@@ -104,7 +173,7 @@ def randomisation(table: pd.DataFrame) -> Figure:
             ax.errorbar(x, rows["mean"], yerr=np.nan_to_num(spread), elinewidth=1, **_line(place))
         ax.set_title(f"{roles[i]} · {ARCHITECTURE[architectures[j]].title}", fontsize=9)
         ax.set_xticks(range(len(steps)), steps, rotation=40, ha="right", fontsize=SMALL)
-    figure.supylabel(style.metric_label(table["metric"].iloc[0]), fontsize=SMALL)
+    figure.supylabel(names.metric_label(table["metric"].iloc[0]), fontsize=SMALL)
     handles = [Line2D([], [], **_line(place)) for place in range(len(methods))]
     labels = [*(METHOD[method] for method in methods), "unrelated films, intact network"]
     note = "Whiskers: 95 % over patients."

@@ -1,0 +1,172 @@
+"""The commands behind the Makefile: ``python -m lib VERB``, each with ``--help``."""
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+
+import yaml
+
+from lib.checkpoint_audit import pair_params
+from lib.checkpoint_audit import report as audit_report
+from lib.data.films.treat import check_masks
+from lib.data.index import read_index
+from lib.data.privacy import read_salt
+from lib.report import digest, publish
+from lib.study.architectures import ARCHITECTURES
+from lib.study.artefacts import write_json, write_text
+from lib.study.errors import ArtefactError, DataError, ParamsError
+from lib.study.load import load, merge, parse_overrides
+from lib.study.params import Params
+from lib.study.paths import StudyPaths, resolve
+
+
+def check_data(params: Params) -> None:
+    """Read the index of the films, so that a wrong path or a missing class fails at once.
+
+    Raises
+    ------
+    ParamsError
+        As `lib.data.index.read_index` says.
+    """
+    if params.data.source == "DATA":
+        raise ParamsError(
+            f"{params.study}.yml: data.source is not set, and this study needs films of yours. "
+            f"Say where: make reproduce STUDY={params.study} DATA=<folder of class folders | "
+            "manifest.csv>"
+        )
+    if params.data.source != "phantom":
+        names = params.data.model_dump(include={"labels", "other_labels"})
+        try:
+            films = read_index(resolve(params.data.source), classes=params.classes, **names)
+            check_masks(films, params.data.remedies)
+            read_salt(params.data.salt_file)
+        except DataError as error:
+            raise ParamsError(str(error)) from None
+
+
+def check_weights(params: Params) -> None:
+    """Fail at the start where ImageNet weights are asked for and cannot be had.
+
+    Raises
+    ------
+    ParamsError
+        If they are neither in the Keras cache nor can be downloaded.
+    """
+    if params.weights.source != "imagenet":
+        return
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    missing = [
+        ARCHITECTURES[name].title
+        for name in params.architectures
+        if not list((home / "models").glob(f"{ARCHITECTURES[name].weights_stem}_*notop*.h5"))
+    ]
+    if missing and not _online():
+        raise ParamsError(
+            f"weights.source = 'imagenet': no weights of {', '.join(missing)} in {home / 'models'} "
+            "and no network to fetch them. Two ways out: run once with a network (Keras caches "
+            "them), or set weights.source=file and weights.files to copies of your own; "
+            "weights.source=fractal needs no download."
+        )
+
+
+def _online() -> bool:
+    try:
+        socket.create_connection(("storage.googleapis.com", 443), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _params(options: argparse.Namespace) -> None:
+    overrides = parse_overrides(options.set)
+    if options.data:
+        overrides = merge({"data": {"source": options.data}}, overrides)
+    params = load(options.study, overrides)
+    check_data(params)
+    if not options.plan:
+        check_weights(params)
+    text = yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    if options.write:
+        write_text(options.write, text)
+    else:
+        print(text, end="")
+
+
+def _overview(options: argparse.Namespace) -> None:
+    print(digest.text(StudyPaths(options.results, options.study)))
+
+
+def _publish(options: argparse.Namespace) -> None:
+    paths = StudyPaths(options.results, options.study)
+    publish.publish(paths, command=options.command, name=options.name)
+
+
+def _audit_params(options: argparse.Namespace) -> None:
+    params = pair_params.from_words(
+        {key: getattr(options, key) for key in pair_params.WORDS}, overrides=options.set
+    )
+    folder = resolve(options.results) / params.study
+    settings = params.model_dump(mode="json", exclude_unset=True)
+    write_json(
+        folder / "parameters.json",
+        {"settings": settings, "results": str(resolve(options.results))},
+    )
+    print(folder)
+
+
+def _audit_report(options: argparse.Namespace) -> None:
+    folder = options.folder.absolute()
+    page = audit_report.write(StudyPaths(folder.parent, folder.name))
+    print(f"Report, with the maps of every film: {page}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lib", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name, run, help, *, study=True):
+        command = verbs.add_parser(name, help=help, description=help)
+        command.set_defaults(run=run)
+        if study:
+            command.add_argument("study", help="name of a file in params/")
+        return command
+
+    command = verb("params", _params, "resolve and check the parameters of a study")
+    command.add_argument("--data", default="", help="folder of class folders, or manifest.csv")
+    command.add_argument("--set", default="", help='overrides: "seeds=[0,1,2] finetune.epochs=5"')
+    command.add_argument("--write", type=Path, help="write the parameters to this file")
+    command.add_argument("--plan", action="store_true", help="do not check that weights are there")
+
+    command = verb("overview", _overview, "the last words of a run: numbers, and where to look")
+    command.add_argument("--results", default="results")
+
+    command = verb("publish", _publish, "copy a finished study into results/reference")
+    command.add_argument("--results", default="results")
+    command.add_argument("--command", required=True, help="the command that made the study")
+    command.add_argument("--name", default="", help="folder, if not the name of the study")
+
+    command = verb("audit-params", _audit_params, "check what an audit is told", study=False)
+    for word in (*pair_params.WORDS, "set"):
+        command.add_argument(f"--{word}", default="")
+    command.add_argument("--results", default="results")
+
+    command = verb("audit-report", _audit_report, "write the report of an audit", study=False)
+    command.add_argument("folder", type=Path, help="folder of an audit")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a verb; 0 if all is well, 2 with the reason where it cannot be done."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ParamsError, ArtefactError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""TODO."""
+
+import pandas as pd
+
+from lib.figures.style import ARCHITECTURE
+
+SPLITS = ("train", "validation", "test")
+SOURCES = ("source", "source_dataset", "source_repo", "dataset", "site", "hospital", "scanner")
+"""Columns of a manifest that commonly tell where a film is from."""
+
+MODES = ("finetune", "placebo", "corrected")
+"""What stage two does: the backbone learns; it stays frozen; it learns from films on which a
+planted shortcut has been taken away (studies with a shortcut only)."""
+CONTROLS = ("repeat", "randomised")
+"""Sets of maps that no training made: the transfer checkpoint again, and with random weights."""
+RANDOMISATION_STEPS = ("head", "stage 5", "stage 4", "stage 3", "stage 2", "stage 1")
+"""From the logits down to the input; after the last one nothing learnt is left."""
+
+
+def source_of(name: str) -> str:
+    """The checkpoint whose weights a set of maps comes from: its own, or for `CONTROLS` transfer's.
+
+    Examples
+    --------
+    >>> source_of("randomised-s0"), source_of("finetune-s1")
+    ('transfer-s0', 'finetune-s1')
+    """
+    kind, _, seed = name.rpartition("-s")
+    return f"transfer-s{seed}" if kind in CONTROLS else name
+
+
+def trained(name: str) -> bool:
+    """Whether a set of maps is that of a trained checkpoint and not one of `CONTROLS`."""
+    return source_of(name) == name
+
+
+CLASSES = ("normal", "bacterial_pneumonia", "viral_pneumonia", "covid19", "tuberculosis")
+
+GRADIENT_METHODS = ("layercam", "gradcam_plus_plus", "gradcam")
+"""Computed by tf-keras-vis from activations and gradients; the default of every study."""
+VARIANT_METHODS = ("gradcam_plus_plus_positive", "gradcam_plus_plus_plain")
+"""Grad-CAM++ as other implementations have it, see `lib.attribution.formulas`."""
+GRADIENT_FREE_METHODS = ("scorecam",)
+"""Reference methods that use no gradient and cost one prediction per channel and film."""
+METHODS = (*GRADIENT_METHODS, *VARIANT_METHODS, *GRADIENT_FREE_METHODS)
+
+METHOD = {
+    "layercam": "LayerCAM",
+    "gradcam_plus_plus": "Grad-CAM++",
+    "gradcam": "Grad-CAM",
+    "gradcam_plus_plus_positive": "Grad-CAM++ (g > 0)",
+    "gradcam_plus_plus_plain": "Grad-CAM++ (plain α)",
+    "scorecam": "Score-CAM",
+}
+_METRIC = {
+    "centroid_displacement": "Centroid displacement (share of the diagonal)",
+    "iou_half": "IoU of U ≥ 0.5 (0 to 1)",
+    "soft_iou": "Soft IoU (0 to 1)",
+    "pearson": "Pearson correlation (−1 to 1)",
+    "spearman": "Spearman correlation (−1 to 1)",
+    "ssim": "SSIM (−1 to 1)",
+    "gini_change": "Change of the Gini index (−1 to 1)",
+    "entropy_change": "Change of normalised entropy (−1 to 1)",
+    "emd": "Earth mover's distance (share of the diagonal)",
+}
+
+
+def metric_label(metric: str) -> str:
+    """Name of a drift metric with its unit or range, for an axis."""
+    if metric.startswith("iou_top"):
+        return f"IoU of the top {metric.removeprefix('iou_top')} % of cells (0 to 1)"
+    return _METRIC.get(metric, metric)
+
+
+def stage_of(checkpoints: pd.Series) -> pd.Series:
+    """Stage of each checkpoint: "transfer" of "transfer-s0"."""
+    return checkpoints.str.rsplit("-s", n=1).str[0]
+
+
+def label(architecture: str, method: str = "") -> str:
+    """Names of an architecture and method for a sentence; either may be empty."""
+    title = ARCHITECTURE[architecture].title if architecture in ARCHITECTURE else architecture
+    return " with ".join(part for part in (title, METHOD.get(method, method)) if part)
