@@ -27,7 +27,7 @@
 
 # %%
 from lib.study import StudyPaths, artefacts, derive, load_stage
-from lib.study.names import METHOD
+from lib.study.names import METHOD_TITLES
 from lib.data.audit.summary import load as load_audit
 from lib.data import cache
 from lib.models.performance import confusion_table, history_table, performance_table
@@ -265,7 +265,7 @@ sheets = {
 # %%
 for architecture, chosen in sheets.items():
     if chosen:
-        names = style.ARCHITECTURE[architecture].title, METHOD[cell["method"]]
+        names = style.ARCHITECTURE[architecture].title, METHOD_TITLES[cell["method"]]
         title = f"{names[0]}, {names[1]} at {cell['role']}"
         figure = pictures.case_sheet(chosen, title=title, show_films=params.show_films)
         display(figure)

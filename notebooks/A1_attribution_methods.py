@@ -115,7 +115,7 @@ display(appendix.channels(a, g, title="LayerCAM at auto_conv, channel by channel
 shown = film if params.show_films else None
 a, g = parts["post_activation"]
 three = {
-    names.METHOD[name]: getattr(formulas, name)(a, g)[0]
+    names.METHOD_TITLES[name]: getattr(formulas, name)(a, g)[0]
     for name in ("layercam", "gradcam_plus_plus", "gradcam")
 }
 display(appendix.strip(three, title="post_activation, three methods", film=shown))

@@ -31,7 +31,7 @@
 import pandas as pd
 
 from lib.study import StudyPaths, artefacts, derive, resolve
-from lib.study.names import METHOD
+from lib.study.names import METHOD_TITLES
 from lib.study.progress import counter
 from lib.data import batches, cache as image_cache
 from lib.models import backbones
@@ -280,7 +280,7 @@ sheet = cases.choose_cases(
 )  # fmt: skip
 if sheet:
     figure = pictures.case_sheet(
-        sheet, title=f"{pair.name}, {METHOD[cell['method']]} at {cell['role']}",
+        sheet, title=f"{pair.name}, {METHOD_TITLES[cell['method']]} at {cell['role']}",
         show_films=params.data.shareable, names=findings.CHECKPOINTS,
     )  # fmt: skip
     display(figure)

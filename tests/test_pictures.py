@@ -171,7 +171,7 @@ def test_image_rows_take_the_first_images_of_the_first_categories():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_no_text_is_clipped_or_smaller_than_eight_points(count):
-    keys = [(role, method) for role in ROLES for method in names.METHOD][: count**2]
+    keys = [(role, method) for role in ROLES for method in names.METHOD_TITLES][: count**2]
     film, images = np.zeros((20, 20), np.uint8), np.zeros((30, 4, 4), np.uint8)
     for figure in (
         pictures.case_sheet([case(*TWO_CELLS)] * count, title="Cases"),

@@ -15,7 +15,7 @@ from lib.report import page
 from lib.report.digest import PRIMARY, drift_means, public_parameters
 from lib.report.page import Kind
 from lib.report.tables import Table, shown, study_tables
-from lib.report.words import listed, span, title
+from lib.report.words import listed, span
 from lib.study import names
 from lib.study.artefacts import begin, read_manifest
 from lib.study.paths import StudyPaths
@@ -101,7 +101,7 @@ def overlap_sentence(
     text += f"{_number(own[pairing])} (1 = the same places)"
     parts = [words.format(_number(own[name])) for name, words in _CONTROLS.items() if name in own]
     text += f", against {listed(parts)}." if parts else "."
-    at = f"{title(names.METHOD, cell[1])} at {cell[0]}"
+    at = f"{names.METHOD_TITLES.get(cell[1], cell[1])} at {cell[0]}"
     return f"{text} That is {at}; over all layers and methods it is {span(means[pairing])}."
 
 

@@ -14,7 +14,7 @@ from lib.figures import style
 from lib.figures.pictures import ground, map_image, seen, unit
 from lib.figures.style import ARCHITECTURE, SMALL
 from lib.study import names
-from lib.study.names import METHOD, RANDOMISATION_STEPS
+from lib.study.names import METHOD_TITLES, RANDOMISATION_STEPS
 
 _SIDE = {"rotation": 0, "ha": "right", "va": "center", "fontsize": style.SMALL}
 
@@ -153,7 +153,7 @@ def randomisation(table: pd.DataFrame) -> Figure:
     style.require_columns(table, columns, "table")
     architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
     roles = style.roles_present(table["role"])
-    methods = style.present(table["method"], METHOD, "method")
+    methods = style.present(table["method"], METHOD_TITLES, "method")
     steps = [step for step in RANDOMISATION_STEPS if step in set(table["step"])]
     figure, axes = style.panels(
         len(roles), len(architectures), width=2.5 + 2.5 * len(architectures), height=1.7,
@@ -175,7 +175,7 @@ def randomisation(table: pd.DataFrame) -> Figure:
         ax.set_xticks(range(len(steps)), steps, rotation=40, ha="right", fontsize=SMALL)
     figure.supylabel(names.metric_label(table["metric"].iloc[0]), fontsize=SMALL)
     handles = [Line2D([], [], **_line(place)) for place in range(len(methods))]
-    labels = [*(METHOD[method] for method in methods), "unrelated films, intact network"]
+    labels = [*(METHOD_TITLES[method] for method in methods), "unrelated films, intact network"]
     note = "Whiskers: 95 % over patients."
     style.legend(figure, [*handles, Patch(color="0.8")], labels, note)
     return figure

@@ -12,13 +12,13 @@ from matplotlib.patches import Patch
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, PAIRING, SMALL, Look
 from lib.study import names
-from lib.study.names import METHOD
+from lib.study.names import METHOD_TITLES
 
 
 def _facets(table: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
     return (
         style.roles_present(table["role"]),
-        style.present(table["method"], METHOD, "method"),
+        style.present(table["method"], METHOD_TITLES, "method"),
         style.present(table["architecture"], ARCHITECTURE, "architecture"),
     )
 
@@ -66,7 +66,7 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
                 place = {"transform": ax.get_xaxis_transform(), "rotation": 90, "va": "top"}
                 ax.text(x + offset, -0.02, count, ha="center", fontsize=SMALL, **place)
                 longest = max(longest, len(count))
-        ax.set_title(f"{roles[i]} · {METHOD[methods[j]]}")
+        ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}")
         ax.set_xticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
         ax.set_xlim(-0.55, len(architectures) - 0.45)
         ax.grid(False, axis="x")
@@ -158,7 +158,7 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
                 note = "\n".join(["no value:", *missing])
                 place = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom"}
                 ax.text(k, 0.02, note, fontsize=SMALL, color=INK, **place)
-        ax.set_xticks(range(len(methods)), [METHOD[name] for name in methods])
+        ax.set_xticks(range(len(methods)), [METHOD_TITLES[name] for name in methods])
         ax.set(xlim=(-0.5, len(methods) - 0.5), title=role, xlabel="Attribution method")
     axes[0, 0].margins(y=0.12)
     low, high = axes[0, 0].get_ylim()
@@ -228,7 +228,7 @@ def controls(
                     continue
                 whisker = {"xerr": np.nan_to_num(row["sd"]), "ecolor": INK, "elinewidth": 1}
                 ax.errorbar(row["mean"], height, **whisker, **style.dot(PAIRING[pairing], size=6))
-        ax.set_title(f"{roles[i]} · {METHOD[methods[j]]}")
+        ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}")
         ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
         ax.set_ylim(len(architectures) - 0.5, -0.5)
         ax.grid(False, axis="y")

@@ -12,7 +12,7 @@ from lib.drift.metrics import SIMILARITIES
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, SMALL, STAGE
 from lib.study import names
-from lib.study.names import METHOD
+from lib.study.names import METHOD_TITLES
 
 _MEASURE = {
     "lesion_mass": "relevance mass\nin the lesion (share of the map)",
@@ -75,7 +75,7 @@ def drift_against_evidence(
     ]
     _one_per_cell(told, [*keys, "relation"], "validity", "pairing")
     told = told.set_index(["architecture", "method", "relation"])
-    methods = style.present(rows["method"], METHOD, "method")
+    methods = style.present(rows["method"], METHOD_TITLES, "method")
     architectures = style.present(rows["architecture"], ARCHITECTURE, "architecture")
     figure, axes = style.panels(
         len(methods),
@@ -105,7 +105,7 @@ def drift_against_evidence(
         ax.set(xlim=(-1.08 * reach, 1.08 * reach))
         span = high - low
         ax.set_ylim(low - 0.08 * span, high + 0.08 * span)
-        head = f"{ARCHITECTURE[architectures[j]].title} · {METHOD[methods[i]]}"
+        head = f"{ARCHITECTURE[architectures[j]].title} · {METHOD_TITLES[methods[i]]}"
         ax.set_title(f"{head}\n{_told(told, architectures[j], methods[i])}", fontsize=9)
         ax.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
     most = max([2, *(cells.get_array().max() for cells in drawn)])
@@ -166,7 +166,7 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
         raise ValueError(f"measure: found {measure!r}; expected one of {available}.")
     _one_per_cell(rows, keys, "summary", "class")
     roles = style.roles_present(rows["role"])
-    methods = style.present(rows["method"], METHOD, "method")
+    methods = style.present(rows["method"], METHOD_TITLES, "method")
     architectures = style.present(rows["architecture"], ARCHITECTURE, "architecture")
     stages = style.present(rows["stage"], STAGE, "stage")
     figure, axes = style.panels(
@@ -193,7 +193,7 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
             ends = np.nan_to_num([[row["mean"] - row["low"]], [row["high"] - row["mean"]]])
             whisker = {"xerr": ends, "ecolor": INK, "elinewidth": 1.2, "zorder": 3}
             ax.errorbar(row["mean"], y, **whisker, **style.dot(STAGE[row["stage"]], size=6))
-        ax.set_title(f"{roles[i]} · {METHOD[methods[j]]}")
+        ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}")
         ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
         ax.set_ylim(len(architectures) - 0.5, -0.5)
         ax.grid(False, axis="y")

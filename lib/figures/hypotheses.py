@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, SMALL
-from lib.study.names import METHOD, metric_label
+from lib.study.names import METHOD_TITLES, metric_label
 
 _BROWN = sns.color_palette("colorblind").as_hex()[5]
 _WINDOW = (-0.5, 1.5)  # of R: an interval that leaves it has an arrow
@@ -43,7 +43,7 @@ def retained(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         available = sorted(table["metric"].unique())
         raise ValueError(f"metric: found {metric!r}; expected one of {available}.")
     roles = style.roles_present(rows["role"])
-    methods = style.present(rows["method"], METHOD, "method")
+    methods = style.present(rows["method"], METHOD_TITLES, "method")
     architectures = style.present(rows["architecture"], ARCHITECTURE, "architecture")
     places = [(role, name) for role in roles for name in architectures]
     figure, axes = style.panels(
@@ -63,7 +63,7 @@ def retained(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         for place, y in zip(places, heights, strict=True):
             if place in own.index:
                 _forest_row(ax, own.loc[place], y, ARCHITECTURE[place[1]])
-        ax.set(title=METHOD[method], xlim=_WINDOW, xlabel="Retained evidence R")
+        ax.set(title=METHOD_TITLES[method], xlim=_WINDOW, xlabel="Retained evidence R")
         ax.grid(False, axis="y")
     first = axes[0, 0]
     names = [f"{role} · {ARCHITECTURE[name].title}" for role, name in places]
@@ -126,7 +126,7 @@ def interaction(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     style.present([*table["first"], *table["second"]], ARCHITECTURE, "first, second")
     roles = style.roles_present(table["role"])
     compared = list(dict.fromkeys(zip(table["first"], table["second"], strict=True)))
-    titles = [METHOD[table[side].iloc[0]] for side in ("method_a", "method_b")]
+    titles = [METHOD_TITLES[table[side].iloc[0]] for side in ("method_a", "method_b")]
     white = {"markerfacecolor": "white", "linestyle": "--"}
     # Not the colours of architectures: a row is of two.
     marks = {
@@ -200,7 +200,7 @@ def rank_probabilities(table: pd.DataFrame) -> Figure:
     keys = ["role", "method", "architecture"]
     style.require_columns(table, [*keys, "rank", "probability", "seeds"], "table")
     roles = style.roles_present(table["role"])
-    methods = style.present(table["method"], METHOD, "method")
+    methods = style.present(table["method"], METHOD_TITLES, "method")
     architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
     ranks = range(1, len(architectures) + 1)
     figure, axes = style.panels(
@@ -225,7 +225,7 @@ def rank_probabilities(table: pd.DataFrame) -> Figure:
             else:
                 text["color"] = "black" if value > 0.5 else "white"
                 ax.text(column, row, f"{value:.2f}", **text)
-        ax.set_title(f"{roles[i]} · {METHOD[methods[j]]}", fontsize=9)
+        ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}", fontsize=9)
         ax.set_xticks(range(len(ranks)), [f"{rank}" for rank in ranks])
         ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
         ax.grid(False)

@@ -19,7 +19,7 @@ from lib.attribution.arrays import blank_reason
 from lib.drift.cases import Case
 from lib.figures import style
 from lib.figures.style import INK, ORANGE, SKY, SMALL, WIDTH, Look
-from lib.study.names import METHOD
+from lib.study.names import METHOD_TITLES
 
 _OVER_FILM, _MID = 0.6, "0.5"  # opacity of a map over its film, grey behind colour bars
 
@@ -237,8 +237,8 @@ def map_grid(
         If there is no map, a map is negative, or a role or method has no look.
     """
     roles = style.roles_present(role for role, _ in maps)
-    methods = style.present((method for _, method in maps), METHOD, "method")
-    heads = [*(() if film is None else ("Film",)), *(METHOD[name] for name in methods)]
+    methods = style.present((method for _, method in maps), METHOD_TITLES, "method")
+    heads = [*(() if film is None else ("Film",)), *(METHOD_TITLES[name] for name in methods)]
     figure, axes = style.panels(
         len(roles),
         len(heads),

@@ -18,8 +18,9 @@ from IPython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
 from matplotlib.figure import Figure
 
-from lib.study.architectures import ARCHITECTURES, ROLES
+from lib.study.architectures import ROLES
 from lib.study.artefacts import atomic
+from lib.study.names import ARCHITECTURE_TITLES, PAIRING_TITLES, STAGE_TITLES
 
 _SVG = {"svg.hashsalt": "evidence", "svg.fonttype": "none"}
 WIDTH, SMALL, INK = 10.0, 8, "0.25"  # inches of the widest figure, points, grey of lines
@@ -39,29 +40,29 @@ class Look:
 
 
 ARCHITECTURE = {
-    "densenet201": Look(ARCHITECTURES["densenet201"].title, _BLUE, "o", "-"),
-    "resnet50v2": Look(ARCHITECTURES["resnet50v2"].title, ORANGE, "s", "--"),
-    "inceptionv3": Look(ARCHITECTURES["inceptionv3"].title, _GREEN, "D", "-."),
+    "densenet201": Look(ARCHITECTURE_TITLES["densenet201"], _BLUE, "o", "-"),
+    "resnet50v2": Look(ARCHITECTURE_TITLES["resnet50v2"], ORANGE, "s", "--"),
+    "inceptionv3": Look(ARCHITECTURE_TITLES["inceptionv3"], _GREEN, "D", "-."),
 }
 PAIRING = {
-    "finetune": Look("transfer → fine-tuned", _VERMILION, "D"),
-    "corrected": Look("transfer → without shortcut", _LIGHT, "d", hatch="\\\\////"),
-    "placebo": Look("transfer → placebo", SKY, "s", hatch="////"),
-    "finetune_seeds": Look("fine-tuned, two seeds", _PINK, "^", hatch="...."),
-    "transfer_seeds": Look("transfer, two seeds", _GREY, "v", hatch="xx"),
-    "explainer": Look("explained twice (floor)", _BLACK, "*", hatch="**"),
-    "randomised": Look("random weights", _BROWN, "P", hatch="++"),
-    "ceiling": Look("unrelated films (ceiling)", _YELLOW, "o", hatch="\\\\\\\\"),
+    "finetune": Look(PAIRING_TITLES["finetune"], _VERMILION, "D"),
+    "corrected": Look(PAIRING_TITLES["corrected"], _LIGHT, "d", hatch="\\\\////"),
+    "placebo": Look(PAIRING_TITLES["placebo"], SKY, "s", hatch="////"),
+    "finetune_seeds": Look(PAIRING_TITLES["finetune_seeds"], _PINK, "^", hatch="...."),
+    "transfer_seeds": Look(PAIRING_TITLES["transfer_seeds"], _GREY, "v", hatch="xx"),
+    "explainer": Look(PAIRING_TITLES["explainer"], _BLACK, "*", hatch="**"),
+    "randomised": Look(PAIRING_TITLES["randomised"], _BROWN, "P", hatch="++"),
+    "ceiling": Look(PAIRING_TITLES["ceiling"], _YELLOW, "o", hatch="\\\\\\\\"),
 }
 STAGE = {
-    "transfer": Look("transfer", _GREY, "v"),
-    "placebo": Look("placebo", SKY, "s"),
-    "finetune": Look("fine-tuned", _VERMILION, "D"),
-    "corrected": Look("without shortcut", _LIGHT, "d"),
-    "repeat": Look("transfer, explained again", _BLACK, "*"),
-    "randomised": Look("random weights", _BROWN, "P"),
+    "transfer": Look(STAGE_TITLES["transfer"], _GREY, "v"),
+    "placebo": Look(STAGE_TITLES["placebo"], SKY, "s"),
+    "finetune": Look(STAGE_TITLES["finetune"], _VERMILION, "D"),
+    "corrected": Look(STAGE_TITLES["corrected"], _LIGHT, "d"),
+    "repeat": Look(STAGE_TITLES["repeat"], _BLACK, "*"),
+    "randomised": Look(STAGE_TITLES["randomised"], _BROWN, "P"),
 }
-AUDIT = {"change": Look("before → after", _VERMILION, "D")}
+AUDIT = {"change": Look(PAIRING_TITLES["change"], _VERMILION, "D")}
 """Pairings of an audit of two checkpoints, beside the controls of `PAIRING`."""
 
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from lib.figures.style import ARCHITECTURE
 from lib.hypotheses.verdicts import REFUTED, SUPPORTED
+from lib.study.names import ARCHITECTURE_TITLES
 
 COLUMNS = ("claim", "published", "measured", "holds", "differs")
 YES, NO, OPEN, BLANK = "yes", "no", "not shown", "cannot be judged"
@@ -103,7 +103,7 @@ def _shift(found: "_Tables") -> str:
 
 
 def _title(architecture: str) -> str:
-    return ARCHITECTURE[architecture].title
+    return ARCHITECTURE_TITLES[architecture]
 
 
 class _Tables:
@@ -116,7 +116,9 @@ class _Tables:
             ["metric", "architecture", "method", "pairing"]
         )
         self.ranks = ranks[ranks["role"] == ROLE]
-        self.architectures = [name for name in ARCHITECTURE if name in set(drift["architecture"])]
+        self.architectures = [
+            name for name in ARCHITECTURE_TITLES if name in set(drift["architecture"])
+        ]
 
     def accuracy(self) -> tuple[str, str]:
         areas = self.tuned.groupby("architecture")["macro_auc"].mean()
@@ -143,7 +145,7 @@ class _Tables:
         return "; ".join(parts)
 
     def rank(self, method: str, architecture: str, *, first: bool) -> tuple[str, str]:
-        if set(self.architectures) != set(ARCHITECTURE):
+        if set(self.architectures) != set(ARCHITECTURE_TITLES):
             return "not all three architectures were compared", BLANK
         if problem := self.blank(self.architectures, method):
             return problem, BLANK

@@ -24,12 +24,10 @@ from lib.attribution.maps import MapSet, load_maps, require_same_films
 from lib.data.cache import lesion_masks
 from lib.drift import metrics as drift
 from lib.drift.pairings import STRATA
-from lib.figures import style
 from lib.models.performance import true_probability
-from lib.report.words import title
 from lib.study.artefacts import atomic, read_array, read_table, write_text
 from lib.study.errors import ArtefactError
-from lib.study.names import METHOD, metric_label
+from lib.study.names import ARCHITECTURE_TITLES, METHOD_TITLES, PAIRING_TITLES, metric_label
 from lib.study.paths import StudyPaths
 
 COLOURS = ("viridis", "cividis", "magma", "gray")
@@ -173,7 +171,7 @@ def write_cases(
             )
         for key, pair in of.groupby(["pairing", "before", "after"], sort=False):
             number = _add(folder, shards, _pair_shard(pair, some.image_id, facts, metrics))
-            look = title(style.PAIRING | style.AUDIT, key[0])
+            look = PAIRING_TITLES.get(key[0], key[0])
             facts["pairs"].append([*key, look, number])
         architectures.append(facts)
     common = pairs.groupby("image_id")["common"].any().reindex(some.image_id)
@@ -182,7 +180,7 @@ def write_cases(
         "labels": some.label.tolist(),
         "common": common.astype(int).tolist(),
         "architectures": architectures,
-        "methods": {m: title(METHOD, m) for m in pairs["method"].unique()},
+        "methods": {m: METHOD_TITLES.get(m, m) for m in pairs["method"].unique()},
         "metrics": [[name, metric_label(name)] for name in metrics],
         "strata": list(STRATA),
         "colours": {name: _colours(name) for name in (*COLOURS, "PuOr")},
@@ -213,7 +211,7 @@ def _architecture(name: str, sets: dict[str, MapSet]) -> dict:
     some = next(iter(sets.values()))
     cells = [[role, method, *maps.shape[1:]] for (role, method), maps in some.maps.items()]
     return {
-        "name": name, "title": title(style.ARCHITECTURE, name), "cells": cells,
+        "name": name, "title": ARCHITECTURE_TITLES.get(name, name), "cells": cells,
         "checkpoints": {}, "pairs": [],
     }  # fmt: skip
 

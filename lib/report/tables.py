@@ -7,15 +7,13 @@ import numpy as np
 import pandas as pd
 
 from lib.drift.metrics import METRICS
-from lib.figures import style
 from lib.report.digest import PRIMARY, drift_means
-from lib.report.words import title
 from lib.study import names
 
 _NAMES = {
-    "architecture": style.ARCHITECTURE,
-    "method": names.METHOD,
-    "pairing": style.PAIRING | style.AUDIT,
+    "architecture": names.ARCHITECTURE_TITLES,
+    "method": names.METHOD_TITLES,
+    "pairing": names.PAIRING_TITLES,
     "metric": {metric: names.metric_label(metric) for metric in METRICS},
 }
 _HEADS = {
@@ -95,7 +93,7 @@ def _cell(column: str, value, decimals: int) -> Cell:
         text = f"{value:.{decimals}f}"
         text = text.replace("-", "" if float(text) == 0 else "−")
         return Cell(text, f"{value:.6g}", True)
-    return Cell(title(_NAMES.get(column, {}), str(value)), str(value), False)
+    return Cell(_NAMES.get(column, {}).get(str(value), str(value)), str(value), False)
 
 
 def study_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:

@@ -5,16 +5,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from lib.report.digest import drift_means, stage_means
-from lib.study.names import METHOD, label
+from lib.study.names import METHOD_TITLES, label
 
 VERDICTS = ("supported", "not supported", "inconclusive", "not evaluated")
 _STAGES = ["transfer", "finetune"]
-
-
-def title(kind: Mapping, name: str) -> str:
-    """Name of a thing as figures have it; an unknown name stays as it is."""
-    found = kind.get(name, name)
-    return getattr(found, "title", found) if not isinstance(found, str) else found
 
 
 def listed(words: Sequence[str]) -> str:
@@ -122,7 +116,7 @@ def interval_rows(verdict: Mapping) -> list[dict]:
             continue
         pair = f"{label(str(row['first']))} less {label(str(row['second']))}"
         for side in ("a", "b"):
-            method = title(METHOD, str(row[f"method_{side}"]))
+            method = METHOD_TITLES[row[f"method_{side}"]]
             rows.append(_row(f"{pair}, {method}", row, f"effect_{side}", judged))
         rows.append(_row(f"{pair}, interaction", row, "interaction", judged))
     return rows

@@ -1,8 +1,8 @@
-"""TODO."""
+"""Names of the study's things, in tables and for readers; how they look is the figures' matter."""
 
 import pandas as pd
 
-from lib.figures.style import ARCHITECTURE
+from lib.study.architectures import ARCHITECTURES
 
 SPLITS = ("train", "validation", "test")
 SOURCES = ("source", "source_dataset", "source_repo", "dataset", "site", "hospital", "scanner")
@@ -44,7 +44,8 @@ GRADIENT_FREE_METHODS = ("scorecam",)
 """Reference methods that use no gradient and cost one prediction per channel and film."""
 METHODS = (*GRADIENT_METHODS, *VARIANT_METHODS, *GRADIENT_FREE_METHODS)
 
-METHOD = {
+ARCHITECTURE_TITLES = {name: known.title for name, known in ARCHITECTURES.items()}
+METHOD_TITLES = {
     "layercam": "LayerCAM",
     "gradcam_plus_plus": "Grad-CAM++",
     "gradcam": "Grad-CAM",
@@ -52,7 +53,27 @@ METHOD = {
     "gradcam_plus_plus_plain": "Grad-CAM++ (plain α)",
     "scorecam": "Score-CAM",
 }
-_METRIC = {
+PAIRING_TITLES = {
+    "finetune": "transfer → fine-tuned",
+    "corrected": "transfer → without shortcut",
+    "placebo": "transfer → placebo",
+    "finetune_seeds": "fine-tuned, two seeds",
+    "transfer_seeds": "transfer, two seeds",
+    "explainer": "explained twice (floor)",
+    "randomised": "random weights",
+    "ceiling": "unrelated films (ceiling)",
+    "change": "before → after",
+}
+"""``change`` is that of an audit of two checkpoints."""
+STAGE_TITLES = {
+    "transfer": "transfer",
+    "placebo": "placebo",
+    "finetune": "fine-tuned",
+    "corrected": "without shortcut",
+    "repeat": "transfer, explained again",
+    "randomised": "random weights",
+}
+METRIC_TITLES = {
     "centroid_displacement": "Centroid displacement (share of the diagonal)",
     "iou_half": "IoU of U ≥ 0.5 (0 to 1)",
     "soft_iou": "Soft IoU (0 to 1)",
@@ -69,7 +90,7 @@ def metric_label(metric: str) -> str:
     """Name of a drift metric with its unit or range, for an axis."""
     if metric.startswith("iou_top"):
         return f"IoU of the top {metric.removeprefix('iou_top')} % of cells (0 to 1)"
-    return _METRIC.get(metric, metric)
+    return METRIC_TITLES.get(metric, metric)
 
 
 def stage_of(checkpoints: pd.Series) -> pd.Series:
@@ -79,5 +100,5 @@ def stage_of(checkpoints: pd.Series) -> pd.Series:
 
 def label(architecture: str, method: str = "") -> str:
     """Names of an architecture and method for a sentence; either may be empty."""
-    title = ARCHITECTURE[architecture].title if architecture in ARCHITECTURE else architecture
-    return " with ".join(part for part in (title, METHOD.get(method, method)) if part)
+    titles = ARCHITECTURE_TITLES.get(architecture, architecture), METHOD_TITLES.get(method, method)
+    return " with ".join(part for part in titles if part)
