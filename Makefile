@@ -95,13 +95,14 @@ test: $(STAMP) lint  ## lint, unit tests, smoke study with all backbones, notebo
 	$(PY) -m pytest $(WORKERS) tests
 	$(PY) -m pytest --nbval-lax --nbval-current-env -p no:cacheprovider notebooks
 
-lint: $(STAMP)  ## ruff on modules, notebooks and tests
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/ruff format --check .
+lint: $(STAMP)  ## ruff on modules, notebooks and tests; which wing may import which
+	@$(dir $(PY))ruff check .
+	@$(dir $(PY))lint-imports --no-logo
+	@$(dir $(PY))ruff format --check .
 
 format: $(STAMP)  ## let ruff rewrite what it can
-	@$(VENV)/bin/ruff check --fix .
-	@$(VENV)/bin/ruff format .
+	@$(dir $(PY))ruff check --fix .
+	@$(dir $(PY))ruff format .
 
 lock: $(STAMP)  ## resolve the dependencies anew (needs the network and uv)
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv

@@ -125,7 +125,7 @@ for grid, of_grid in sets.items():
     )  # fmt: skip
     parts.append(summaries.over_seeds(single))
     print(f"{grid} grid: {common[grid].sum()} of these {len(common[grid])} films")
-table = sensitivity.sensitivity(pd.concat(parts, ignore_index=True))
+table = sensitivity.sensitivity(pd.concat(parts, ignore_index=True), readings.READINGS)
 table.round(3)
 
 # %%

@@ -1,4 +1,8 @@
-"""TODO."""
+"""Maps as arrays, shape (N, h, w): what may be compared, what is blank, mass and grid.
+
+Maps are non-negative (attributions end in a ReLU) and of any scale: P = M / sum(M) is the mass of a
+map M, U = M / max(M) its peak-normalised form.
+"""
 
 import math
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Which layers of any classifier are explained: the study's roles where it has them, or names."""
 
 from collections.abc import Sequence
 

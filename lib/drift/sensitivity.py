@@ -1,11 +1,10 @@
-"""TODO."""
+"""How much drift and the ranking of architectures depend on choices that papers leave open."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from lib.attribution.readings import READINGS
 from lib.drift.summaries import rank_architectures
 from lib.inference.bootstrap import kendall_tau
 
@@ -15,13 +14,17 @@ def baseline(reading: str) -> str:
     return reading.split(",")[0]
 
 
-def sensitivity(summary: pd.DataFrame, *, metric: str = "iou_top20") -> pd.DataFrame:
+def sensitivity(
+    summary: pd.DataFrame, readings: Sequence[str], *, metric: str = "iou_top20"
+) -> pd.DataFrame:
     """By how much drift and the ranking of architectures change with each reading.
 
     Parameters
     ----------
     summary : DataFrame
         As `lib.drift.summaries.over_seeds`, with readings in ``method``; one pairing.
+    readings : sequence of str
+        Their order, as in `lib.attribution.readings.READINGS`.
     metric : str
         A similarity of `lib.drift.metrics.METRICS`.
 
@@ -47,7 +50,7 @@ def sensitivity(summary: pd.DataFrame, *, metric: str = "iou_top20") -> pd.DataF
         tau=kendall_tau(means.to_numpy(), reference) if means.shape[1] > 1 else np.nan,
     )
     roles = dict.fromkeys(ranked["role"])
-    order = [(role, name) for role in roles for name in READINGS if (role, name) in table.index]
+    order = [(role, name) for role in roles for name in readings if (role, name) in table.index]
     return table.loc[order].reset_index()
 
 

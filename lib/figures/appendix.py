@@ -1,4 +1,4 @@
-"""TODO."""
+"""Figures of the appendices: one film taken apart, readings of one formula, randomised weights."""
 
 from collections.abc import Mapping
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from dicom_material import dicom
+from hostile_material import reasons
 from material import CLASSES, FRACTIONS, encoded, film
-from test_hostile_data import mixed, reasons  # noqa: F401 (a fixture)
 
 from lib import __main__ as commands
 from lib.attribution.explainer import Explainer
@@ -21,7 +21,7 @@ from lib.study.params import Finetune, Runtime, Transfer
 
 
 @pytest.fixture
-def folder(mixed):  # noqa: F811
+def folder(mixed):
     """The hostile folder of test_hostile_data, with enough sound films to learn from."""
     for number in range(20):
         sound = film(400 + number) // 2 + 120, film(500 + number) // 2

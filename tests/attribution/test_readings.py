@@ -69,7 +69,8 @@ def test_changes_of_drift_and_of_the_ranking():
                 "Grad-CAM++, plain α": (0.2, 0.3, 0.5),
                 "LayerCAM": (0.5, np.nan, 0.4),
             }
-        )
+        ),
+        readings.READINGS,
     ).set_index("method")
     own, plain, scaled = "Grad-CAM++", "Grad-CAM++, plain α", "Grad-CAM++, min-max"
     assert list(table.index) == ["LayerCAM", own, plain, scaled]
@@ -85,7 +86,7 @@ def test_changes_of_drift_and_of_the_ranking():
 @pytest.mark.usefixtures("printed_style")
 def test_the_figure_has_a_marker_for_every_mean():
     means = {name: np.linspace(0.1, 0.8, 3) for name in readings.READINGS}
-    table = drifted.sensitivity(summary(means)).rename(
+    table = drifted.sensitivity(summary(means), readings.READINGS).rename(
         columns={"x": "densenet201", "y": "resnet50v2", "z": "inceptionv3"}
     )
     table.loc[table["method"] == "LayerCAM", "resnet50v2"] = np.nan

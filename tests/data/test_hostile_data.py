@@ -1,7 +1,6 @@
 """Whatever lies in a data folder: a row of rejected films or an error in words, never a crash."""
 
 import csv
-import os
 import random
 import time
 from contextlib import suppress
@@ -11,11 +10,10 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from dicom_material import dicom, recoded
+from dicom_material import dicom
+from hostile_material import HOSTILE, READABLE, reasons
 from material import CLASSES, FRACTIONS, encoded, film
-from PIL import Image
 from pydicom import uid
-from test_films import png_of_claimed_size
 
 from lib.data import cache
 from lib.data.audit import duplicates
@@ -26,67 +24,6 @@ from lib.data.films.film import ImageRefused
 from lib.data.index import read_index
 from lib.data.splits import assign_splits, check_counts
 from lib.study.errors import DataError
-
-NANS = np.where(film() > 99, np.nan, film()).astype(np.float32)
-HOSTILE = {
-    "zero.png": (b"", "empty file"),
-    "truncated.png": (encoded(film())[:300], "truncated"),
-    "truncated.dcm": (dicom(film())[:600], "cannot be decoded"),
-    "text.png": (b"not a film at all", "not a PNG, JPEG, TIFF or DICOM file"),
-    "zip.png": (b"PK\3\4 and so on", "archive"),
-    "pickle.png": (b"\x80\x04\x95" + bytes(60), "not a PNG, JPEG, TIFF or DICOM file"),
-    "bomb.png": (png_of_claimed_size(9_999, 9_999), "constant image"),
-    "huge.png": (png_of_claimed_size(30_000, 30_000), "larger than 100 megapixels"),
-    "dot.png": (encoded(film()[:1, :1]), "smaller than 32 pixels on a side"),
-    "nan.tif": (encoded(NANS, "TIFF"), "not finite"),
-    "flat.png": (encoded(np.full((40, 40), 7, np.uint8)), "constant image"),
-    "ct.dcm": (dicom(film(), Modality="CT"), "not a radiograph"),
-    "cine.dcm": (dicom(film(), NumberOfFrames=40), "several frames"),
-    "lossless.dcm": (
-        dicom(film(), syntax=uid.JPEGLosslessSV1, frames=[b"\xff\xd8\xff\xd9"]),
-        "cannot be decoded",
-    ),
-    "htj2k.dcm": (
-        dicom(film(), syntax=uid.HTJ2KLossless, frames=[b"\xff\x4f\xff\xd9"]),
-        "no decoder for High-Throughput JPEG 2000",
-    ),
-}
-READABLE = {
-    "two words.png": encoded(film(31)),
-    "größe 肺.png": encoded(film(32)),
-    "new\nline.png": encoded(film(33)),
-    'com,ma "quote".png': encoded(film(34)),
-    "really a jpeg.png": encoded(film(35), "JPEG"),
-    "really dicom.jpg": dicom(film(36)),
-    "deep.dcm": dicom(film(37).astype(np.uint16) * 9, bits=12),
-    "rle.dcm": dicom(film(38), syntax=uid.RLELossless, compress=True),
-    "j2k.dcm": dicom(film(39), syntax=uid.JPEG2000Lossless, frames=[encoded(film(39), "JPEG2000")]),
-    "lossless jpeg.dcm": recoded(dicom(film(320)), uid.JPEGLosslessSV1),
-    "jpeg ls.dcm": recoded(dicom(film(321)), uid.JPEGLSLossless),
-    "deep.tif": encoded(film(310).astype(np.uint16) * 9, "TIFF"),
-    "palette.png": encoded(Image.fromarray(film(11)).convert("P")),
-    "alpha.png": encoded(np.dstack([film(12)] * 3 + [np.full((40, 48), 200, np.uint8)])),
-}
-
-
-@pytest.fixture
-def mixed(collection):
-    for name, (content, _) in HOSTILE.items():
-        (collection / "normal" / name).write_bytes(content)
-    for name, content in READABLE.items():
-        (collection / "covid19" / name).write_bytes(content)
-    (collection / "normal" / "folder.png").mkdir()
-    (collection / "normal" / "broken.png").symlink_to("gone.png")
-    (collection / "normal" / "loop.png").symlink_to("loop.png")
-    os.mkfifo(collection / "normal" / "pipe.png")
-    return collection
-
-
-def reasons():
-    odd = {"folder.png": "not a regular file", "pipe.png": "not a regular file"}
-    return {n: reason for n, (_, reason) in HOSTILE.items()} | odd | dict.fromkeys(
-        ("broken.png", "loop.png"), "missing"
-    )  # fmt: skip
 
 
 def test_every_film_is_read_or_rejected_with_its_reason(mixed, tmp_path):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from hostile_material import jpeg_of_claimed_size, png_of_chunks, png_of_claimed_size
 from material import encoded, film
 from PIL import Image
 
@@ -20,28 +21,6 @@ PNG, JPEG = encoded(film()), encoded(film(), "JPEG")
 TIFFS = [encoded(film(), "TIFF", compression=c) for c in ("raw", "tiff_lzw", "tiff_deflate")]
 OTHER = "not a PNG, JPEG, TIFF or DICOM file (found "
 NAN = f"not finite (found {(film() > 9).sum()} pixels that are NaN or infinite)"
-
-
-def png_of_claimed_size(width, height):
-    """A complete PNG of a few bytes that unpacks to as many pixels as it claims, or fewer."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return png_of_chunks((b"IHDR", header), (b"IDAT", zlib.compress(bytes(10**6))), (b"IEND", b""))
-
-
-def png_of_chunks(*chunks):
-    content = b"\x89PNG\r\n\x1a\n"
-    for name, body in chunks:
-        checksum = struct.pack(">I", zlib.crc32(name + body))
-        content += struct.pack(">I", len(body)) + name + body + checksum
-    return content
-
-
-def jpeg_of_claimed_size(width, height):
-    """A small JPEG whose frame header claims another size."""
-    content = bytearray(encoded(film(), "JPEG"))
-    frame = content.index(b"\xff\xc0")
-    content[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
-    return bytes(content)
 
 
 @pytest.mark.parametrize(
