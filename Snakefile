@@ -12,6 +12,7 @@ sys.path.insert(0, workflow.basedir)
 from lib.study.artefacts import manifest_path
 from lib.study.paths import StudyPaths, resolve
 from lib.study.load import settings, validate
+from lib.study.schema import written_by
 from lib.models.weights import weights_file
 
 GPU = int(config.pop("gpu", 0) or 0)
@@ -110,18 +111,13 @@ RUN = (
 # Two cells at a time on two cores: tracing a graph uses one core, whatever the other is doing.
 THREADS = max(1, workflow.cores // 3) if not GPU else workflow.cores
 DATA = files(P.manifest, *(P.images(size) for size in PARAMS.sizes))
-CORRECTED = [str(P.corrected(size)) for size in PARAMS.sizes] if "corrected" in PARAMS.modes else []
 NATIVE = [str(P.images(size)) for size in PARAMS.native_sizes]
-TABLES = [
-    P.tables / f"{name}.csv"
-    for name in ("drift", "strata", "ranking", "performance", "history", "confusion", "support",
-                 "blanks", "pairs", "evidence", "evidence_change", "validity",
-                 *(["shortcut", "correction"] if "corrected" in PARAMS.modes else []))
-]
-INFERENCE = [
-    P.tables / f"{name}.csv"
-    for name in ("retained", "contrasts", "crossover", "ranks", "agreement", "priors", "paper")
-]
+SHORTCUT = "corrected" in PARAMS.modes
+CORRECTED = [str(P.corrected(size)) for size in PARAMS.sizes] if SHORTCUT else []
+TABLES, INFERENCE = (
+    [P.tables / f"{name}.csv" for name in written_by(step, shortcut=SHORTCUT)]
+    for step in ("05_drift", "06_hypotheses")
+)
 
 
 wildcard_constraints:

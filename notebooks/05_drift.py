@@ -26,7 +26,7 @@
 # **Reads** all maps and predictions of the study. **Writes** `tables/*.csv` and `figures/*`.
 
 # %%
-from lib.study import StudyPaths, artefacts, derive, load_stage
+from lib.study import StudyPaths, artefacts, derive, load_stage, schema
 from lib.study.names import METHOD_TITLES
 from lib.data.audit.summary import load as load_audit
 from lib.data import cache
@@ -365,17 +365,14 @@ if shortcut:
 # %%
 blanks = maps.blank_tables(sets, classes=params.classes)
 written = {
-    "performance": performance, "history": history, "confusion": confusion, "support": support,
-    "strata": strata, "ranking": ranking, "blanks": blanks, "evidence": by_stage,
-    "evidence_change": gained, "validity": validity,
+    "drift": summary, "performance": performance, "history": history, "confusion": confusion,
+    "support": support, "strata": strata, "ranking": ranking, "blanks": blanks,
+    "evidence": by_stage, "evidence_change": gained, "validity": validity,
 } | shortcut  # fmt: skip
-artefacts.write_table(record.path, summary)
-for name, table in written.items():
-    artefacts.write_table(paths.tables / f"{name}.csv", table)
+files = [*schema.write_tables(paths.tables, written), paths.tables / "pairs.csv"]
 figures = record.written(paths.figures, "*.[ps][nv]g")
-others = [paths.tables / f"{name}.csv" for name in (*written, "pairs")]
-record.complete(*others, *figures, weights=params.weights.source)
-print("wrote", record.path.name, *(file.name for file in others), "and", len(figures), "figures")
+record.complete(*files[1:], *figures, weights=params.weights.source)
+print("wrote", *(file.name for file in files), "and", len(figures), "figures")
 
 # %% [markdown]
 # ## What we saw

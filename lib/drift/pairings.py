@@ -23,13 +23,7 @@ from lib.attribution import arrays
 from lib.attribution.maps import MapSet, correct, require_same_films
 from lib.drift import metrics as drift
 from lib.study.names import MODES
-
-PAIRINGS = (
-    *("finetune", "corrected", "placebo", "finetune_seeds", "transfer_seeds"),
-    *("explainer", "randomised", "ceiling"),
-)
-AUDIT_PAIRINGS = ("change", "explainer", "ceiling", "randomised")
-STRATA = ("kept-correct", "rescued", "lost", "kept-wrong")
+from lib.study.schema import AUDIT_PAIRINGS, STRATA
 
 
 @dataclass(frozen=True)

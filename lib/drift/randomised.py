@@ -22,10 +22,10 @@ from lib.drift.pairings import unrelated_pairs
 from lib.inference.contrasts import contrast
 from lib.inference.crossed import cells_from_pairs
 from lib.study.names import RANDOMISATION_STEPS
+from lib.study.schema import CELL
 
 METRICS = ("iou_top20", "spearman", "ssim")
 UNRELATED = "unrelated films"
-_CELL = ["architecture", "method", "role", "pairing"]
 
 
 def value_entropy(maps, *, bins: int = 10) -> np.ndarray:
@@ -138,7 +138,7 @@ def randomisation_summary(
     """
     cells = cells_from_pairs(pairs, patients, metric=metric)
     rows = []
-    for name, part in pairs.groupby(_CELL, sort=False, observed=True):
+    for name, part in pairs.groupby(CELL, sort=False, observed=True):
         step, unrelated = name[-1], (*name[:3], UNRELATED)
         own = contrast(cells, {name: 1})
         excess = contrast(cells, {name: 1, unrelated: -1}) if step != UNRELATED else None

@@ -12,6 +12,7 @@ from lib.study.artefacts import atomic, read_table, require
 from lib.study.errors import ArtefactError
 from lib.study.names import trained
 from lib.study.paths import StudyPaths
+from lib.study.schema import CELL, require_columns
 
 
 def summarise(pairs: pd.DataFrame, by: Sequence[str], *, metrics: Sequence[str] = METRICS):
@@ -39,7 +40,7 @@ def summarise(pairs: pd.DataFrame, by: Sequence[str], *, metrics: Sequence[str] 
         If a column is missing, or a metric is NaN in a pair that is not blank.
     """
     by, metrics = list(by), list(metrics)
-    _require_columns(pairs, [*by, *metrics, "blank"], "pairs")
+    require_columns(pairs, [*by, *metrics, "blank"], "pairs")
     blank = pairs["blank"].notna() & (pairs["blank"] != "")  # a CSV reads "" back as missing
     unexplained = pairs.loc[~blank, metrics].isna().sum()
     if unexplained.any():
@@ -83,7 +84,7 @@ def rank_architectures(
         If the metric is unknown or absent, a column is missing, or an architecture occurs twice.
     """
     by = list(by)
-    _require_columns(summary, ["architecture", "metric", "mean", *by], "summary")
+    require_columns(summary, ["architecture", "metric", "mean", *by], "summary")
     similarity = metric in SIMILARITIES or metric.startswith("iou_top")
     rows = summary[summary["metric"] == metric].reset_index(drop=True)
     if not (similarity or metric in METRICS) or rows.empty:
@@ -96,15 +97,6 @@ def rank_architectures(
     drift = -rows["mean"] if similarity else rows["mean"].abs()
     groups = [rows[column] for column in by]
     return rows.assign(rank=drift.groupby(groups, observed=True, dropna=False).rank())
-
-
-def _require_columns(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise ValueError(f"{name}: found columns {list(frame)}; expected also {missing}.")
-
-
-CELL = ["architecture", "method", "role", "pairing"]
 
 
 def support_table(sets: dict[str, dict[str, MapSet]], *, classes: Sequence[str]):

@@ -15,6 +15,7 @@ from lib.figures.pictures import ground, map_image, seen, unit
 from lib.figures.style import ARCHITECTURE, SMALL
 from lib.study import names
 from lib.study.names import METHOD_TITLES, RANDOMISATION_STEPS
+from lib.study.schema import require_columns
 
 _SIDE = {"rotation": 0, "ha": "right", "va": "center", "fontsize": style.SMALL}
 
@@ -100,7 +101,7 @@ def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     A reading whose markers lie as those of the study's own reading changes nothing; one whose
     markers change places changes the ranking. What is blank for all films has no marker.
     """
-    style.require_columns(table, ["role", "method", "blank"], "table")
+    require_columns(table, ["role", "method", "blank"], "table")
     architectures = [name for name in ARCHITECTURE if name in table]
     roles = style.roles_present(table["role"])
     readings = list(dict.fromkeys(table["method"]))
@@ -150,7 +151,7 @@ def randomisation(table: pd.DataFrame) -> Figure:
     line that ends above it belongs to a method that does not need what the network has learnt.
     """
     columns = ["architecture", "role", "method", "step", "metric", "mean", "low", "high"]
-    style.require_columns(table, columns, "table")
+    require_columns(table, columns, "table")
     architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
     roles = style.roles_present(table["role"])
     methods = style.present(table["method"], METHOD_TITLES, "method")

@@ -13,6 +13,7 @@ from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, PAIRING, SMALL, Look
 from lib.study import names
 from lib.study.names import METHOD_TITLES
+from lib.study.schema import require_columns
 
 
 def _facets(table: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
@@ -39,7 +40,7 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
         If a column is missing or a value has no look.
     """
     keys = ["role", "method", "architecture", "pairing"]
-    style.require_columns(pairs, [*keys, metric, "blank"], "pairs")
+    require_columns(pairs, [*keys, metric, "blank"], "pairs")
     roles, methods, architectures = _facets(pairs)
     pairings = style.present(pairs["pairing"], PAIRING, "pairing")
     groups = dict(iter(pairs.groupby(keys, observed=True)))
@@ -124,7 +125,7 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
         If a column is missing, an architecture occurs twice in a cell, or a value has no look.
     """
     keys = ["role", "architecture", "method"]
-    style.require_columns(ranking, [*keys, "mean", "rank"], "ranking")
+    require_columns(ranking, [*keys, "mean", "rank"], "ranking")
     if ranking.duplicated(keys).any():
         found = ranking.loc[ranking.duplicated(keys), keys].iloc[0].to_dict()
         raise ValueError(f"ranking: found {found} twice; expected once: select one pairing.")
@@ -195,7 +196,7 @@ def controls(
         If a column or the metric is missing or a value has no look.
     """
     columns = ["architecture", "method", "role", "pairing", "metric", "n", "mean", "sd"]
-    style.require_columns(summary, columns, "summary")
+    require_columns(summary, columns, "summary")
     rows = summary[summary["metric"] == metric]
     if rows.empty:
         available = sorted(summary["metric"].unique())

@@ -13,6 +13,7 @@ from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, SMALL, STAGE
 from lib.study import names
 from lib.study.names import METHOD_TITLES
+from lib.study.schema import require_columns
 
 _MEASURE = {
     "lesion_mass": "relevance mass\nin the lesion (share of the map)",
@@ -60,9 +61,9 @@ def drift_against_evidence(
     """
     measure = f"{target}_change"
     keys = ["architecture", "method", "role"]
-    style.require_columns(joined, [*keys, "pairing", metric, measure], "joined")
+    require_columns(joined, [*keys, "pairing", metric, measure], "joined")
     columns = [*keys, "pairing", "metric", "relation", "rho", "n", "blank"]
-    style.require_columns(validity, columns, "validity")
+    require_columns(validity, columns, "validity")
     rows = joined[joined["role"] == role]
     if rows.empty:
         raise ValueError(f"role: found {role!r}; expected one of {sorted(set(joined['role']))}.")
@@ -159,7 +160,7 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
     """
     keys = ["architecture", "stage", "role", "method"]
     columns = ["measure", "n", "mean", "low", "high", "uniform", "centre"]
-    style.require_columns(summary, [*keys, *columns], "summary")
+    require_columns(summary, [*keys, *columns], "summary")
     rows = summary[summary["measure"] == measure]
     if rows.empty:
         available = sorted(set(summary["measure"]))

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, SMALL
 from lib.study.names import METHOD_TITLES, metric_label
+from lib.study.schema import require_columns
 
 _BROWN = sns.color_palette("colorblind").as_hex()[5]
 _WINDOW = (-0.5, 1.5)  # of R: an interval that leaves it has an arrow
@@ -37,7 +38,7 @@ def retained(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         If a column or the metric is missing or a value has no look.
     """
     columns = ["architecture", "method", "role", "metric", "estimate", "low", "high", "seed_level"]
-    style.require_columns(table, [*columns, "films", "pairs", "blank"], "table")
+    require_columns(table, [*columns, "films", "pairs", "blank"], "table")
     rows = table[table["metric"] == metric]
     if rows.empty:
         available = sorted(table["metric"].unique())
@@ -120,7 +121,7 @@ def interaction(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     parts = [f"{name}{end}" for name in ("effect_a", "effect_b", "interaction")
              for end in ("", "_low", "_high")]  # fmt: skip
     keys = ["first", "second", "role", "method_a", "method_b"]
-    style.require_columns(table, [*keys, *parts, "crosses", "problem", "seed_level"], "table")
+    require_columns(table, [*keys, *parts, "crosses", "problem", "seed_level"], "table")
     if len(pairs := table[["method_a", "method_b"]].drop_duplicates()) != 1:
         raise ValueError(f"table: found {len(pairs)} pairs of methods; expected one.")
     style.present([*table["first"], *table["second"]], ARCHITECTURE, "first, second")
@@ -198,7 +199,7 @@ def rank_probabilities(table: pd.DataFrame) -> Figure:
         If a column is missing or a value has no look.
     """
     keys = ["role", "method", "architecture"]
-    style.require_columns(table, [*keys, "rank", "probability", "seeds"], "table")
+    require_columns(table, [*keys, "rank", "probability", "seeds"], "table")
     roles = style.roles_present(table["role"])
     methods = style.present(table["method"], METHOD_TITLES, "method")
     architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")

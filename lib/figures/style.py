@@ -12,7 +12,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from IPython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
@@ -90,13 +89,6 @@ def save(figure: Figure, path_without_suffix: Path) -> None:
 def two_lines(label: str) -> str:
     """Break a label before its unit."""
     return label.replace(" (", "\n(")
-
-
-def require_columns(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:
-    """Raise ValueError, naming what is missing, unless all columns are there."""
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise ValueError(f"{name}: found columns {list(frame)}; expected also {missing}.")
 
 
 def present(values: Iterable[str], known: dict, name: str) -> list[str]:

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, SMALL, STAGE
 from lib.study.names import stage_of
+from lib.study.schema import require_columns
 
 
 def learning_curves(history: pd.DataFrame) -> Figure:
@@ -31,7 +32,7 @@ def learning_curves(history: pd.DataFrame) -> Figure:
         If a column is missing or an architecture or stage has no look.
     """
     columns = ["architecture", "checkpoint", "epoch", "train_loss", "loss", "macro_auc", "kept"]
-    style.require_columns(history, columns, "history")
+    require_columns(history, columns, "history")
     architectures = style.present(history["architecture"], ARCHITECTURE, "architecture")
     history = history.assign(stage=stage_of(history["checkpoint"]))
     stages = style.present(history["stage"], STAGE, "checkpoint")
@@ -87,9 +88,7 @@ def confusions(table: pd.DataFrame) -> Figure:
     ValueError
         If a column is missing or an architecture has no look.
     """
-    style.require_columns(
-        table, ["architecture", "checkpoint", "true", "predicted", "count"], "table"
-    )
+    require_columns(table, ["architecture", "checkpoint", "true", "predicted", "count"], "table")
     architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
     checkpoints = list(dict.fromkeys(table["checkpoint"]))
     classes = list(dict.fromkeys([*table["true"], *table["predicted"]]))
@@ -142,7 +141,7 @@ def performance(table: pd.DataFrame) -> Figure:
     ValueError
         If a column is missing or an architecture or stage has no look.
     """
-    style.require_columns(
+    require_columns(
         table, ["architecture", "checkpoint", "macro_auc", "balanced_accuracy"], "table"
     )
     architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")

@@ -15,17 +15,8 @@ from lib.report import page as report
 from lib.report.digest import cost, drift_means, provenance, stage_means
 from lib.study.artefacts import read_manifest, read_table, require, write_json, write_text
 from lib.study.paths import ROOT, StudyPaths
+from lib.study.schema import TABLES
 
-TABLES = (
-    *("drift", "strata", "ranking", "performance", "history", "confusion", "support", "blanks"),
-    *("retained", "contrasts", "crossover", "ranks", "agreement", "priors"),
-)
-EVIDENCE_TABLES = ("evidence", "evidence_change", "validity")  # where the lesions are known
-# Of the appendices, if they were run; an empty one (no second study to compare with) is left out.
-OPTIONAL_TABLES = (
-    *("paper", "shortcut", "correction", "sensitivity", "randomisation"),
-    *("remedies", "remedies_drift"),
-)
 BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
 
 
@@ -88,14 +79,11 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
     for folder in ("tables", "figures"):
         (target / folder).mkdir(parents=True)
     parameters = read_manifest(paths.tables / "drift.csv")["parameters"]
-    done = [
-        name
-        for name in OPTIONAL_TABLES
-        if (file := paths.tables / f"{name}.csv").exists() and len(read_table(file))
-    ]
-    known = EVIDENCE_TABLES if parameters["data"]["source"] == "phantom" else ()
-    for name in (*TABLES, *known, *done):
-        shutil.copyfile(paths.tables / f"{name}.csv", target / "tables" / f"{name}.csv")
+    for name, table in TABLES.items():
+        file = paths.tables / f"{name}.csv"
+        made = table.when == "always" or (file.exists() and len(read_table(file)))
+        if table.published and made:
+            shutil.copyfile(file, target / "tables" / file.name)
     drawn = parameters["data"]["source"] == "phantom" or parameters["data"]["shareable"]
     for figure in sorted(paths.figures.rglob("*.png")):
         if figure.name.startswith(("films", "cases")) and not drawn:
