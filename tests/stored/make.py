@@ -40,6 +40,10 @@ EVIDENCE = {"transfer": (0.4, 1.0), "placebo": (0.4, 1.0), "finetune": (0.7, 0.7
 """How much of a map lies on the lesion and on the marker, beside the middle of the film."""
 NOISE = {"layercam": 0.0, "gradcam_plus_plus": 0.3, "gradcam": 0.5}
 """How far a method strays from LayerCAM."""
+SHARED_BY = {"inceptionv3": {"finetune": (0.9, 0.3)}}
+"""Where an architecture differs: here evidence moves little, and centroids hardly."""
+EVIDENCE_OF = {"inceptionv3": {"finetune": (0.4, 1.0)}, "resnet50v2": {"corrected": (0.9, 0.5)}}
+"""Likewise: an architecture that hardly moves, and one that finds the lesion only in part."""
 WRONG = {"transfer": 0.03, "placebo": 0.03, "finetune": 0.02, "corrected": 0.02}
 """How often an unlucky film is misread; the others never are."""
 
@@ -83,6 +87,8 @@ def draw_maps(table: pd.DataFrame, architecture: str, random: np.random.Generato
     test = table[table["split"] == "test"]
     lesion, marker = (test[list(names)].to_numpy() for names in (stored.LESION, stored.MARKER))
     checkpoints = [c for c in stored.params().map_sets if not c.startswith(CONTROLS[0])]
+    own_shares = SHARED | SHARED_BY.get(architecture, {})
+    evidence = EVIDENCE | EVIDENCE_OF.get(architecture, {})
     arrays = {}
     for role in stored.params().attribution.roles:
         side = SIDES[architecture] if role == "stage4" else 5
@@ -92,10 +98,10 @@ def draw_maps(table: pd.DataFrame, architecture: str, random: np.random.Generato
         middle = bump(np.array([[0, 0, 1000, 1000]] * len(test)), side, 0.27)
         for checkpoint in checkpoints:
             mode = checkpoint.rpartition("-s")[0]
-            kept, own = (0.6, 0.8) if checkpoint == "transfer-s1" else SHARED[mode]
+            kept, own = (0.6, 0.8) if checkpoint == "transfer-s1" else own_shares[mode]
             common = np.sqrt(max(0, 1 - kept**2 - own**2))
             seen = kept * film + common * modes[mode] + own * texture(random, len(test), side)
-            on_lesion, on_marker = EVIDENCE[mode]
+            on_lesion, on_marker = evidence[mode]
             place = middle + on_lesion * bump(lesion, side, 0.12)
             place = place + on_marker * bump(marker, side, 0.12)
             for name in stored.params().attribution.methods:
