@@ -16,6 +16,10 @@ import pandas as pd
 
 from lib.inference.crossed import Cell, CrossedCells, ratio
 
+DECIMALS = 12
+"""Scores equal to so many decimals are tied: equal means may differ in the last bit, and which way
+depends on the order in which a processor adds."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -207,7 +211,7 @@ def rank_probabilities(draws: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
     ValueError
         If the shape does not fit the names.
     """
-    draws = np.asarray(draws, dtype=float)
+    draws = np.round(np.asarray(draws, dtype=float), DECIMALS)
     if draws.ndim != 2 or draws.shape[1] != len(names):
         raise ValueError(
             f"draws: found shape {draws.shape}; expected (resamples, {len(names)}) for {names}."
@@ -246,7 +250,7 @@ def kendall_tau(first, second) -> np.ndarray:
     ValueError
         If the shapes differ or n < 2.
     """
-    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    first, second = (np.round(np.asarray(x, dtype=float), DECIMALS) for x in (first, second))
     if first.shape != second.shape or first.ndim == 0 or first.shape[-1] < 2:
         raise ValueError(
             f"first, second: found shapes {first.shape} and {second.shape}; expected the same, "

@@ -458,6 +458,14 @@ def test_rank_probabilities_by_hand():
     assert (table["resamples"] == 4).all()
 
 
+def test_scores_that_differ_in_their_last_bit_are_tied():
+    third, other = 0.1 + 0.2, 0.3
+    assert third != other, "the same mean, added in another order"
+    table = bootstrap.rank_probabilities(np.array([[third, other]]), ["A", "B"])
+    assert table["probability"].tolist() == [0.5] * 4
+    assert np.isnan(bootstrap.kendall_tau([third, other], [1, 2]))
+
+
 def test_ranks_of_nothing_are_undefined():
     table = bootstrap.rank_probabilities(np.full((5, 2), np.nan), ["A", "B"])
     assert table["probability"].isna().all()
