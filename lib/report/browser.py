@@ -23,10 +23,11 @@ from lib.attribution import arrays
 from lib.attribution.maps import MapSet, load_maps, require_same_films
 from lib.data.cache import lesion_masks
 from lib.drift import metrics as drift
+from lib.drift.metrics import metric_label
 from lib.models.performance import true_probability
 from lib.study.artefacts import atomic, read_array, read_table, write_text
 from lib.study.errors import ArtefactError
-from lib.study.names import ARCHITECTURE_TITLES, METHOD_TITLES, PAIRING_TITLES, metric_label
+from lib.study.names import ARCHITECTURE_TITLES, METHOD_TITLES, PAIRING_TITLES
 from lib.study.paths import StudyPaths
 from lib.study.schema import STRATA
 
