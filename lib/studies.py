@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from lib import weights
 from lib.architectures import ARCHITECTURES
 from lib.artefacts import ArtefactError, write_text
 from lib.params import Params
@@ -247,13 +248,24 @@ def check_data(params: Params) -> None:
 
 
 def check_weights(params: Params) -> None:
-    """Fail at the start where ImageNet weights are asked for and cannot be had.
+    """Fail at the start where the weights that are asked for cannot be had.
 
     Raises
     ------
     ParamsError
-        If they are neither in the Keras cache nor can be downloaded.
+        If ImageNet weights are neither in the Keras cache nor can be downloaded, or shipped ones
+        are missing.
     """
+    if params.weights.source == "drawn":
+        missing = [
+            name for name in params.architectures if not weights.shipped_file(name).is_file()
+        ]
+        if missing:
+            raise ParamsError(
+                f"weights.source = 'drawn': no file for {', '.join(missing)} in {weights.SHIPPED}. "
+                "Get it from the repository (git checkout -- lib/source_weights), make it anew "
+                "(make source-weights, hours on a processor), or set weights.source=fractal."
+            )
     if params.weights.source != "imagenet":
         return
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
