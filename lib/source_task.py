@@ -80,14 +80,18 @@ class Recipe:
 
 
 RECIPES = {
-    "densenet201": Recipe((Phase(96, 16_384, 1.5e-3), Phase(160, 12_288, 5e-4, 0.0))),
+    "densenet201": Recipe(
+        (Phase(96, 16_384, 1e-3), Phase(160, 12_288, 5e-4, 0.0)), batch_size=16, piece=1024
+    ),
     "resnet50v2": Recipe(
-        (Phase(96, 24_576, 1.5e-3), Phase(160, 12_288, 5e-4, 0.0)), precision="mixed_bfloat16"
+        (Phase(96, 20_480, 1e-3), Phase(160, 12_288, 5e-4, 0.0)),
+        batch_size=16, piece=1024, precision="mixed_bfloat16",
     ),
     "inceptionv3": Recipe(
-        (Phase(139, 16_384, 1.5e-3), Phase(203, 12_288, 5e-4, 0.0)), precision="mixed_bfloat16"
+        (Phase(139, 16_384, 1e-3), Phase(203, 12_288, 5e-4, 0.0)),
+        batch_size=16, piece=1024, precision="mixed_bfloat16",
     ),
-}
+}  # fmt: skip
 
 
 def build(architecture: str, *, size: int, recipe: Recipe) -> tuple[keras.Model, keras.Model]:
