@@ -19,6 +19,7 @@ PREPROCESSING ?=
 CLASSES ?=
 SIZE ?=
 NAME ?=
+BACKBONES ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -35,10 +36,10 @@ SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
 
-.PHONY: help setup reproduce report sensitivity remedies audit plan unlock test lint format lock notebooks reference lab bench clean
+.PHONY: help setup reproduce report sensitivity remedies audit plan unlock test lint format lock notebooks reference source-weights lab bench clean
 
 help:  ## list the verbs
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo 'Variables: STUDY=phantom|smoke|shortcut|real|paper  DATA=<folder of class folders | manifest.csv>'
 	@echo '           SET="seeds=[0,1,2] finetune.epochs=5"  CORES=n  GPU=0|1  RESULTS=folder'
@@ -118,6 +119,10 @@ notebooks: $(STAMP)  ## execute every notebook on its small defaults and store i
 reference: $(STAMP)  ## publish a finished STUDY into results/reference (NAME: another folder)
 	$(PY) -m lib publish $(STUDY) --results $(RESULTS) --name "$(NAME)" --command \
 	  'make reproduce STUDY=$(STUDY)$(if $(DATA), DATA=<manifest.csv>)$(if $(SET), SET="$(SET)")'
+
+# Hours on two cores, minutes on a GPU; run it again after an interruption. BACKBONES names some.
+source-weights: $(STAMP)  ## train the backbones on drawn radiographs anew, for lib/models/shipped (hours)
+	$(PY) -m lib source-weights $(BACKBONES) --root $(RESULTS)/source $(if $(DATA),--real $(DATA))
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab
 	$(PY) -m jupyter lab --notebook-dir notebooks

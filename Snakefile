@@ -21,7 +21,7 @@ BEFORE = config.pop("before", "") or ""
 PARAMS = validate(config, origin="config")
 P = StudyPaths(RESULTS, PARAMS.study)
 BASE = Path(workflow.basedir)
-FRACTAL = PARAMS.weights.source == "fractal"
+RECORDED = PARAMS.weights.source in ("drawn", "fractal")  # files with a record of their own
 
 
 def modules(source: Path, seen: set[Path] = frozenset()) -> set[Path]:
@@ -70,7 +70,7 @@ def explained(architecture: str) -> list[str]:
 
 def source_weights(wildcards) -> list[str]:
     file = weights_file(wildcards.architecture, PARAMS.weights, P, seed=PARAMS.seed)
-    return (files(file) if FRACTAL else [str(file)]) if file else []
+    return (files(file) if RECORDED else [str(file)]) if file else []
 
 
 def arguments(stage: str, **values):

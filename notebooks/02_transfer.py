@@ -54,7 +54,7 @@ params = load_stage(study, "transfer", settings)
 paths = StudyPaths(results, params.study)
 name, size = f"transfer-s{seed}", params.input_size[architecture]
 source = weights_file(architecture, params.weights, paths, seed=params.seed)
-recorded = [source] if params.weights.source == "fractal" else []
+recorded = [source] if params.weights.source in ("drawn", "fractal") else []
 record = artefacts.begin(
     paths.checkpoint(architecture, name),
     parameters=params.dump() | {"architecture": architecture, "seed_of_run": seed},

@@ -29,9 +29,12 @@ class Fractal(Section):
 
 
 class Weights(Section):
-    """What the backbone knows before the transfer stage."""
+    """What the backbone knows before the transfer stage.
 
-    source: Literal["imagenet", "fractal", "file", "none"] = "fractal"
+    "drawn" are the shipped weights, learnt from drawn radiographs (see `lib.models.source_task`).
+    """
+
+    source: Literal["imagenet", "fractal", "drawn", "file", "none"] = "fractal"
     files: dict[ArchitectureName, str] = Field(default={})
     recalibrate_batch_norm: bool = True
     fractal: Fractal = Fractal()
