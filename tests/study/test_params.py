@@ -1,6 +1,7 @@
 """Parameters: what a study may be, how it is named, and what each stage may read."""
 
 import ast
+import json
 import re
 
 import numpy as np
@@ -108,6 +109,8 @@ def test_sizes_that_the_message_recommends_are_accepted():
         ("input_size.densenet201=31", "input_size.densenet201 = 31: densenet201 takes 32 to 2048"),
         ("input_size.inceptionv3=74", "input_size.inceptionv3 = 74: inceptionv3 takes 75 to 2048"),
         ("input_size.resnet50v2=2049", "input_size.resnet50v2 = 2049: resnet50v2 takes 32 to 2048"),
+        ("input_size.densenet201=64", "(densenet201 64 px → 2×2, resnet50v2 160 px → 5×5, incep"),
+        ("input_size.resnet50v2=32 architectures=[resnet50v2]", "makes a map of 1×1 cells of it"),
         ("input_size.inceptionv3=160", "(densenet201 160 px → 5×5, resnet50v2 160 px → 5×5, incep"),
         ("classes=[normal,cancer]", "classes: no phantom exists for cancer; allowed: normal, bact"),
         ("data.phantom.images_per_patient=[3,1]", "images_per_patient = [3, 1]: the first number"),
@@ -248,12 +251,83 @@ def test_a_further_transfer_seed_reruns_no_fine_tuning():
     assert load.settings(one, "drift") != load.settings(two, "drift")
 
 
-def test_parameters_of_a_stage_suffice_to_load_it_again():
-    """What the workflow hands to a notebook gives the notebook the same parameters."""
-    params = loaded("finetune.epochs=9 seeds=[5] transfer.augmentation.zoom=0.1")
-    for stage in load.STAGES:
-        settings = load.settings(params, stage)
-        assert load.load_stage("phantom", stage, settings).dump() == settings
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A file that stands for weights of one's own."""
+    file = tmp_path_factory.mktemp("weights") / "resnet.weights.h5"
+    file.write_bytes(b"")
+    return file
+
+
+ACCEPTED = [
+    "",
+    "finetune.epochs=9 seeds=[5] transfer_seeds=[3,1] transfer.augmentation.zoom=0.1",
+    "architectures=[resnet50v2] weights.source=file weights.files.resnet50v2={weights}",
+    "input_size.inceptionv3=299 attribution.require_equal_grid=false",
+    "architectures=[densenet201] input_size.densenet201=64",
+    "architectures=[resnet50v2] input_size.resnet50v2=224",
+    "architectures=[resnet50v2] input_size.inceptionv3=74 input_size.densenet201=9999",
+    "classes=[sick,well] data.source=/films",
+    "classes=[sick,well] data.source=/films data.labels.ill=sick attribution.explained=sick",
+    "classes=[normal,covid19] data.phantom.shortcut=1",
+    "architectures=[resnet50v2] attribution.methods=[layercam] attribution.roles=[auto_conv]",
+    "runtime.precision=mixed_float16 weights.recalibrate_batch_norm=false",
+]
+
+
+@pytest.mark.parametrize("stage", load.STAGES)
+@pytest.mark.parametrize("text", ACCEPTED)
+def test_what_passes_the_front_door_reaches_every_stage_unchanged(text, stage, weights):
+    """What the workflow hands to a notebook is the same, whatever the YAML says."""
+    params = loaded(text.format(weights=weights))
+    part = load.settings(params, stage)
+    told = json.loads(json.dumps(part))  # through papermill
+    read = load.load_stage(part["study"], stage, told)
+    assert read.dump() == part
+    if stage != "pretrain":
+        for name in set(load.STAGES[stage]) - {"transfer_seeds"}:
+            assert getattr(read, name) == getattr(params, name)
+
+
+def test_a_part_is_not_merged_over_the_file(folder):
+    text = yaml.safe_dump({"input_size": SIZES, "weights": {"source": "none"}})
+    (folder / "params/mine.yml").write_text(text)
+    part = load.settings(load.load("mine", {"seeds": [4]}), "drift")
+    (folder / "params/mine.yml").unlink()
+    read = load.load_stage("mine", "drift", part)
+    assert read.seeds == (4,) and read.weights.source == "none"
+    with pytest.raises(AttributeError, match="does not read 'transfer'"):
+        _ = read.transfer
+    with pytest.raises(ParamsError, match=r"^drift of mine: seeds\.0 = -1: Input should be gr"):
+        load.load_stage("mine", "drift", part | {"seeds": [-1]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"study": "smoke"}, "study = 'smoke': with this key .* of 'phantom' .*not read: none"),
+        ({"finetune": {}}, "missing or not read: finetune"),
+    ],
+)
+def test_a_part_of_another_stage_or_study_is_refused(change, message):
+    part = load.settings(loaded(""), "transfer")
+    with pytest.raises(ParamsError, match=message):
+        load.load_stage("phantom", "transfer", part | change)
+    with pytest.raises(ParamsError, match=r"missing or not read: .*weights"):
+        load.load_stage("phantom", "transfer", {"study": "phantom", "seed": 1})
+
+
+def test_source_weights_do_not_depend_on_the_study_that_asks_first():
+    smoke, paper = (
+        loaded("", "smoke"),
+        "data.source=/films weights.source=fractal runtime.tf32=true",
+    )
+    words = [f"weights.fractal.{key}={value}" for key, value in smoke.weights.fractal]
+    other = loaded(" ".join([paper, *words]), "paper")
+    assert other.weights.recalibrate_batch_norm != smoke.weights.recalibrate_batch_norm
+    assert load.settings(other, "pretrain") == load.settings(smoke, "pretrain")
+    more = loaded("weights.fractal.epochs=9", "smoke")
+    assert load.settings(more, "pretrain") != load.settings(smoke, "pretrain")
 
 
 @pytest.mark.parametrize(
