@@ -362,15 +362,10 @@ rule hypotheses:
 
 SENSITIVITY = manifest_path(P.tables / "sensitivity.csv")
 EXECUTED = [
-    P.notebook(name)
-    for name in (
-        "01_prepare_data",
-        *(f"02_transfer-{a}-s{seed}" for a in PARAMS.architectures for seed in PARAMS.transfer_seeds),
-        *(f"03_{mode}-{a}-s{seed}" for a in PARAMS.architectures
-          for mode in ("finetune", "placebo") for seed in PARAMS.seeds),
-        *(f"04_attribute-{a}" for a in PARAMS.architectures),
-        "05_drift", "06_hypotheses",
-    )
+    *("01_prepare_data", "05_drift", "06_hypotheses"),
+    *(f"04_attribute-{a}" for a in PARAMS.architectures),
+    *(f"{'02' if mode == 'transfer' else '03'}_{mode}-{a}-s{seed}"
+      for a, c in CELLS for mode, seed in [c.split("-s")]),
 ]
 
 
@@ -382,7 +377,7 @@ rule report:
         [explained(a) for a in PARAMS.architectures],
         files(*TABLES),
         files(P.verdicts),
-        [str(file) for file in EXECUTED],
+        [str(P.notebook(name)) for name in EXECUTED],
     output:
         files(P.report),
         notebook=str(P.notebook("07_report")),

@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,27 +12,21 @@ from lib.study.params import Params, Runtime, Weights, check
 from lib.study.paths import ROOT
 
 STAGES = {
-    "pretrain": ("study", "seed", "weights", "runtime"),
-    "prepare": ("study", "seed", "classes", "architectures", "input_size", "data"),
-    "transfer": ("study", "seed", "classes", "input_size", "weights", "transfer", "runtime"),
-    "finetune": (
-        *("study", "seed", "classes", "input_size", "transfer", "transfer_seeds", "finetune"),
-        *("runtime",),
-    ),
-    "attribute": (
-        *("study", "seed", "classes", "input_size", "data", "transfer", "attribution", "runtime"),
-    ),
-    "sensitivity": (
-        *("study", "seed", "classes", "architectures", "input_size", "data", "transfer_seeds"),
-        *("seeds", "attribution", "sensitivity", "runtime"),
-    ),
-    "drift": (
-        *("study", "seed", "classes", "architectures", "input_size", "weights", "data"),
-        *("transfer_seeds", "seeds", "attribution"),
-    ),
-    "remedies": ("study", "seed", "classes", "architectures", "input_size", "data"),
-    "hypotheses": ("study", "seed", "architectures", "input_size", "attribution"),
-    "report": ("study", "classes", "architectures", "data", "attribution"),
+    stage: tuple(names.split())
+    for stage, names in {
+        "pretrain": "study seed weights runtime",
+        "prepare": "study seed classes architectures input_size data",
+        "transfer": "study seed classes input_size weights transfer runtime",
+        "finetune": "study seed classes input_size transfer transfer_seeds finetune runtime",
+        "attribute": "study seed classes input_size data transfer attribution runtime",
+        "sensitivity": "study seed classes architectures input_size data transfer_seeds seeds "
+        "attribution sensitivity runtime",
+        "drift": "study seed classes architectures input_size weights data transfer_seeds seeds "
+        "attribution",
+        "remedies": "study seed classes architectures input_size data",
+        "hypotheses": "study seed architectures input_size attribution",
+        "report": "study classes architectures data attribution",
+    }.items()
 }
 """The parameters that each stage reads: a change of any other one does not rerun it."""
 
@@ -92,11 +85,6 @@ def settings(params: Params, stage: str) -> dict:
     return found
 
 
-def study_file(study: str) -> Path:
-    """YAML file of a named study."""
-    return ROOT / f"params/{study}.yml"
-
-
 def load(study: str, overrides: Mapping[str, Any] | None = None) -> Params:
     """Parameters of `study` with the nested `overrides` merged in.
 
@@ -112,12 +100,11 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Params:
     ParamsError
         If the file is missing or not YAML, or a key or value is not allowed.
     """
-    path = study_file(study)
+    path = ROOT / f"params/{study}.yml"
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        studies = {p.stem for p in (ROOT / "params").glob("*.yml")} - {"hypotheses"}
-        known = ", ".join(sorted(studies))
+        known = ", ".join(sorted({p.stem for p in path.parent.glob("*.yml")} - {"hypotheses"}))
         raise ParamsError(f"{path}: no such study; params/ has {known}") from None
     except yaml.YAMLError as error:
         raise ParamsError(f"{path}: not valid YAML: {error}") from None

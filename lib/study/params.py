@@ -192,18 +192,14 @@ def check(params: Params) -> None:
 
 
 def _check_lists(params: Params) -> None:
-    for key in ("classes", "architectures", "transfer_seeds", "seeds"):
-        values = getattr(params, key)
+    lists = {
+        key: getattr(params, key) for key in ("classes", "architectures", "transfer_seeds", "seeds")
+    } | {f"attribution.{key}": getattr(params.attribution, key) for key in ("roles", "methods")}
+    for key, values in lists.items():
         least = 2 if key == "classes" else 1
         if len(values) < least or len(set(values)) < len(values):
             raise ValueError(
                 f"{key} = {list(values)}: at least {least} value(s), none of them twice"
-            )
-    for key in ("roles", "methods"):
-        values = getattr(params.attribution, key)
-        if not values or len(set(values)) < len(values):
-            raise ValueError(
-                f"attribution.{key} = {list(values)}: at least one value, none of them twice"
             )
 
 

@@ -104,7 +104,7 @@ def test_sizes_that_the_message_recommends_are_accepted():
         ("architectures=[]", "architectures = []: at least 1 value(s)"),
         ("classes=[normal]", "classes = ['normal']: at least 2 value(s)"),
         ("classes=[normal,normal]", "classes = ['normal', 'normal']: at least 2 value(s), none"),
-        ("attribution.roles=[]", "attribution.roles = []: at least one value"),
+        ("attribution.roles=[]", "attribution.roles = []: at least 1 value(s)"),
         ("attribution.methods=[gradcam,gradcam]", "attribution.methods = ['gradcam', 'gradcam']"),
         ("input_size.densenet201=31", "input_size.densenet201 = 31: densenet201 takes 32 to 2048"),
         ("input_size.inceptionv3=74", "input_size.inceptionv3 = 74: inceptionv3 takes 75 to 2048"),
