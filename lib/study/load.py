@@ -33,16 +33,6 @@ STAGES = {
 SHARED = "phantom"
 """The study in whose name source weights are made, whichever asks for them first."""
 
-_DERIVED = {
-    "base_transfer": {"transfer_seeds"},
-    "modes": {"data"},
-    "checkpoints": {"transfer_seeds", "seeds", "data"},
-    "map_sets": {"transfer_seeds", "seeds", "data"},
-    "native_sizes": {"architectures", "input_size", "data"},
-    "show_films": {"data"},
-    "sizes": {"architectures", "input_size"},
-}
-
 
 class StageParams:
     """The parameters that one stage reads; any other one raises `AttributeError`.
@@ -57,7 +47,10 @@ class StageParams:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        if not _DERIVED.get(name, {name}) <= set(STAGES[self._stage]):
+        derived = getattr(Params, name, None)
+        if isinstance(derived, property):
+            return derived.fget(self)  # what it reads is looked for here again
+        if name not in STAGES[self._stage]:
             raise AttributeError(
                 f"the stage {self._stage!r} does not read {name!r}; it reads "
                 f"{', '.join(STAGES[self._stage])} (lib/study/load.py, STAGES)"
