@@ -1,7 +1,6 @@
 # The study as a graph of notebooks: params → data → checkpoints → maps → tables and figures.
 # Started by the Makefile, with the parameters that lib.study.load resolved and checked as the config.
 
-import ast
 import hashlib
 import json
 import sys
@@ -12,6 +11,7 @@ sys.path.insert(0, workflow.basedir)
 from lib.study.artefacts import manifest_path
 from lib.study.paths import StudyPaths, resolve
 from lib.study.load import settings, validate
+from lib.study.reruns import sources
 from lib.study.schema import written_by
 from lib.models.weights import weights_file
 
@@ -24,31 +24,9 @@ BASE = Path(workflow.basedir)
 RECORDED = PARAMS.weights.source in ("drawn", "fractal")  # files with a record of their own
 
 
-def modules(source: Path, seen: set[Path] = frozenset()) -> set[Path]:
-    """The modules of lib that a file imports at its top level, and those that they import."""
-    found = set()
-    for node in ast.parse(source.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "lib":
-            place = BASE / node.module.replace(".", "/")
-            names = {place / f"{alias.name}.py" for alias in node.names}
-            here = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-            found |= {name if name.exists() else here for name in names}
-    for module in found - seen:
-        found |= modules(module, seen | found)
-    return found
-
-
 def code(name: str) -> list[str]:
-    """Source of a notebook and of all that it uses: a change of one reruns its cells.
-
-    How figures look is no input of the notebooks that come before the comparison: a colour must not
-    train a network again.
-    """
-    source = BASE / "notebooks" / f"{name}.py"
-    used = modules(source)
-    if name < "05":
-        used = {path for path in used if path.parent.name != "figures"}
-    return [str(path) for path in [source, *sorted(used)]]
+    """Source of a notebook and of all that it uses: a change of one reruns its cells."""
+    return [str(path) for path in sources(name)]
 
 
 def files(*paths: Path) -> list[str]:
@@ -74,15 +52,16 @@ def source_weights(wildcards) -> list[str]:
 
 
 def arguments(stage: str, **values):
-    """Parameters of a notebook: the part of the study that it reads, and its place in the grid."""
+    """Parameters of a notebook: its part of the resolved study, and its place in the grid.
 
-    # Pre-trained weights are shared: which study asked for them first must not make them differ.
-    study = "phantom" if stage == "pretrain" else PARAMS.study
+    The part says all, so that the notebook looks nothing up; and no more than the stage reads, so
+    that another change does not rerun it.
+    """
+    part = settings(PARAMS, stage)
 
     def of(wildcards) -> str:
         given = {name: convert(wildcards) for name, convert in values.items()}
-        read = settings(PARAMS, stage) | {"study": study}
-        return json.dumps({"study": study, "settings": read, "results": RESULTS} | given)
+        return json.dumps({"study": part["study"], "settings": part, "results": RESULTS} | given)
 
     return of
 
@@ -379,15 +358,10 @@ rule hypotheses:
 
 SENSITIVITY = manifest_path(P.tables / "sensitivity.csv")
 EXECUTED = [
-    P.notebook(name)
-    for name in (
-        "01_prepare_data",
-        *(f"02_transfer-{a}-s{seed}" for a in PARAMS.architectures for seed in PARAMS.transfer_seeds),
-        *(f"03_{mode}-{a}-s{seed}" for a in PARAMS.architectures
-          for mode in ("finetune", "placebo") for seed in PARAMS.seeds),
-        *(f"04_attribute-{a}" for a in PARAMS.architectures),
-        "05_drift", "06_hypotheses",
-    )
+    *("01_prepare_data", "05_drift", "06_hypotheses"),
+    *(f"04_attribute-{a}" for a in PARAMS.architectures),
+    *(f"{'02' if mode == 'transfer' else '03'}_{mode}-{a}-s{seed}"
+      for a, c in CELLS for mode, seed in [c.split("-s")]),
 ]
 
 
@@ -399,7 +373,7 @@ rule report:
         [explained(a) for a in PARAMS.architectures],
         files(*TABLES),
         files(P.verdicts),
-        [str(file) for file in EXECUTED],
+        [str(P.notebook(name)) for name in EXECUTED],
     output:
         files(P.report),
         notebook=str(P.notebook("07_report")),

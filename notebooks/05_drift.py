@@ -225,8 +225,11 @@ pooled = strata.query("metric == 'iou_top20' and role == 'post_activation' and n
 two = pooled.pivot_table(
     index=["architecture", "pairing", "stratum"], columns="method", values="mean", dropna=False
 )
-gap = (two["layercam"] - two["gradcam_plus_plus"]).abs().max()
-print("equal drift by LayerCAM and Grad-CAM++ at post_activation:", bool(gap < 0.01))
+if {"layercam", "gradcam_plus_plus"} <= set(two):
+    gap = (two["layercam"] - two["gradcam_plus_plus"]).abs().max()
+    print("equal drift by LayerCAM and Grad-CAM++ at post_activation:", bool(gap < 0.01))
+else:
+    print("This study has not both methods at post_activation: there is nothing to compare.")
 
 # %%
 tuned = summary.query("pairing == 'finetune'")
