@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from lib.checkpoint_audit import pair_params
+from lib.checkpoint_audit import params as audit_params
 from lib.checkpoint_audit import report as audit_report
 from lib.data.films.treat import check_masks
 from lib.data.index import read_index
@@ -124,8 +124,8 @@ def _publish(options: argparse.Namespace) -> None:
 
 
 def _audit_params(options: argparse.Namespace) -> None:
-    params = pair_params.from_words(
-        {key: getattr(options, key) for key in pair_params.WORDS}, overrides=options.set
+    params = audit_params.from_words(
+        {key: getattr(options, key) for key in audit_params.WORDS}, overrides=options.set
     )
     folder = resolve(options.results) / params.study
     settings = params.model_dump(mode="json", exclude_unset=True)
@@ -175,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--name", default="", help="folder, if not the name of the study")
 
     command = verb("audit-params", _audit_params, "check what an audit is told", study=False)
-    for word in (*pair_params.WORDS, "set"):
+    for word in (*audit_params.WORDS, "set"):
         command.add_argument(f"--{word}", default="")
     command.add_argument("--results", default="results")
 
