@@ -368,7 +368,7 @@ EXECUTED = [
 rule report:
     input:
         code("07_report"),
-        [str(file) for file in sorted((BASE / "lib/report/templates").iterdir())],
+        [str(file) for file in sorted((BASE / "lib/report/templates").glob("*.*")) if file.suffixes != [".md", ".j2"]],
         DATA,
         [explained(a) for a in PARAMS.architectures],
         files(*TABLES),
