@@ -216,6 +216,11 @@ def test_a_changed_parameter_reruns_what_depends_on_it(smoke):
         "all": 1, "finetune": 6, "attribute": 3, "drift": 1, "hypotheses": 1, "report": 1,
         "total": 13,
     }  # fmt: skip
+    # No pre-training: its weights are shared by all studies, whatever else they want of them.
+    assert planned(smoke[0], "SET=weights.recalibrate_batch_norm=false runtime.tf32=true") == {
+        "all": 1, "transfer": 3, "finetune": 6, "attribute": 3, "drift": 1, "hypotheses": 1,
+        "report": 1, "total": 16,
+    }  # fmt: skip
     assert planned(smoke[0], "SET=seeds=[0,1]") == {
         "all": 1, "finetune": 6, "attribute": 3, "drift": 1, "hypotheses": 1, "report": 1,
         "total": 13,
@@ -254,6 +259,21 @@ def test_remedies_need_the_films_and_no_training(tmp_path):
     assert planned(tmp_path, "TARGETS=remedies") == {"prepare": 1, "remedies": 1, "total": 2}
     both = planned(tmp_path, "TARGETS=remedies", f"BEFORE={tmp_path}")  # with drift to compare
     assert both["drift"] == 1 and both["finetune"] == 6
+
+
+def test_one_backbone_one_method_and_one_layer_run_to_the_report(tmp_path):
+    """A size of its own besides, which would be no grid of the backbones that are left out."""
+    words = (
+        "SET=architectures=[resnet50v2] input_size.resnet50v2=96 attribution.methods=[layercam] "
+        "attribution.roles=[auto_conv] weights.source=none transfer.epochs=2"
+    )
+    assert "Report" in make("reproduce", tmp_path, words).stdout
+    paths = StudyPaths(tmp_path, "smoke")
+    require(paths.report)
+    drift = read_table(paths.tables / "drift.csv")
+    cell = drift[["architecture", "role", "method"]].drop_duplicates()
+    assert cell.to_numpy().tolist() == [["resnet50v2", "auto_conv", "layercam"]]
+    assert planned(tmp_path, words) == {}
 
 
 def test_wrong_parameters_stop_before_anything_runs(tmp_path):
