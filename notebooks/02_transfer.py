@@ -117,18 +117,17 @@ if params.weights.recalibrate_batch_norm:
 # %%
 batch_size = params.transfer.batch_size
 features = training.pooled_features(model, cache, batch_size=batch_size)
-history = training.train_transfer(
-    model,
-    parts["train"],
-    parts["validation"],
-    params.transfer,
+run = training.Run(
+    train=parts["train"],
+    validation=parts["validation"],
+    params=params.transfer,
     classes=params.classes,
     runtime=params.runtime,
     seed=derive(params.seed, "transfer", seed),
-    state=paths.checkpoint(architecture, name).with_suffix(".state"),
+    state=record.path.with_suffix(".state"),
     key=record.key,
-    features=features,
 )
+history = training.train_transfer(model, run, features=features)
 
 # %%
 curve = history.assign(architecture=architecture, checkpoint=name)

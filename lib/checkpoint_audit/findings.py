@@ -29,7 +29,6 @@ def findings(
     ----------
     sets : mapping of str to MapSet
         As `lib.checkpoint_audit.pair.explain_pair`.
-    mappings : mapping of checkpoint to lib.checkpoint_audit.classes.Mapping
     drift : DataFrame
         As `lib.drift.summaries.over_seeds`.
     common : ndarray of bool, shape (films,)

@@ -256,7 +256,6 @@ def checkpoint_table(
 
     Parameters
     ----------
-    pair : Pair
     names : sequence of str
         Of the two files.
     inside, preprocessing

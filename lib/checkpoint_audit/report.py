@@ -130,7 +130,6 @@ def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None = None) 
 
     Parameters
     ----------
-    tables : mapping of file name without ending to DataFrame
     verdicts : None
         An audit has none.
     """
@@ -145,10 +144,6 @@ def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None = None) 
 
 def audit_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     """What a report shows of an audit's tables.
-
-    Parameters
-    ----------
-    tables : mapping of file name without ending to DataFrame
 
     Returns
     -------

@@ -81,7 +81,6 @@ def top_mask(maps, *, fraction: float) -> np.ndarray:
     Parameters
     ----------
     maps : array of shape (N, h, w), non-negative
-    fraction : float in (0, 1]
 
     Returns
     -------
@@ -258,7 +257,6 @@ class Metric:
 
     Attributes
     ----------
-    function : callable
     title : str
         With unit or range.
     kind : {"similarity", "distance", "change"}

@@ -83,7 +83,6 @@ def unrelated_pairs(labels, patients, *, seed: int) -> np.ndarray:
     Parameters
     ----------
     labels, patients : sequences of length N, without missing values
-    seed : int
 
     Returns
     -------

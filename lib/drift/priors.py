@@ -31,10 +31,6 @@ def expected_overlap(cells: int, marked: int) -> float:
     marked : int
         Cells of each mask, 1 … cells.
 
-    Returns
-    -------
-    float in (0, 1]
-
     Raises
     ------
     ValueError
@@ -52,14 +48,12 @@ def draw_maps(count: int, grid: int, *, width: float | None, shape: float, seed:
 
     Parameters
     ----------
-    count : int
     grid : int, ≥ 2
         Side in cells.
     width : float, positive, or None
         Standard deviation of the Gaussian in widths of the map; None is no preference at all.
     shape : float, positive
         Of the gamma distribution: the larger, the more alike the maps.
-    seed : int
 
     Returns
     -------

@@ -67,7 +67,6 @@ def randomisation_pairs(
 
     Parameters
     ----------
-    intact : MapSet
     randomised : mapping of step to MapSet
         The same films, by the steps of `lib.study.names.RANDOMISATION_STEPS` that were taken.
     patients : sequence of str, shape (films,)

@@ -105,7 +105,6 @@ def support_table(sets: dict[str, dict[str, MapSet]], *, classes: Sequence[str])
     Parameters
     ----------
     sets : dict of architecture to dict of checkpoint to MapSet
-    classes : sequence of str
 
     Returns
     -------
@@ -143,7 +142,6 @@ def drift_tables(
     Parameters
     ----------
     sets : dict of architecture to dict of checkpoint to MapSet
-    wanted : sequence of Pairing
     patients : sequence of str, shape (films,)
     common : ndarray of bool, shape (films,)
         The common support. A pair of two films counts only if both belong to it.

@@ -26,7 +26,6 @@ def strip(maps: Mapping[str, np.ndarray], *, title: str, film: np.ndarray | None
     Parameters
     ----------
     maps : mapping of caption to ndarray of float, shape (rows, columns), non-negative
-    title : str
     film : ndarray of uint8, shape (h, w), optional
         Shown first and under the maps.
     """
@@ -52,7 +51,6 @@ def channels(
     ----------
     activations, gradients : ndarray of float, shape (h, w, K)
         A and g of one film at one layer.
-    title : str
     most : int
         Number of channels.
 

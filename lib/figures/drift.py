@@ -25,7 +25,6 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
     pairs : pandas.DataFrame
         A row per pair: "architecture", "method", "role", "pairing", the metric and "blank" ("" or
         missing where neither map is blank).
-    metric : str
     """
     keys = ["role", "method", "architecture", "pairing"]
     require_columns(pairs, [*keys, metric, "blank"], "pairs")
@@ -168,7 +167,6 @@ def controls(
         One of those in "metric".
     between : tuple of str
         The two pairings that a grey bar joins.
-    title : str
     """
     columns = ["architecture", "method", "role", "pairing", "metric", "n", "mean", "sd"]
     require_columns(summary, columns, "summary")

@@ -167,7 +167,6 @@ class Observations:
 
         Parameters
         ----------
-        hypothesis : Hypothesis
         cells : sequence of names
             The cells that are compared; their seed floors are averaged.
 

@@ -83,15 +83,12 @@ class Hypothesis(_Section):
     ----------
     question : str
         One sentence.
-    metric : str
     role, methods, architectures
         The cells: one layer role, methods and architectures.
     alpha : float in (0, 0.5)
         Error rate of the family, after Holm's correction.
     level : float in [0.5, 1)
         Level of the intervals.
-    margin : Margin
-    minimum : Minimum
     """
 
     question: Annotated[str, Field(min_length=10, pattern=r"^[^\n]*\?$")]

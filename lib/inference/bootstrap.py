@@ -54,7 +54,6 @@ class Bootstrap:
 
     Attributes
     ----------
-    names : tuple of cell names
     estimates : ndarray of shape (cells,)
     draws : ndarray of shape (R, cells)
         NaN where nothing was drawn that has a value, such as one seed R times where rows are pairs.
@@ -86,7 +85,6 @@ def draw_weights(
 
     Parameters
     ----------
-    cells : CrossedCells
     resamples : int
         R.
     seed : int
@@ -95,10 +93,6 @@ def draw_weights(
         Draw S − 1 of S seeds (McCarthy & Snowden 1985; Rao & Wu 1988), which makes the variance of
         a mean over seeds unbiased; S draws make it too small by the factor (S − 1)/S, which
         matters with two to five seeds. A single seed is always drawn.
-
-    Returns
-    -------
-    Weights
 
     Raises
     ------
@@ -149,10 +143,6 @@ def bootstrap(
     resamples, seed, rescale
         See `draw_weights`.
 
-    Returns
-    -------
-    Bootstrap
-
     Raises
     ------
     ValueError
@@ -197,7 +187,6 @@ def rank_probabilities(draws: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
     draws : ndarray of shape (R, n)
         Bootstrapped stability, higher = more stable: similarities as they are, −|·| of distances
         and changes. Resamples with a NaN do not count.
-    names : sequence of n str
 
     Returns
     -------
@@ -273,7 +262,6 @@ def rank_agreement(
 
     Parameters
     ----------
-    boot : Bootstrap
     first, second : sequence of cell names
         The architectures' cells under either method, in the same order.
     distance : bool

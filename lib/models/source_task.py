@@ -63,13 +63,10 @@ class Recipe:
 
     Attributes
     ----------
-    phases : tuple of Phase
-    batch_size : int
     precision : str
         Policy of Keras.
     piece : int
         Films between two states on disk; an interrupted training loses at most this many.
-    weight_decay : float
     """
 
     phases: tuple[Phase, ...]
@@ -272,7 +269,6 @@ def train(
         Films; may still be in drawing.
     folder : Path
         Receives the state of the running phase and the product of every finished one.
-    seed : int
     recipe : Recipe, optional
         That of `RECIPES` without.
     make : callable, optional

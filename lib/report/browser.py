@@ -140,15 +140,10 @@ def write_cases(
         Of a study with ``tables/pairs.csv`` and the maps that it names.
     folder : Path
         Receives ``index.js``, the shards and, where allowed, ``films/*.jpg``.
-    classes : sequence of str
     shareable : bool
         Whether films, their outlines and their names may be shown. Otherwise films are numbers.
     one_of_each : bool
         Whether to write only the first pair of checkpoints of each pairing, for a smaller folder.
-
-    Returns
-    -------
-    Cases
 
     Raises
     ------

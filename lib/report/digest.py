@@ -63,7 +63,6 @@ def provenance(paths: StudyPaths, complete: Mapping[str, Mapping]) -> dict:
 
     Parameters
     ----------
-    paths : StudyPaths
     complete : mapping
         As `manifests` of these paths.
 

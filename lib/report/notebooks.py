@@ -48,7 +48,6 @@ def notebook_pages(
 
     Parameters
     ----------
-    paths : StudyPaths
     folder : Path
         ``notebooks`` in the folder of the report.
     template : jinja2.Template

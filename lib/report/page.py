@@ -113,7 +113,6 @@ def write(
         Of a study with at least ``tables/drift.csv`` or ``tables/pairs.csv``, complete.
     folder : Path
         Where the report goes: ``index.html`` and all that it needs.
-    classes : sequence of str
     shareable : bool
         Whether films and their names may be shown. Otherwise neither leaves the study, and the
         executed notebooks, which print names, are linked where they are and not copied.

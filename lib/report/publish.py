@@ -69,7 +69,6 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
 
     Parameters
     ----------
-    paths : StudyPaths
     command : str
         Command line that made the study.
     name : str
@@ -177,7 +176,6 @@ def page(paths: StudyPaths, complete: Mapping[str, Mapping], *, command: str, na
 
     Parameters
     ----------
-    paths : StudyPaths
     complete : mapping
         As `lib.report.digest.manifests`.
     command : str

@@ -28,7 +28,6 @@ def modules(source: Path, *, without: Collection[str] = ()) -> set[Path]:
 
     Parameters
     ----------
-    source : Path
     without : collection of str
         Wings that are left out, with all that is used through them alone.
     """

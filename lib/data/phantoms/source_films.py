@@ -201,7 +201,6 @@ def write_set(
 
     Parameters
     ----------
-    root : Path
     films, seed : int
         Number of films and seed of the set.
     piece : int
