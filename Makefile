@@ -36,7 +36,7 @@ SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
 
-.PHONY: help setup reproduce report sensitivity remedies audit plan unlock test lint format lock notebooks reference source-weights lab bench clean
+.PHONY: help setup reproduce report sensitivity remedies audit plan unlock check test lint format lock notebooks reference source-weights lab bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -92,9 +92,14 @@ plan: $(STAMP)  ## show what reproduce would run, without running it
 unlock: $(STAMP)  ## after a killed run: let Snakemake take the folder again
 	@$(SNAKEMAKE) --configfile $(PARAMS) --unlock
 
+check: $(STAMP) lint  ## what can be checked in minutes: no network, no notebook, no browser
+	$(PY) -m pytest $(WORKERS) -m "not backbone and not network and not study" tests
+
 test: $(STAMP) lint  ## lint, unit tests, smoke study with all backbones, notebook regression
 	$(PY) -m pytest $(WORKERS) tests
 	$(PY) -m pytest --nbval-lax --nbval-current-env -p no:cacheprovider notebooks
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	  echo 'NOT SEEN: no browser is installed, so nobody has looked at the pages of the report (Debian: apt-get install chromium)'
 
 lint: $(STAMP)  ## ruff on modules, notebooks and tests; which wing may import which
 	@$(dir $(PY))ruff check .

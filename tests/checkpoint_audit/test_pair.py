@@ -33,6 +33,8 @@ from lib.study.artefacts import manifest_path, read_table, require, write_json
 from lib.study.errors import DataError, ParamsError
 from lib.study.paths import ROOT, StudyPaths
 
+pytestmark = pytest.mark.network
+
 METHODS = ("layercam", "gradcam_plus_plus")
 
 

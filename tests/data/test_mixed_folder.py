@@ -19,6 +19,8 @@ from lib.models import training
 from lib.study import artefacts, load
 from lib.study.params import Finetune, Runtime, Transfer
 
+pytestmark = pytest.mark.network
+
 
 @pytest.fixture
 def folder(mixed):

@@ -14,6 +14,8 @@ from lib.models import randomise
 from lib.models.backbones import stage_of
 from lib.study.names import RANDOMISATION_STEPS, source_of, trained
 
+pytestmark = pytest.mark.network
+
 FILMS, GRID = 60, 5
 
 

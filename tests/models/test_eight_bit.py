@@ -13,6 +13,8 @@ from lib.study import artefacts
 from lib.study.load import ParamsError, load
 from lib.study.params import Weights
 
+pytestmark = pytest.mark.network
+
 
 def _backbone(channels=5, *, seed=0):
     keras.utils.set_random_seed(seed)

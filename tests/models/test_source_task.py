@@ -14,6 +14,8 @@ from lib.models.source_task import Phase, Recipe
 from lib.study.architectures import ARCHITECTURES
 from lib.study.names import CLASSES
 
+pytestmark = pytest.mark.network
+
 SEED = 11
 
 

@@ -9,6 +9,8 @@ from lib.data.batches import Films
 from lib.models import backbones, training, training_loop
 from lib.study.params import Augmentation, Finetune, Runtime, Transfer
 
+pytestmark = pytest.mark.network
+
 NAMES = ("a", "b", "c")
 RUNTIME = Runtime()
 
