@@ -9,9 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lib.models import eight_bit
+from lib.models import eight_bit, settings
 from lib.study.architectures import ARCHITECTURES, Architecture
 from lib.study.params import Runtime
+
+settings.apply()
 
 HEAD = ("average_pool", "head_dropout", "logits")
 
