@@ -2,24 +2,23 @@
 
 GDCM, the decoder of JPEG Lossless and JPEG-LS, calls ``terminate`` at some broken streams and
 would take the study with it. Here that costs one film. The process is kept for further films, since
-starting it takes longer than decoding one. Requests and answers are a length and bytes (a DICOM
-file; a status and an ``.npy`` or a message): nothing that is run or unpickled.
+starting it takes longer than decoding one. A request is a DICOM file, an answer what went wrong (or
+nothing) and an ``.npy``: bytes, nothing that is run or unpickled.
 """
 
 import atexit
 import io
-import os
 import subprocess
 import sys
+from multiprocessing.connection import Connection, Pipe
 from threading import Timer
 
 import numpy as np
 from pydicom import config, dcmread
 from pydicom.pixels import pixel_array
 
-READ, FAILED = b"R", b"F"
 SECONDS = 120  # more than the largest film takes
-_idle = []
+_idle = []  # processes that wait for a film, each with the pipe to it
 
 
 class DecoderError(RuntimeError):
@@ -27,17 +26,7 @@ class DecoderError(RuntimeError):
 
 
 def decode_apart(data):
-    """Decode the pixels of a DICOM file in another process.
-
-    Parameters
-    ----------
-    data : bytes
-        The file.
-
-    Returns
-    -------
-    numpy.ndarray
-        As `pydicom.pixels.pixel_array` gives it.
+    """Decode the pixels of a DICOM file (bytes) as `pydicom.pixels.pixel_array`, but apart.
 
     Raises
     ------
@@ -45,96 +34,66 @@ def decode_apart(data):
         If the decoder refuses the film, ends its process, or takes longer than two minutes.
     """
     try:
-        return _ask(_idle.pop(), data)
+        return _ask(*_idle.pop(), data)
     except (IndexError, EOFError):  # none idle, or it has ended since: the film may be sound
         pass
     try:
-        return _ask(_start(), data)
+        return _ask(*_start(), data)
     except EOFError as error:
         raise DecoderError(f"the decoder breaks down at it, exit code {error}") from None
 
 
-def _ask(process, data):
+def _ask(process, pipe, data):
     """The pixels from one process, which is idle afterwards; EOFError with its exit code if not."""
     stopped = Timer(SECONDS, process.kill)
     stopped.start()
     try:
-        _send(process.stdin, data)
-        status, answer = process.stdout.read(1), _receive(process.stdout)
+        pipe.send_bytes(data)
+        problem, pixels = pipe.recv_bytes(), pipe.recv_bytes()
     except (OSError, EOFError):
         process.kill()
-        code = process.wait()
-        _close(process)
-        raise EOFError(code) from None
+        pipe.close()
+        raise EOFError(process.wait()) from None
     finally:
         stopped.cancel()
-    _idle.append(process)
-    if status == FAILED:
-        raise DecoderError(answer.decode())
-    return np.load(io.BytesIO(answer), allow_pickle=False)
+    _idle.append((process, pipe))
+    if problem:
+        raise DecoderError(problem.decode())
+    return np.load(io.BytesIO(pixels), allow_pickle=False)
 
 
 def _start():
-    # -P: the folder of this file must not hide packages of the same names as its modules.
-    return subprocess.Popen(
-        [sys.executable, "-P", __file__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-
-
-def _close(process):
-    for stream in (process.stdin, process.stdout):
-        try:
-            stream.close()
-        except OSError:  # what was not sent any more
-            continue
+    pipe, its_end = Pipe()
+    with its_end:
+        # -P: the folder of this file must not hide packages of the same names as its modules.
+        command = [sys.executable, "-P", __file__, str(its_end.fileno())]
+        silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        return subprocess.Popen(command, pass_fds=[its_end.fileno()], **silent), pipe
 
 
 @atexit.register
 def _stop():
     while _idle:
-        process = _idle.pop()
-        _close(process)  # the end of its input ends it
+        process, pipe = _idle.pop()
+        pipe.close()  # the end of its requests ends it
         process.wait()
 
 
-def _send(stream, content):
-    stream.write(len(content).to_bytes(8, "little"))
-    stream.write(content)
-    stream.flush()
-
-
-def _receive(stream):
-    length = stream.read(8)
-    if len(length) < 8:
-        raise EOFError
-    content = stream.read(int.from_bytes(length, "little"))
-    if len(content) < int.from_bytes(length, "little"):
-        raise EOFError
-    return content
-
-
-def _serve(requests, answers):
+def _serve(pipe):
     config.settings.reading_validation_mode = config.IGNORE
     while True:
         try:
-            data = _receive(requests)
-        except EOFError:
+            data = pipe.recv_bytes()
+        except (OSError, EOFError):
             return
-        content = io.BytesIO()
+        content, problem = io.BytesIO(), ""
         try:
             np.save(content, pixel_array(dcmread(io.BytesIO(data))), allow_pickle=False)
-            status, answer = READ, content.getvalue()
         except Exception as error:  # hostile bytes reach every exception of a decoder
-            status, answer = FAILED, str(error).encode()
-        answers.write(status)
-        _send(answers, answer)
+            problem = str(error) or type(error).__name__
+        pipe.send_bytes(problem.encode())
+        pipe.send_bytes(content.getbuffer())
 
 
 if __name__ == "__main__":
-    # Whatever a library prints must not come between the answers.
-    channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    _serve(sys.stdin.buffer, channel)
+    _serve(Connection(int(sys.argv[1])))

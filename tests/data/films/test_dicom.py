@@ -190,10 +190,19 @@ def test_a_film_that_ends_the_decoder_is_refused_and_the_next_is_read():
         np.testing.assert_array_equal(shown(content), film(3))
 
 
+def test_a_decoder_that_takes_too_long_is_stopped(monkeypatch):
+    content = recoded(dicom(film(3)), uid.JPEGLSLossless)
+    dicom_process._stop()  # one that starts needs longer than that
+    with monkeypatch.context() as patch, pytest.raises(ImageRefused, match="exit code -9"):
+        patch.setattr(dicom_process, "SECONDS", 0.01)
+        decode(content)
+    np.testing.assert_array_equal(shown(content), film(3))
+
+
 def test_a_decoder_that_was_stopped_from_outside_is_started_again():
     content = recoded(dicom(film(3)), uid.JPEGLSLossless)
     decode(content)
-    for process in dicom_process._idle:
+    for process, _ in dicom_process._idle:
         process.kill()
         process.wait()
     np.testing.assert_array_equal(shown(content), film(3))
