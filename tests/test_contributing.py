@@ -50,6 +50,24 @@ def test_the_example_of_a_method_is_grad_cam_where_the_gradient_is_the_same_ever
     assert set(formulas.VARIANTS) <= set(formulas.__dict__)
 
 
+def test_every_name_that_a_docstring_points_to_is_there():
+    lost = []
+    for file in sorted((ROOT / "lib").rglob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        for name in set(re.findall(r"`(lib(?:\.\w+)+)`", text)):
+            place, _, inside = name.rpartition(".")
+            path = ROOT / name.replace(".", "/")
+            if path.is_dir() or path.with_suffix(".py").exists():
+                continue
+            module = (ROOT / place.replace(".", "/")).with_suffix(".py")
+            if not module.exists():  # a method of a class
+                module = (ROOT / place.rpartition(".")[0].replace(".", "/")).with_suffix(".py")
+            defined = rf"^\s*(?:(?:def|class) {inside}\b|[\w, ]*\b{inside}\b.*[=:])"
+            if not module.exists() or not re.search(defined, module.read_text("utf-8"), re.M):
+                lost.append(f"{file.relative_to(ROOT)}: {name}")
+    assert not lost
+
+
 @pytest.mark.parametrize("wing", sorted(p.name for p in (ROOT / "lib").iterdir() if p.is_dir()))
 def test_every_wing_is_on_the_map_and_says_what_it_is(wing):
     if wing == "__pycache__":

@@ -25,7 +25,7 @@ def with_change(pairs: pd.DataFrame, change: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     pairs : DataFrame
-        A row per pair of maps, with the drift metrics, as `drift.tables.drift_tables` writes it.
+        A row per pair of maps, with the drift metrics, as `drift.summaries.drift_tables` writes it.
     change : DataFrame
         Of `lib.evidence.changes.changes_of_study`.
 

@@ -90,7 +90,7 @@ def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     Parameters
     ----------
     table : DataFrame
-        As `readings.sensitivity`: ``role``, ``method``, a column per architecture, ``blank``.
+        Of `lib.drift.sensitivity`: ``role``, ``method``, a column per architecture, ``blank``.
     metric : str
         Name for the axis.
 
