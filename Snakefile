@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -81,9 +82,16 @@ SEED = lambda wildcards: int(wildcards.seed)
 SLOWEST_FIRST = lambda wildcards: {"densenet201": 2, "inceptionv3": 1}.get(wildcards.architecture, 0)
 SOURCE = None if PARAMS.data.source == "phantom" else resolve(PARAMS.data.source)
 CELLS = [(a, c) for a in PARAMS.architectures for c in PARAMS.checkpoints]
+
+
+def quote(word: str) -> str:
+    """A word of the shell, which Snakemake formats first."""
+    return shlex.quote(word).replace("{", "{{").replace("}", "}}")
+
+
 RUN = (
     "TF_NUM_INTRAOP_THREADS={threads} OMP_NUM_THREADS={threads} "
-    f"{sys.executable} {BASE}/notebooks/execute.py "
+    f"{quote(sys.executable)} {quote(str(BASE / 'notebooks/execute.py'))} "
     "{params.notebook} --output {output.notebook:q} --parameters {params.arguments:q} "
     "> {log:q} 2>&1 || {{ grep '^error: ' {log:q} >&2; exit 1; }}"
 )

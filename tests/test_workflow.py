@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -274,6 +275,26 @@ def test_one_backbone_one_method_and_one_layer_run_to_the_report(tmp_path):
     cell = drift[["architecture", "role", "method"]].drop_duplicates()
     assert cell.to_numpy().tolist() == [["resnet50v2", "auto_conv", "layercam"]]
     assert planned(tmp_path, words) == {}
+
+
+def test_names_with_blanks_dollars_and_quotes_reach_the_programs_as_they_are(tmp_path):
+    """A checkout, a folder of results and one of films, as people name them."""
+    checkout = tmp_path / "my studies, 50 $HOME" / "it's here"
+    checkout.mkdir(parents=True)
+    for name in ("lib", "notebooks", "params", "Snakefile", "Makefile", "pyproject.toml"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, checkout / name)
+    results = tmp_path / 'my "own" results $x'
+    manifest = StudyPaths(results, "smoke").manifest
+    said = ["STUDY=smoke", f"RESULTS={results}"]
+    command = ["make", "reproduce", *said, "TARGETS=prepare", f"PY={sys.executable}", "STAMP=",
+               "GPU=0", "SET=data.phantom.patients_per_class=8"]  # fmt: skip
+    env = os.environ | {"PYTHONPATH": str(checkout)}
+    done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True)
+    assert manifest.exists(), done.stderr[-3000:]
+    films = tmp_path / "films $y 'of' \"us\""
+    done = make("reproduce", tmp_path, f"DATA={films}", check=False)
+    assert f"{films}: found nothing" in done.stderr
 
 
 def test_wrong_parameters_stop_before_anything_runs(tmp_path):
