@@ -240,12 +240,10 @@ def compare_cells(
 def _metrics(maps_a: np.ndarray, maps_b: np.ndarray, common: np.ndarray) -> pd.DataFrame:
     """All metrics; the costly ones on a coarse grid for the common support, elsewhere NaN."""
     table = drift.compare(maps_a, maps_b, metrics=drift.QUICK)
-    table[list(drift.COSTLY)] = np.nan
     if prod(maps_a.shape[1:]) <= drift.COSTLY_CELLS:
         costly = drift.compare(maps_a[common], maps_b[common], metrics=drift.COSTLY)
-        for name in drift.COSTLY:
-            table.loc[common, name] = costly[name].to_numpy()
-    return table[[*drift.METRICS, "blank"]]
+        table = table.join(costly.drop(columns="blank").set_index(np.flatnonzero(common)))
+    return table.reindex(columns=[*drift.METRICS, "blank"])
 
 
 def missing(wanted: Sequence[Pairing], sets: dict[str, MapSet]) -> list[Pairing]:

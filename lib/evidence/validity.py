@@ -10,13 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lib.drift.metrics import METRICS, SIMILARITIES
+from lib.drift.metrics import CHANGES, METRICS, SIMILARITIES
 
 RELATIONS = ("size", "signed")
 _CELL = ["architecture", "pairing", "role", "method"]
 _COUNTS = ("n", "blank", "films", "patients")
 _KEYS = [*_CELL, "before", "after", "image_id"]
-_SIGNED_METRICS = ("gini_change", "entropy_change")
 _RESAMPLES_PER_CHUNK = 250  # bounds the memory, whatever the number of films
 
 
@@ -178,7 +177,7 @@ def _correlations(run: pd.DataFrame, metrics, measure: str, weights: np.ndarray)
             drift = run[metric].to_numpy()
             drift = -drift if metric in SIMILARITIES else drift
             score = _scores(drift, w)
-            sized = _scores(np.abs(drift), w) if metric in _SIGNED_METRICS else score
+            sized = _scores(np.abs(drift), w) if metric in CHANGES else score
             for j, (x, y) in enumerate(zip((sized, score), targets, strict=True)):
                 values[i, j, chunk] = np.clip((x * y).sum(axis=0), -1, 1)
     return values

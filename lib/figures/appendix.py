@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lib.attribution.formulas import layercam
+from lib.drift.metrics import metric_label
 from lib.figures import style
 from lib.figures.pictures import ground, map_image, seen, unit
 from lib.figures.style import ARCHITECTURE, SMALL
-from lib.study import names
 from lib.study.names import METHOD_TITLES, RANDOMISATION_STEPS
 
 _SIDE = {"rotation": 0, "ha": "right", "va": "center", "fontsize": style.SMALL}
@@ -119,7 +119,7 @@ def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
             look = ARCHITECTURE[name]
             ax.plot(rows[name], places, look.marker, color=look.colour, ms=6, mec="white", mew=0.6)
         ax.set(title=role, xlim=(-0.03, 1.03), ylim=(len(readings) - 0.5, -0.5))
-        ax.set_xlabel(style.two_lines(names.metric_label(metric)), fontsize=SMALL)
+        ax.set_xlabel(style.two_lines(metric_label(metric)), fontsize=SMALL)
         ax.set_yticks(places, readings, fontsize=SMALL)
     handles = [
         Line2D([], [], ls="", marker=ARCHITECTURE[name].marker, color=ARCHITECTURE[name].colour,
@@ -173,7 +173,7 @@ def randomisation(table: pd.DataFrame) -> Figure:
             ax.errorbar(x, rows["mean"], yerr=np.nan_to_num(spread), elinewidth=1, **_line(place))
         ax.set_title(f"{roles[i]} · {ARCHITECTURE[architectures[j]].title}", fontsize=9)
         ax.set_xticks(range(len(steps)), steps, rotation=40, ha="right", fontsize=SMALL)
-    figure.supylabel(names.metric_label(table["metric"].iloc[0]), fontsize=SMALL)
+    figure.supylabel(metric_label(table["metric"].iloc[0]), fontsize=SMALL)
     handles = [Line2D([], [], **_line(place)) for place in range(len(methods))]
     labels = [*(METHOD_TITLES[method] for method in methods), "unrelated films, intact network"]
     note = "Whiskers: 95 % over patients."

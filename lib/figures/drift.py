@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from lib.drift.metrics import metric_label
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, PAIRING, SMALL, Look
-from lib.study import names
 from lib.study.names import METHOD_TITLES
 
 
@@ -73,7 +73,7 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
     for ax in axes.flat:
         ax.tick_params(axis="x", pad=4 + 5.2 * longest)
     for ax in axes[:, 0]:
-        ax.set_ylabel(style.two_lines(names.metric_label(metric)))
+        ax.set_ylabel(style.two_lines(metric_label(metric)))
     for ax in axes[-1]:
         ax.set_xlabel("Architecture")
     handles = [
@@ -163,7 +163,7 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
     axes[0, 0].margins(y=0.12)
     low, high = axes[0, 0].get_ylim()
     axes[0, 0].set_ylim(low - (high - low) * 0.07 * lines, high)
-    axes[0, 0].set_ylabel(style.two_lines("Mean " + names.metric_label(metric)))
+    axes[0, 0].set_ylabel(style.two_lines("Mean " + metric_label(metric)))
     handles = [Line2D([], [], **style.hollow(ARCHITECTURE[name], size=9)) for name in architectures]
     note = "Number in each marker: rank, 1 = most stable."
     style.legend(figure, handles, style.titles(ARCHITECTURE, architectures), note)
@@ -235,7 +235,7 @@ def controls(
     for ax in axes[:, 0]:
         ax.set_ylabel("Architecture")
     for ax in axes[-1]:
-        ax.set_xlabel(style.two_lines("Mean " + names.metric_label(metric)))
+        ax.set_xlabel(style.two_lines("Mean " + metric_label(metric)))
     handles = [
         *(Line2D([], [], **style.dot(PAIRING[name])) for name in pairings),
         Patch(color="0.85"),

@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lib.drift.metrics import SIMILARITIES
+from lib.drift.metrics import SIMILARITIES, metric_label
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, SMALL, STAGE
-from lib.study import names
 from lib.study.names import METHOD_TITLES
 
 _MEASURE = {
@@ -112,7 +111,7 @@ def drift_against_evidence(
     norm = LogNorm(1, most)
     for cells in drawn:
         cells.set_norm(norm)
-    name = names.metric_label(metric)
+    name = metric_label(metric)
     if metric in SIMILARITIES:
         name = "1 − " + name.split(" (")[0]
     for ax in axes[:, 0]:

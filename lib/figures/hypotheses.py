@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from lib.drift.metrics import metric_label
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, SMALL
-from lib.study.names import METHOD_TITLES, metric_label
+from lib.study.names import METHOD_TITLES
 
 _BROWN = sns.color_palette("colorblind").as_hex()[5]
 _WINDOW = (-0.5, 1.5)  # of R: an interval that leaves it has an arrow

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lib.drift.metrics import SIMILARITIES
+from lib.drift.metrics import DISTANCES, SIMILARITIES
 from lib.study.architectures import ROLES
 from lib.study.errors import ParamsError
 from lib.study.load import explain
@@ -19,7 +19,6 @@ from lib.study.params import ArchitectureName
 from lib.study.paths import ROOT
 
 FILE = ROOT / "params/hypotheses.yml"
-DISTANCES = ("centroid_displacement", "emd")
 Count = Annotated[int, Field(strict=True, ge=1)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]

@@ -27,7 +27,7 @@ from lib.drift.pairings import STRATA
 from lib.models.performance import true_probability
 from lib.study.artefacts import atomic, read_array, read_table, write_text
 from lib.study.errors import ArtefactError
-from lib.study.names import ARCHITECTURE_TITLES, METHOD_TITLES, PAIRING_TITLES, metric_label
+from lib.study.names import ARCHITECTURE_TITLES, METHOD_TITLES, PAIRING_TITLES
 from lib.study.paths import StudyPaths
 
 COLOURS = ("viridis", "cividis", "magma", "gray")
@@ -181,7 +181,7 @@ def write_cases(
         "common": common.astype(int).tolist(),
         "architectures": architectures,
         "methods": {m: METHOD_TITLES.get(m, m) for m in pairs["method"].unique()},
-        "metrics": [[name, metric_label(name)] for name in metrics],
+        "metrics": [[name, drift.metric_label(name)] for name in metrics],
         "strata": list(STRATA),
         "colours": {name: _colours(name) for name in (*COLOURS, "PuOr")},
         "names": [], "outlines": [], "films": False,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lib.drift.metrics import METRICS
+from lib.drift.metrics import METRICS, metric_label
 from lib.report.digest import PRIMARY, drift_means
 from lib.study import names
 
@@ -14,7 +14,7 @@ _NAMES = {
     "architecture": names.ARCHITECTURE_TITLES,
     "method": names.METHOD_TITLES,
     "pairing": names.PAIRING_TITLES,
-    "metric": {metric: names.metric_label(metric) for metric in METRICS},
+    "metric": {metric: metric_label(metric) for metric in METRICS},
 }
 _HEADS = {
     "role": "layer", "n": "pairs", "macro_auc": "macro AUC", "balanced_accuracy": "balanced acc.",

@@ -1,6 +1,7 @@
 """Known answers for the drift metrics and the table of all of them."""
 
 import math
+import re
 import tracemalloc
 
 import cv2
@@ -8,27 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.optimize import linprog
 from skimage.metrics import structural_similarity
 from sklearn.metrics import jaccard_score
 
 from lib.attribution import arrays
 from lib.drift import metrics as drift
 
-PAIR_METRICS = {
-    "centroid_displacement": drift.centroid_displacement,
-    "iou_top20": drift.iou_top,
-    "iou_half": drift.iou_half,
-    "soft_iou": drift.soft_iou,
-    "pearson": drift.pearson,
-    "spearman": drift.spearman,
-    "ssim": drift.ssim,
-    "gini_change": drift.gini_change,
-    "entropy_change": drift.entropy_change,
-    "emd": drift.emd,
-}
-SIMILARITIES = ["iou_top20", "iou_half", "soft_iou", "pearson", "spearman", "ssim"]
-CHANGES = ["gini_change", "entropy_change"]
-every_metric = pytest.mark.parametrize("name", PAIR_METRICS)
+every_metric = pytest.mark.parametrize("name", drift.TABLE)
+
+
+def metric_of(name):
+    return drift.TABLE[name].of
 
 
 def random_maps(count, h, w, *, seed):
@@ -48,26 +40,21 @@ def pair():
     return random_maps(12, 5, 7, seed=1), random_maps(12, 5, 7, seed=2)
 
 
-def test_metrics_are_listed_in_reading_order():
-    assert tuple(PAIR_METRICS) == drift.METRICS
-    assert list(drift.SIMILARITIES) == SIMILARITIES
-
-
 # Identities and symmetries
 
 
 @every_metric
 def test_identical_maps(name, pair):
-    value = PAIR_METRICS[name](pair[0], pair[0].copy())
-    expected = 1 if name in SIMILARITIES else 0
+    value = metric_of(name)(pair[0], pair[0].copy())
+    expected = 1 if drift.TABLE[name].kind == "similarity" else 0
     tolerance = 1e-14 if name in ("pearson", "spearman") else 0
     np.testing.assert_allclose(value, expected, rtol=0, atol=tolerance)
 
 
 @every_metric
 def test_exchanging_the_checkpoints(name, pair):
-    sign = -1 if name in CHANGES else 1
-    forward, backward = PAIR_METRICS[name](*pair), PAIR_METRICS[name](*pair[::-1])
+    sign = -1 if drift.TABLE[name].kind == "change" else 1
+    forward, backward = metric_of(name)(*pair), metric_of(name)(*pair[::-1])
     assert np.abs(forward).max() > 0
     np.testing.assert_allclose(backward, sign * forward, rtol=0, atol=1e-12)
 
@@ -75,8 +62,8 @@ def test_exchanging_the_checkpoints(name, pair):
 @every_metric
 @pytest.mark.parametrize("factors", [(3, 1), (1, 1e-30), (1e30, 0.1)])
 def test_positive_scaling_changes_nothing(name, factors, pair):
-    scaled = PAIR_METRICS[name](factors[0] * pair[0], factors[1] * pair[1])
-    np.testing.assert_allclose(scaled, PAIR_METRICS[name](*pair), rtol=0, atol=1e-12)
+    scaled = metric_of(name)(factors[0] * pair[0], factors[1] * pair[1])
+    np.testing.assert_allclose(scaled, metric_of(name)(*pair), rtol=0, atol=1e-12)
 
 
 def test_scaled_copy_has_no_distance(pair):
@@ -107,7 +94,7 @@ def test_extreme_scales_do_not_overflow():
     ],
 )
 def test_disjoint_masses(name, expected):
-    value = PAIR_METRICS[name](point_mass(4, 5, 0, 0), point_mass(4, 5, 3, 4))
+    value = metric_of(name)(point_mass(4, 5, 0, 0), point_mass(4, 5, 3, 4))
     assert value == pytest.approx(expected, abs=1e-12)
 
 
@@ -230,6 +217,19 @@ def test_emd_agrees_with_scipy(h, w):
     np.testing.assert_allclose(drift.emd(*pair), expected, rtol=1e-7)
 
 
+def test_emd_agrees_with_the_linear_programme():
+    a, b = random_maps(3, 6, 7, seed=15), random_maps(3, 6, 7, seed=16)
+    y, x = (np.mgrid[:6, :7].reshape(2, -1) + 0.5) / [[6], [7]]
+    distance = np.hypot(x[:, None] - x, y[:, None] - y) / math.sqrt(2)
+    leaves, arrives = np.kron(np.eye(42), np.ones(42)), np.kron(np.ones(42), np.eye(42))
+    p, q = (maps.reshape(3, -1) / maps.sum(axis=(1, 2))[:, None] for maps in (a, b))
+    expected = [
+        linprog(distance.ravel(), A_eq=[*leaves, *arrives][:-1], b_eq=[*one, *other][:-1]).fun
+        for one, other in zip(p, q, strict=True)
+    ]
+    np.testing.assert_allclose(drift.emd(a, b), expected, rtol=1e-9)
+
+
 def test_emd_on_a_line_agrees_with_the_cumulative_distance():
     a, b = random_maps(20, 1, 30, seed=8), random_maps(20, 1, 30, seed=9)
     at = (np.arange(30) + 0.5) / 30 / math.sqrt(2)
@@ -298,10 +298,10 @@ def test_blank_on_both_sides_names_both():
 @pytest.mark.parametrize("blank", [0, np.nan, np.inf])
 def test_metric_without_mass_is_nan_beside_scored_pairs(name, blank, pair):
     a, b = pair
-    expected = PAIR_METRICS[name](a, b)
+    expected = metric_of(name)(a, b)
     a[3], b[5] = blank, blank
     expected[[3, 5]] = np.nan
-    np.testing.assert_allclose(PAIR_METRICS[name](a, b), expected, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(metric_of(name)(a, b), expected, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("metric", [drift.centroid, drift.gini, drift.normalised_entropy])
@@ -314,13 +314,20 @@ def test_measure_of_a_map_without_mass_is_nan(metric, blank_maps):
 # The table of all metrics
 
 
+def test_labels_end_in_a_unit_or_range():
+    assert drift.metric_label("iou_top20") == "IoU of the top 20 % of cells (0 to 1)"
+    assert drift.metric_label("iou_top5") == "IoU of the top 5 % of cells (0 to 1)"
+    assert all(re.fullmatch(r"[^()]+ \(.+\)", metric.title) for metric in drift.TABLE.values())
+
+
 def test_compare_agrees_with_the_single_metrics(pair):
     table = drift.compare(*(maps.astype(np.float32) for maps in pair), ssim_size=40)
     assert list(table) == [*drift.METRICS, "blank"]
     single = [maps.astype(np.float32) for maps in pair]
-    for name, metric in PAIR_METRICS.items():
+    for name in drift.METRICS:
         options = {"size": 40} if name == "ssim" else {}
-        np.testing.assert_array_equal(table[name], metric(*single, **options), err_msg=name)
+        expected = metric_of(name)(*single, **options)
+        np.testing.assert_array_equal(table[name], expected, err_msg=name)
     assert (table.dtypes[list(drift.METRICS)] == np.float64).all()
 
 

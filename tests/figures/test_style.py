@@ -9,7 +9,6 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lib.figures import drift, pictures, style, training
-from lib.study.names import metric_label
 
 
 def test_no_two_looks_share_colour_marker_or_hatch():
@@ -24,12 +23,6 @@ def test_no_two_looks_share_colour_marker_or_hatch():
         k.colour for k in style.PAIRING.values()
     }
     assert not shared, "an architecture must not look like a pairing"
-
-
-def test_metric_labels_name_unit_or_range():
-    assert metric_label("iou_top20") == "IoU of the top 20 % of cells (0 to 1)"
-    assert metric_label("iou_top5") == "IoU of the top 5 % of cells (0 to 1)"
-    assert metric_label("emd") == "Earth mover's distance (share of the diagonal)"
 
 
 @pytest.mark.usefixtures("printed_style")
