@@ -89,11 +89,6 @@ def top_mask(maps, *, fraction: float) -> np.ndarray:
     -------
     ndarray of shape (N, h, w), bool
         Empty where a map is all zero or not finite.
-
-    Raises
-    ------
-    ValueError
-        If `fraction` is outside (0, 1], the shape is not (N, h, w) or a value is negative.
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction: found {fraction!r}; expected a share of cells in (0, 1].")
@@ -310,7 +305,7 @@ def metric_label(metric: str) -> str:
     return _TOP.format(metric.removeprefix("iou_top")) if metric.startswith("iou_top") else metric
 
 
-def compare(maps_a, maps_b, *, metrics: Sequence[str] = METRICS, ssim_size: int = 56):
+def compare(maps_a, maps_b, *, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     """All drift metrics of N pairs; blank maps are named, never scored.
 
     Works through the pairs in chunks, so memory-mapped stacks of any length can be passed.
@@ -321,8 +316,6 @@ def compare(maps_a, maps_b, *, metrics: Sequence[str] = METRICS, ssim_size: int 
         Maps of checkpoints A and B on one grid.
     metrics : sequence of str
         Names from `METRICS`.
-    ssim_size : int
-        Side of the images that `ssim` compares, at least 7.
 
     Returns
     -------
@@ -352,6 +345,5 @@ def compare(maps_a, maps_b, *, metrics: Sequence[str] = METRICS, ssim_size: int 
         ]
         scored = np.flatnonzero(blank[chunk] == "")
         for name in metrics:
-            options = {"size": ssim_size} if name == "ssim" else {}
-            values[name][start + scored] = TABLE[name].of(a[scored], b[scored], **options)
+            values[name][start + scored] = TABLE[name].of(a[scored], b[scored])
     return pd.DataFrame({**values, "blank": pd.array(blank, dtype="str")})
