@@ -287,15 +287,14 @@ for architecture, chosen in sheets.items():
 # film scores more. On films without masks the tables of this section are empty.
 
 # %%
-lesions, lungs, markers = (
-    {a: read(paths.data, rows, size=params.input_size[a]) for a in sets}
-    for read in (cache.lesion_masks, cache.lung_masks, cache.marker_masks)
-)
-known = all(found is not None for found in lesions.values())
+parts = {"lesion": cache.lesion_masks, "lung": cache.lung_masks, "marker": cache.marker_masks}
+masks = {
+    a: {part: read(paths.data, rows, size=params.input_size[a]) for part, read in parts.items()}
+    for a in sets
+}
+known = all(found["lesion"] is not None for found in masks.values())
 scored = {a: {c: m for c, m in of.items() if "repeat" not in c} for a, of in sets.items()}
-evidence = evidence_of_study(
-    scored, lesions, lungs, classes=params.classes, patients=patients, markers=markers
-)
+evidence = evidence_of_study(scored, masks, classes=params.classes, patients=patients)
 by_stage = evidence_summary(evidence, by=["architecture", "stage", "role", "method"])
 change = changes_of_study(evidence, wanted)
 gained = change_summary(change)
