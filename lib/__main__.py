@@ -59,9 +59,10 @@ def check_weights(params: Params) -> None:
     absent = [name for name in params.architectures if not shipped_file(name).is_file()]
     if params.weights.source == "drawn" and absent:
         raise ParamsError(
-            f"weights.source = 'drawn': no file for {', '.join(absent)} in {SHIPPED}. Get it from "
-            "the repository (git checkout -- lib/models/shipped), make it anew (make "
-            "source-weights, hours on a processor), or set weights.source=fractal."
+            f"weights.source = 'drawn': no file for {', '.join(absent)} in {SHIPPED}. Three ways "
+            "out: git checkout -- lib/models/shipped, where the repository has it; make "
+            f'source-weights BACKBONES="{" ".join(absent)}", an hour each on a processor, and copy '
+            "results/source/out/* there; or set weights.source=fractal."
         )
     if params.weights.source != "imagenet":
         return

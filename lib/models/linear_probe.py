@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -28,6 +29,8 @@ from lib.study.seeds import derive
 
 STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03)
 """C of the regression; the one with the best macro AUC on the validation films is used."""
+FOLDS, FOLD_STRENGTH = 5, 0.03
+"""Of `cross_validated`; fixed, so that nothing is chosen on the films that judge."""
 
 
 def prepare(params: Params, folder: Path) -> pd.DataFrame:
@@ -89,7 +92,8 @@ def probe(values: np.ndarray, manifest: pd.DataFrame) -> dict[str, float]:
     Returns
     -------
     dict
-        ``macro_auc``, ``balanced_accuracy``, ``strength`` (C), ``train`` and ``test`` (films).
+        ``macro_auc``, ``balanced_accuracy``, ``strength`` (C), ``train`` and ``test`` (films), and
+        ``cross_validated``, of all films together.
     """
     labels, rows = manifest["label"].to_numpy(), {}
     for split in ("train", "validation", "test"):
@@ -112,6 +116,42 @@ def probe(values: np.ndarray, manifest: pd.DataFrame) -> dict[str, float]:
         "strength": strength,
         "train": len(rows["train"]),
         "test": len(test),
+        "cross_validated": cross_validated(values, manifest),
+    }
+
+
+def cross_validated(values: np.ndarray, manifest: pd.DataFrame) -> dict[str, float]:
+    """The same regression on all films, in folds that keep a patient's films together.
+
+    One split of a small collection leaves about 0.01 of chance in the AUC; five folds judge every
+    film once. (The statistics of batch normalisation have seen films of all folds, unlabelled.)
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n, k)
+    manifest : DataFrame
+        ``label`` and ``patient_id`` of each row.
+
+    Returns
+    -------
+    dict
+        Means over the folds of ``macro_auc`` and ``balanced_accuracy``, and ``macro_auc_sd``.
+    """
+    labels, scores = manifest["label"].to_numpy(), []
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    with threadpool_limits(1):
+        for train, test in folds.split(values, labels, manifest["patient_id"]):
+            model = make_pipeline(
+                StandardScaler(), LogisticRegression(C=FOLD_STRENGTH, max_iter=2000)
+            )
+            model.fit(values[train], labels[train])
+            balanced = balanced_accuracy_score(labels[test], model.predict(values[test]))
+            scores.append((_macro_auc(model, values, labels, test), balanced))
+    auc, balanced = np.mean(scores, axis=0)
+    return {
+        "macro_auc": float(auc),
+        "macro_auc_sd": float(np.std(scores, axis=0, ddof=1)[0]),
+        "balanced_accuracy": float(balanced),
     }
 
 
