@@ -19,26 +19,33 @@ PREPROCESSING ?=
 CLASSES ?=
 SIZE ?=
 NAME ?=
+BACKBONES ?=
+
+# What a user says reaches the programs as it is: neither make nor the shell expands it again.
+SAID := STUDY DATA SET RESULTS BEFORE AFTER LAYER PREPROCESSING CLASSES SIZE NAME
+$(foreach name,$(SAID),$(eval override $(name) := $$(value $(name))))
+export $(SAID)
 
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 LOCK := $(if $(filter 1,$(GPU)),requirements-gpu.lock,requirements.lock)
-PARAMS := $(RESULTS)/$(STUDY)/params.yml
+PARAMS := "$$RESULTS/$$STUDY/params.yml"
+PLAN := "$$RESULTS/$$STUDY/params.plan.yml"
 # Two at a time, in the order of tests/conftest.py: the tests of a file share what they build.
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHONHASHSEED := 0
 
-RESOLVE = $(PY) -m lib params $(STUDY) --data "$(DATA)" --set "$(SET)"
+RESOLVE = mkdir -p "$$RESULTS/$$STUDY"; $(PY) -m lib params "$$STUDY" --data "$$DATA" --set "$$SET"
 SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
-  --config gpu=$(GPU) results=$(RESULTS) $(if $(BEFORE),before=$(BEFORE)) --resources gpu=1 \
+  --config gpu=$(GPU) results="$$RESULTS" $(if $(BEFORE),before="$$BEFORE") --resources gpu=1 \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
 
-.PHONY: help setup reproduce report sensitivity remedies audit plan unlock test lint format lock notebooks reference lab bench clean
+.PHONY: help setup reproduce report sensitivity remedies audit plan unlock check test lint format lock notebooks reference source-weights lab bench clean
 
 help:  ## list the verbs
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo 'Variables: STUDY=phantom|smoke|shortcut|real|paper  DATA=<folder of class folders | manifest.csv>'
 	@echo '           SET="seeds=[0,1,2] finetune.epochs=5"  CORES=n  GPU=0|1  RESULTS=folder'
@@ -55,26 +62,25 @@ $(STAMP): requirements.lock requirements-gpu.lock pyproject.toml
 	@touch $@
 
 reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues where it stopped
-	@mkdir -p $(dir $(PARAMS))
 	@$(RESOLVE) --write $(PARAMS)
 	@$(SNAKEMAKE) --configfile $(PARAMS) --quiet host reason -- $(TARGETS)
-	@$(if $(TARGETS),,$(PY) -m lib overview $(STUDY) --results $(RESULTS))
+	@$(if $(TARGETS),,$(PY) -m lib overview "$$STUDY" --results "$$RESULTS")
 
 report: $(STAMP)  ## build the page and the case browser of a STUDY, and what they need
 	@$(MAKE) --no-print-directory reproduce TARGETS=report
 
 sensitivity: $(STAMP)  ## how drift depends on layer, class, grid, reading and learnt weights (STUDY, DATA, SET)
 	@$(MAKE) --no-print-directory reproduce TARGETS="sensitivity randomisation"
-	@[ ! -e "$(RESULTS)/$(STUDY)/report/index.html" ] || $(MAKE) --no-print-directory report
+	@[ ! -e "$$RESULTS/$$STUDY/report/index.html" ] || $(MAKE) --no-print-directory report
 
 remedies: $(STAMP)  ## what data remedies change, for probes and (BEFORE=results) for drift
 	@$(MAKE) --no-print-directory reproduce TARGETS=remedies
 
 # Not through Snakemake: one notebook, on files that no rule makes, has nothing to put in order.
 audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DATA; README says more)
-	@folder=$$($(PY) -m lib audit-params --before "$(BEFORE)" --after "$(AFTER)" --data "$(DATA)" \
-	  --layer "$(LAYER)" --preprocessing "$(PREPROCESSING)" --classes "$(CLASSES)" \
-	  --size "$(SIZE)" --name "$(NAME)" --set "$(SET)" --results "$(RESULTS)"); \
+	@folder=$$($(PY) -m lib audit-params --before "$$BEFORE" --after "$$AFTER" --data "$$DATA" \
+	  --layer "$$LAYER" --preprocessing "$$PREPROCESSING" --classes "$$CLASSES" \
+	  --size "$$SIZE" --name "$$NAME" --set "$$SET" --results "$$RESULTS") || exit; \
 	log="$$folder/audit.log"; \
 	$(PY) notebooks/execute.py A4_audit_pair --output "$$folder/notebooks/A4_audit_pair.ipynb" \
 	  --parameters "$$(cat "$$folder/parameters.json")" > "$$log" 2>&1 || \
@@ -84,16 +90,20 @@ audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DAT
 	$(PY) -m lib audit-report "$$folder"
 
 plan: $(STAMP)  ## show what reproduce would run, without running it
-	@mkdir -p $(dir $(PARAMS))
-	@$(RESOLVE) --plan --write $(PARAMS:.yml=.plan.yml)
-	@$(SNAKEMAKE) --configfile $(PARAMS:.yml=.plan.yml) --dry-run --quiet rules -- $(TARGETS)
+	@$(RESOLVE) --plan --write $(PLAN)
+	@$(SNAKEMAKE) --configfile $(PLAN) --dry-run --quiet rules -- $(TARGETS)
 
 unlock: $(STAMP)  ## after a killed run: let Snakemake take the folder again
 	@$(SNAKEMAKE) --configfile $(PARAMS) --unlock
 
+check: $(STAMP) lint  ## what can be checked in minutes: no network, no notebook, no browser
+	$(PY) -m pytest $(WORKERS) -m "not backbone and not network and not study" tests
+
 test: $(STAMP) lint  ## lint, unit tests, smoke study with all backbones, notebook regression
 	$(PY) -m pytest $(WORKERS) tests
 	$(PY) -m pytest --nbval-lax --nbval-current-env -p no:cacheprovider notebooks
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	  echo 'NOT SEEN: no browser is installed, so nobody has looked at the pages of the report (Debian: apt-get install chromium)'
 
 lint: $(STAMP)  ## ruff on modules, notebooks and tests; which wing may import which
 	@$(dir $(PY))ruff check .
@@ -116,8 +126,12 @@ notebooks: $(STAMP)  ## execute every notebook on its small defaults and store i
 	$(PY) notebooks/render.py
 
 reference: $(STAMP)  ## publish a finished STUDY into results/reference (NAME: another folder)
-	$(PY) -m lib publish $(STUDY) --results $(RESULTS) --name "$(NAME)" --command \
-	  'make reproduce STUDY=$(STUDY)$(if $(DATA), DATA=<manifest.csv>)$(if $(SET), SET="$(SET)")'
+	$(PY) -m lib publish "$$STUDY" --results "$$RESULTS" --name "$$NAME" --command \
+	  "make reproduce STUDY=$$STUDY$(if $(DATA), DATA=<manifest.csv>)$(if $(SET), SET=\"$$SET\")"
+
+# Hours on two cores, minutes on a GPU; run it again after an interruption. BACKBONES names some.
+source-weights: $(STAMP)  ## train the backbones on drawn radiographs anew, for lib/models/shipped (hours)
+	$(PY) -m lib source-weights $(BACKBONES) --root "$$RESULTS/source" $(if $(DATA),--real "$$DATA")
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab
 	$(PY) -m jupyter lab --notebook-dir notebooks
@@ -131,4 +145,4 @@ bench: $(STAMP)  ## measure the budgets (ratios in one run)
 	$(PY) -m bench.decoding
 
 clean:  ## delete what runs wrote for STUDY (the shared weights and the reference stay)
-	rm -rf "$(RESULTS)/$(STUDY)"
+	rm -rf "$$RESULTS/$$STUDY"

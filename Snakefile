@@ -1,9 +1,9 @@
 # The study as a graph of notebooks: params → data → checkpoints → maps → tables and figures.
 # Started by the Makefile, with the parameters that lib.study.load resolved and checked as the config.
 
-import ast
 import hashlib
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,6 +12,8 @@ sys.path.insert(0, workflow.basedir)
 from lib.study.artefacts import manifest_path
 from lib.study.paths import StudyPaths, resolve
 from lib.study.load import settings, validate
+from lib.study.reruns import sources
+from lib.study.schema import written_by
 from lib.models.weights import weights_file
 
 GPU = int(config.pop("gpu", 0) or 0)
@@ -20,34 +22,12 @@ BEFORE = config.pop("before", "") or ""
 PARAMS = validate(config, origin="config")
 P = StudyPaths(RESULTS, PARAMS.study)
 BASE = Path(workflow.basedir)
-FRACTAL = PARAMS.weights.source == "fractal"
-
-
-def modules(source: Path, seen: set[Path] = frozenset()) -> set[Path]:
-    """The modules of lib that a file imports at its top level, and those that they import."""
-    found = set()
-    for node in ast.parse(source.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "lib":
-            place = BASE / node.module.replace(".", "/")
-            names = {place / f"{alias.name}.py" for alias in node.names}
-            here = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-            found |= {name if name.exists() else here for name in names}
-    for module in found - seen:
-        found |= modules(module, seen | found)
-    return found
+RECORDED = PARAMS.weights.source in ("drawn", "fractal")  # files with a record of their own
 
 
 def code(name: str) -> list[str]:
-    """Source of a notebook and of all that it uses: a change of one reruns its cells.
-
-    How figures look is no input of the notebooks that come before the comparison: a colour must not
-    train a network again.
-    """
-    source = BASE / "notebooks" / f"{name}.py"
-    used = modules(source)
-    if name < "05":
-        used = {path for path in used if path.parent.name != "figures"}
-    return [str(path) for path in [source, *sorted(used)]]
+    """Source of a notebook and of all that it uses: a change of one reruns its cells."""
+    return [str(path) for path in sources(name)]
 
 
 def files(*paths: Path) -> list[str]:
@@ -69,19 +49,20 @@ def explained(architecture: str) -> list[str]:
 
 def source_weights(wildcards) -> list[str]:
     file = weights_file(wildcards.architecture, PARAMS.weights, P, seed=PARAMS.seed)
-    return (files(file) if FRACTAL else [str(file)]) if file else []
+    return (files(file) if RECORDED else [str(file)]) if file else []
 
 
 def arguments(stage: str, **values):
-    """Parameters of a notebook: the part of the study that it reads, and its place in the grid."""
+    """Parameters of a notebook: its part of the resolved study, and its place in the grid.
 
-    # Pre-trained weights are shared: which study asked for them first must not make them differ.
-    study = "phantom" if stage == "pretrain" else PARAMS.study
+    The part says all, so that the notebook looks nothing up; and no more than the stage reads, so
+    that another change does not rerun it.
+    """
+    part = settings(PARAMS, stage)
 
     def of(wildcards) -> str:
         given = {name: convert(wildcards) for name, convert in values.items()}
-        read = settings(PARAMS, stage) | {"study": study}
-        return json.dumps({"study": study, "settings": read, "results": RESULTS} | given)
+        return json.dumps({"study": part["study"], "settings": part, "results": RESULTS} | given)
 
     return of
 
@@ -101,27 +82,29 @@ SEED = lambda wildcards: int(wildcards.seed)
 SLOWEST_FIRST = lambda wildcards: {"densenet201": 2, "inceptionv3": 1}.get(wildcards.architecture, 0)
 SOURCE = None if PARAMS.data.source == "phantom" else resolve(PARAMS.data.source)
 CELLS = [(a, c) for a in PARAMS.architectures for c in PARAMS.checkpoints]
+
+
+def quote(word: str) -> str:
+    """A word of the shell, which Snakemake formats first."""
+    return shlex.quote(word).replace("{", "{{").replace("}", "}}")
+
+
 RUN = (
     "TF_NUM_INTRAOP_THREADS={threads} OMP_NUM_THREADS={threads} "
-    f"{sys.executable} {BASE}/notebooks/execute.py "
+    f"{quote(sys.executable)} {quote(str(BASE / 'notebooks/execute.py'))} "
     "{params.notebook} --output {output.notebook:q} --parameters {params.arguments:q} "
     "> {log:q} 2>&1 || {{ grep '^error: ' {log:q} >&2; exit 1; }}"
 )
 # Two cells at a time on two cores: tracing a graph uses one core, whatever the other is doing.
 THREADS = max(1, workflow.cores // 3) if not GPU else workflow.cores
 DATA = files(P.manifest, *(P.images(size) for size in PARAMS.sizes))
-CORRECTED = [str(P.corrected(size)) for size in PARAMS.sizes] if "corrected" in PARAMS.modes else []
 NATIVE = [str(P.images(size)) for size in PARAMS.native_sizes]
-TABLES = [
-    P.tables / f"{name}.csv"
-    for name in ("drift", "strata", "ranking", "performance", "history", "confusion", "support",
-                 "blanks", "pairs", "evidence", "evidence_change", "validity",
-                 *(["shortcut", "correction"] if "corrected" in PARAMS.modes else []))
-]
-INFERENCE = [
-    P.tables / f"{name}.csv"
-    for name in ("retained", "contrasts", "crossover", "ranks", "agreement", "priors", "paper")
-]
+SHORTCUT = "corrected" in PARAMS.modes
+CORRECTED = [str(P.corrected(size)) for size in PARAMS.sizes] if SHORTCUT else []
+TABLES, INFERENCE = (
+    [P.tables / f"{name}.csv" for name in written_by(step, shortcut=SHORTCUT)]
+    for step in ("05_drift", "06_hypotheses")
+)
 
 
 wildcard_constraints:
@@ -383,27 +366,22 @@ rule hypotheses:
 
 SENSITIVITY = manifest_path(P.tables / "sensitivity.csv")
 EXECUTED = [
-    P.notebook(name)
-    for name in (
-        "01_prepare_data",
-        *(f"02_transfer-{a}-s{seed}" for a in PARAMS.architectures for seed in PARAMS.transfer_seeds),
-        *(f"03_{mode}-{a}-s{seed}" for a in PARAMS.architectures
-          for mode in ("finetune", "placebo") for seed in PARAMS.seeds),
-        *(f"04_attribute-{a}" for a in PARAMS.architectures),
-        "05_drift", "06_hypotheses",
-    )
+    *("01_prepare_data", "05_drift", "06_hypotheses"),
+    *(f"04_attribute-{a}" for a in PARAMS.architectures),
+    *(f"{'02' if mode == 'transfer' else '03'}_{mode}-{a}-s{seed}"
+      for a, c in CELLS for mode, seed in [c.split("-s")]),
 ]
 
 
 rule report:
     input:
         code("07_report"),
-        [str(file) for file in sorted((BASE / "lib/report/templates").iterdir())],
+        [str(file) for file in sorted((BASE / "lib/report/templates").glob("*.*")) if file.suffixes != [".md", ".j2"]],
         DATA,
         [explained(a) for a in PARAMS.architectures],
         files(*TABLES),
         files(P.verdicts),
-        [str(file) for file in EXECUTED],
+        [str(P.notebook(name)) for name in EXECUTED],
     output:
         files(P.report),
         notebook=str(P.notebook("07_report")),

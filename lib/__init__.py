@@ -4,3 +4,8 @@ import os
 
 # Before anything imports TensorFlow: its C++ log would fill the notebooks with addresses and times.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# A user's keras.json may name another backend; the study is one of TensorFlow's Keras.
+os.environ["KERAS_BACKEND"] = "tensorflow"
+# POT would import every array library that it finds, TensorFlow first.
+for _backend in ("PYTORCH", "JAX", "CUPY", "TENSORFLOW"):
+    os.environ.setdefault(f"POT_BACKEND_DISABLE_{_backend}", "1")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import yaml
 
-from lib.checkpoint_audit import pair_params
+from lib.checkpoint_audit import params as audit_params
 from lib.checkpoint_audit import report as audit_report
 from lib.data.films.treat import check_masks
 from lib.data.index import read_index
 from lib.data.privacy import read_salt
+from lib.models.weights import SHIPPED, shipped_file
 from lib.report import digest, publish
 from lib.study.architectures import ARCHITECTURES
 from lib.study.artefacts import write_json, write_text
@@ -47,13 +48,22 @@ def check_data(params: Params) -> None:
 
 
 def check_weights(params: Params) -> None:
-    """Fail at the start where ImageNet weights are asked for and cannot be had.
+    """Fail at the start where the weights that are asked for cannot be had.
 
     Raises
     ------
     ParamsError
-        If they are neither in the Keras cache nor can be downloaded.
+        If ImageNet weights are neither in the Keras cache nor can be downloaded, or shipped ones
+        are missing.
     """
+    absent = [name for name in params.architectures if not shipped_file(name).is_file()]
+    if params.weights.source == "drawn" and absent:
+        raise ParamsError(
+            f"weights.source = 'drawn': no file for {', '.join(absent)} in {SHIPPED}. Three ways "
+            "out: git checkout -- lib/models/shipped, where the repository has it; make "
+            f'source-weights BACKBONES="{" ".join(absent)}", an hour each on a processor, and copy '
+            "results/source/out/* there; or set weights.source=fractal."
+        )
     if params.weights.source != "imagenet":
         return
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
@@ -94,6 +104,17 @@ def _params(options: argparse.Namespace) -> None:
         print(text, end="")
 
 
+def _source_weights(options: argparse.Namespace) -> None:
+    if unknown := sorted(set(options.backbones) - set(ARCHITECTURES)):
+        raise ParamsError(f"{', '.join(unknown)}: expected some of {', '.join(ARCHITECTURES)}")
+    from lib.models import source_weights  # here: TensorFlow takes seconds that no other verb needs
+
+    source_weights.make(
+        options.backbones or list(ARCHITECTURES), options.root, out=options.out, real=options.real,
+        only_draw=options.only_draw,
+    )  # fmt: skip
+
+
 def _overview(options: argparse.Namespace) -> None:
     print(digest.text(StudyPaths(options.results, options.study)))
 
@@ -104,8 +125,8 @@ def _publish(options: argparse.Namespace) -> None:
 
 
 def _audit_params(options: argparse.Namespace) -> None:
-    params = pair_params.from_words(
-        {key: getattr(options, key) for key in pair_params.WORDS}, overrides=options.set
+    params = audit_params.from_words(
+        {key: getattr(options, key) for key in audit_params.WORDS}, overrides=options.set
     )
     folder = resolve(options.results) / params.study
     settings = params.model_dump(mode="json", exclude_unset=True)
@@ -139,6 +160,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--write", type=Path, help="write the parameters to this file")
     command.add_argument("--plan", action="store_true", help="do not check that weights are there")
 
+    command = verb("source-weights", _source_weights, "train the shipped weights", study=False)
+    command.add_argument("backbones", nargs="*", metavar="BACKBONE")
+    command.add_argument("--root", type=Path, default=Path("results/source"), help="films, states")
+    command.add_argument("--out", type=Path, help="where the product goes (default: ROOT/out)")
+    command.add_argument("--real", default="", help="manifest of real films to probe too")
+    command.add_argument("--only-draw", action="store_true", help="draw the films and stop")
+
     command = verb("overview", _overview, "the last words of a run: numbers, and where to look")
     command.add_argument("--results", default="results")
 
@@ -148,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--name", default="", help="folder, if not the name of the study")
 
     command = verb("audit-params", _audit_params, "check what an audit is told", study=False)
-    for word in (*pair_params.WORDS, "set"):
+    for word in (*audit_params.WORDS, "set"):
         command.add_argument(f"--{word}", default="")
     command.add_argument("--results", default="results")
 

@@ -54,7 +54,7 @@ params = load_stage(study, "transfer", settings)
 paths = StudyPaths(results, params.study)
 name, size = f"transfer-s{seed}", params.input_size[architecture]
 source = weights_file(architecture, params.weights, paths, seed=params.seed)
-recorded = [source] if params.weights.source == "fractal" else []
+recorded = [source] if params.weights.source in ("drawn", "fractal") else []
 record = artefacts.begin(
     paths.checkpoint(architecture, name),
     parameters=params.dump() | {"architecture": architecture, "seed_of_run": seed},
@@ -117,18 +117,17 @@ if params.weights.recalibrate_batch_norm:
 # %%
 batch_size = params.transfer.batch_size
 features = training.pooled_features(model, cache, batch_size=batch_size)
-history = training.train_transfer(
-    model,
-    parts["train"],
-    parts["validation"],
-    params.transfer,
+run = training.Run(
+    train=parts["train"],
+    validation=parts["validation"],
+    params=params.transfer,
     classes=params.classes,
     runtime=params.runtime,
     seed=derive(params.seed, "transfer", seed),
-    state=paths.checkpoint(architecture, name).with_suffix(".state"),
+    state=record.path.with_suffix(".state"),
     key=record.key,
-    features=features,
 )
+history = training.train_transfer(model, run, features=features)
 
 # %%
 curve = history.assign(architecture=architecture, checkpoint=name)

@@ -93,20 +93,28 @@ print(f"{mode} from {params.base_transfer}, {len(parts['train'])} training films
 # placebo selects nothing; it stops after the number of epochs that its fine-tuning kept.
 
 # %%
-shared = {
-    "classes": params.classes,
-    "runtime": params.runtime,
-    "seed": derive(params.seed, "finetune", seed),
-    "state": record.path.with_suffix(".state"),
-    "key": record.key,
-}
-films = parts["train"], parts["validation"], params.finetune
-if mode != "placebo":
-    history = training.train_finetune(model, *films, **shared)
-else:
+run = training.Run(
+    train=parts["train"],
+    validation=parts["validation"],
+    params=params.finetune,
+    classes=params.classes,
+    runtime=params.runtime,
+    seed=derive(params.seed, "finetune", seed),
+    state=record.path.with_suffix(".state"),
+    key=record.key,
+)
+
+# %% [markdown]
+# A frozen backbone gives every film the same features in every epoch: the placebo trains its head on
+# those of the transfer stage.
+
+# %%
+if mode == "placebo":
     kept = training.kept_epoch(paths.history(architecture, f"finetune-s{seed}"))
     features = artefacts.read_array(paths.features(architecture, params.base_transfer))
-    history = training.train_placebo(model, *films, kept_epoch=kept, features=features, **shared)
+    history = training.train_placebo(model, run, kept_epoch=kept, features=features)
+else:
+    history = training.train_finetune(model, run)
 
 # %%
 curve = history.assign(architecture=architecture, checkpoint=name)

@@ -26,7 +26,7 @@
 # **Reads** all maps and predictions of the study. **Writes** `tables/*.csv` and `figures/*`.
 
 # %%
-from lib.study import StudyPaths, artefacts, derive, load_stage
+from lib.study import StudyPaths, artefacts, derive, load_stage, schema
 from lib.study.names import METHOD_TITLES
 from lib.data.audit.summary import load as load_audit
 from lib.data import cache
@@ -225,8 +225,11 @@ pooled = strata.query("metric == 'iou_top20' and role == 'post_activation' and n
 two = pooled.pivot_table(
     index=["architecture", "pairing", "stratum"], columns="method", values="mean", dropna=False
 )
-gap = (two["layercam"] - two["gradcam_plus_plus"]).abs().max()
-print("equal drift by LayerCAM and Grad-CAM++ at post_activation:", bool(gap < 0.01))
+if {"layercam", "gradcam_plus_plus"} <= set(two):
+    gap = (two["layercam"] - two["gradcam_plus_plus"]).abs().max()
+    print("equal drift by LayerCAM and Grad-CAM++ at post_activation:", bool(gap < 0.01))
+else:
+    print("This study has not both methods at post_activation: there is nothing to compare.")
 
 # %%
 tuned = summary.query("pairing == 'finetune'")
@@ -284,15 +287,14 @@ for architecture, chosen in sheets.items():
 # film scores more. On films without masks the tables of this section are empty.
 
 # %%
-lesions, lungs, markers = (
-    {a: read(paths.data, rows, size=params.input_size[a]) for a in sets}
-    for read in (cache.lesion_masks, cache.lung_masks, cache.marker_masks)
-)
-known = all(found is not None for found in lesions.values())
+parts = {"lesion": cache.lesion_masks, "lung": cache.lung_masks, "marker": cache.marker_masks}
+masks = {
+    a: {part: read(paths.data, rows, size=params.input_size[a]) for part, read in parts.items()}
+    for a in sets
+}
+known = all(found["lesion"] is not None for found in masks.values())
 scored = {a: {c: m for c, m in of.items() if "repeat" not in c} for a, of in sets.items()}
-evidence = evidence_of_study(
-    scored, lesions, lungs, classes=params.classes, patients=patients, markers=markers
-)
+evidence = evidence_of_study(scored, masks, classes=params.classes, patients=patients)
 by_stage = evidence_summary(evidence, by=["architecture", "stage", "role", "method"])
 change = changes_of_study(evidence, wanted)
 gained = change_summary(change)
@@ -365,17 +367,14 @@ if shortcut:
 # %%
 blanks = maps.blank_tables(sets, classes=params.classes)
 written = {
-    "performance": performance, "history": history, "confusion": confusion, "support": support,
-    "strata": strata, "ranking": ranking, "blanks": blanks, "evidence": by_stage,
-    "evidence_change": gained, "validity": validity,
+    "drift": summary, "performance": performance, "history": history, "confusion": confusion,
+    "support": support, "strata": strata, "ranking": ranking, "blanks": blanks,
+    "evidence": by_stage, "evidence_change": gained, "validity": validity,
 } | shortcut  # fmt: skip
-artefacts.write_table(record.path, summary)
-for name, table in written.items():
-    artefacts.write_table(paths.tables / f"{name}.csv", table)
+files = [*schema.write_tables(paths.tables, written), paths.tables / "pairs.csv"]
 figures = record.written(paths.figures, "*.[ps][nv]g")
-others = [paths.tables / f"{name}.csv" for name in (*written, "pairs")]
-record.complete(*others, *figures, weights=params.weights.source)
-print("wrote", record.path.name, *(file.name for file in others), "and", len(figures), "figures")
+record.complete(*files[1:], *figures, weights=params.weights.source)
+print("wrote", *(file.name for file in files), "and", len(figures), "figures")
 
 # %% [markdown]
 # ## What we saw

@@ -31,7 +31,7 @@
 import pandas as pd
 from IPython.display import Markdown
 
-from lib.study import StudyPaths, artefacts, derive, load_stage
+from lib.study import StudyPaths, artefacts, derive, load_stage, schema
 from lib.study.architectures import ARCHITECTURES
 from lib.drift.priors import prior_table
 from lib.hypotheses import estimates, observations, paper, stated as hypotheses, verdicts as judge
@@ -221,14 +221,13 @@ written = {
     "retained": retained, "contrasts": contrasts, "crossover": crossover, "ranks": ranks,
     "agreement": agreement, "priors": priors, "paper": published,
 }  # fmt: skip
-for name, table in written.items():
-    artefacts.write_table(paths.tables / f"{name}.csv", table)
+files = schema.write_tables(paths.tables, written)
 answers = {verdict.name: verdict.as_json() for verdict in found}
 artefacts.write_json(
     paths.verdicts, {"study": study, "verdicts": answers, "rules": rules.model_dump(mode="json")}
 )
 figures = record.written(paths.figures / "hypotheses", "*.[ps][nv]g")
-record.complete(*(paths.tables / f"{name}.csv" for name in written), *figures)
+record.complete(*files, *figures)
 print(
     "wrote", record.path.name, *(f"{name}.csv" for name in written), "and", len(figures), "figures"
 )

@@ -41,7 +41,7 @@ from lib.drift.priors import prior_table
 from lib.hypotheses import stated
 from lib.figures import drift as drift_plots, pictures, style, training
 from lib.checkpoint_audit import classes as class_mapping, findings, layers
-from lib.checkpoint_audit import pair as pair_audit, pair_params
+from lib.checkpoint_audit import pair as pair_audit, params as audit_params
 
 # %% [markdown]
 # ## Parameters
@@ -60,7 +60,7 @@ settings = {
 results = "results/notebooks"
 
 # %%
-params = pair_params.validate(settings)
+params = audit_params.validate(settings)
 paths = StudyPaths(results, params.study)
 backbones.configure(params.runtime, seed=derive(params.seed, "redraw"))
 style.style()

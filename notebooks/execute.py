@@ -14,10 +14,24 @@ from pathlib import Path
 
 import jupytext
 import papermill
+from ipykernel.kernelspec import make_ipkernel_cmd
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 FOLDER = Path(__file__).resolve().parent
+
+
+class OwnKernel(AsyncKernelManager):
+    """The Python that runs this, whatever kernel a user has installed under the name ``python3``."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """How this interpreter is started as a kernel."""
+        return KernelSpec(
+            argv=make_ipkernel_cmd(), display_name="Python 3", language="python", name="python3"
+        )
 
 
 def known_parameters(notebook) -> set[str]:
@@ -54,7 +68,7 @@ def execute(name: str, output: Path, parameters: dict) -> str | None:
         try:
             papermill.execute_notebook(
                 source, result, parameters, kernel_name="python3", cwd=str(FOLDER),
-                progress_bar=False, log_output=True,
+                progress_bar=False, log_output=True, kernel_manager_class=OwnKernel,
             )  # fmt: skip
         except PapermillExecutionError as error:
             os.replace(result, failed)

@@ -117,3 +117,14 @@ def test_a_notebook_needs_exactly_one_cell_of_parameters(execute, tmp_path, coun
 def test_every_notebook_of_the_study_takes_the_parameters_of_the_workflow(module, source):
     known = module.known_parameters(module.jupytext.read(source))
     assert {"study", "settings", "results"} <= known
+
+
+def test_a_kernel_of_the_user_with_the_same_name_is_not_taken(execute, tmp_path, monkeypatch):
+    kernel = tmp_path / "jupyter/kernels/python3"
+    kernel.mkdir(parents=True)
+    other = {"argv": ["/bin/false"], "display_name": "Python 3", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(other))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))  # looked into first
+    assert run(execute, monkeypatch, tmp_path / "tiny.ipynb", {"number": 3}) == 0
+    outputs = nbformat.read(tmp_path / "tiny.ipynb", as_version=4).cells[-1].outputs
+    assert "well 4" in outputs[0].text

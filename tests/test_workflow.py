@@ -1,40 +1,22 @@
 """The smoke study through the workflow, with all three real backbones, and what a rerun does."""
 
+import itertools
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
-import pandas as pd
+import numpy as np
 import pytest
-from expected.make import KEYS, overlap
+from workflow_material import make, planned
 
 from lib.attribution.maps import MapSet
+from lib.drift.metrics import METRICS, QUICK
 from lib.study import load
 from lib.study.artefacts import read_manifest, read_table, require
-from lib.study.paths import ROOT, StudyPaths
+from lib.study.paths import StudyPaths
 
 pytestmark = pytest.mark.study
-EXPECTED = Path(__file__).parent / "expected"
-
-
-def make(verb, results, *words, check=True):
-    """Run a verb of the Makefile with this Python and results folder of its own."""
-    command = ["make", verb, "STUDY=smoke", f"RESULTS={results}", f"PY={sys.executable}", "STAMP=",
-               "GPU=0", *words]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if check and done.returncode:
-        logs = "\n".join(p.read_text()[-3000:] for p in Path(results).rglob("*.log"))
-        raise AssertionError(f"{done.stdout[-5000:]}\n{done.stderr[-5000:]}\n{logs[-9000:]}")
-    return done
-
-
-def planned(results, *words) -> dict[str, int]:
-    """Jobs by rule that a dry run announces."""
-    text = make("plan", results, *words).stdout
-    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", text, re.M)}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +80,6 @@ def test_placebo_keeps_the_backbone_and_fine_tuning_does_not(paths):
     import zipfile
 
     import h5py  # a .keras file is a zip with an HDF5 file inside; read without Keras
-    import numpy as np
 
     def first_kernel(checkpoint):
         with (
@@ -124,39 +105,84 @@ def test_explaining_twice_gives_the_same_maps_and_random_weights_others(paths):
             assert not (maps == sets["randomised"].maps[key]).all()
 
 
-def test_methods_agree_at_the_pooled_map_and_the_placebo_hardly_drifts(paths):
-    table = read_table(paths.tables / "strata.csv").query("metric == 'iou_top20'")
-    pooled = table.query("role == 'post_activation' and blank == 0 and n > 0")
-    wide = pooled.pivot_table(
-        index=["architecture", "pairing", "stratum"], columns="method", values="mean"
-    )
-    assert len(wide) and (wide["layercam"] - wide["gradcam_plus_plus"]).abs().max() < 0.02
+def test_counts_are_exact(paths):
+    """Phantoms and their split come from whole numbers: the same on every machine."""
+    counts = read_table(paths.manifest).groupby(["label", "split"]).size().to_dict()
+    assert counts == {
+        ("bacterial_pneumonia", "test"): 6, ("bacterial_pneumonia", "train"): 17,
+        ("bacterial_pneumonia", "validation"): 5, ("normal", "test"): 8, ("normal", "train"): 18,
+        ("normal", "validation"): 5, ("tuberculosis", "test"): 6, ("tuberculosis", "train"): 14,
+        ("tuberculosis", "validation"): 3,
+    }  # fmt: skip
 
 
-def test_tables_agree_with_the_expected_ones(paths):
-    """Counts are exact; figures of trained models agree within what processors may differ.
-
-    Stated tolerances: accuracies and areas 0.15 (some twenty test films), mean overlap
-    0.15. The data table is bit-exact.
-    """
-    counts = read_table(paths.manifest).groupby(["label", "split"]).size().rename("n").reset_index()
-    expected = read_table(EXPECTED / "counts.csv")
-    pd.testing.assert_frame_equal(counts, expected)
-    keys = ["architecture", "checkpoint", "split"]
-    found = read_table(paths.tables / "performance.csv")[[*keys, "macro_auc"]]
-    assert_near(found, read_table(EXPECTED / "performance.csv"), keys, 0.15)
-    found = overlap(read_table(paths.tables / "strata.csv"))
-    assert_near(found, read_table(EXPECTED / "overlap.csv"), KEYS, 0.15)
+# What a network has learnt differs between processors, and at chance its areas under the curve and
+# overlaps by as much as they can. So trained networks are asked for properties, each with a margin
+# several times as wide as what was measured needs (in brackets); numbers are compared where they
+# travel, in test_stored_study.py.
 
 
-def assert_near(found, expected, keys, tolerance):
-    """Same rows, and the one column of numbers within an absolute tolerance."""
-    (column,) = set(found) - set(keys)
-    both = found.merge(expected, on=keys, suffixes=("", "_expected"), how="outer", indicator=True)
-    assert (both["_merge"] == "both").all(), both[both["_merge"] != "both"]
-    gap = (both[column] - both[f"{column}_expected"]).abs()
-    assert not (gap > tolerance).any(), both[gap > tolerance]
-    assert (both[column].isna() == both[f"{column}_expected"].isna()).mean() > 0.9
+def test_the_head_learns_and_nothing_diverges(paths):
+    history = read_table(paths.tables / "history.csv")
+    assert np.isfinite(history[["train_loss", "loss"]]).all(axis=None)
+    assert history.groupby(["architecture", "checkpoint"])["kept"].sum().eq(1).all()
+    transfer = history[history["checkpoint"] == "transfer-s0"].groupby("architecture")
+    first, kept = transfer.first(), history[history["kept"]].groupby("architecture").first()
+    assert (transfer["train_loss"].min() < 0.6 * first["train_loss"]).all()  # (0.06 to 0.27)
+    assert (kept["loss"] < first["loss"] - 0.1).all()  # (0.4 to 1.0 lower)
+    for architecture in load.load("smoke").architectures:
+        for checkpoint in load.load("smoke").checkpoints:
+            predictions = read_table(paths.predictions(architecture, checkpoint))
+            logits = predictions.filter(like="logit_")
+            assert logits.shape == (13 + 20, 3) and np.isfinite(logits).all(axis=None)
+            assert (logits.nunique() > 10).all(), "the same answer for every film"
+
+
+def test_overlap_lies_between_its_controls(paths):
+    pairs = read_table(paths.tables / "pairs.csv")
+    scored = pairs[pairs["blank"].fillna("") == ""]
+    again = scored[scored["pairing"] == "explainer"]
+    for metric, same in {
+        "iou_top20": 1,
+        "iou_half": 1,
+        "soft_iou": 1,
+        "centroid_displacement": 0,
+    }.items():
+        assert (again[metric] == same).all(), metric  # the floor is exact
+    pooled = scored[scored["role"] == "post_activation"]
+    keys = [pooled[key] for key in ("pairing", "method", "architecture")]
+    mean = pooled["iou_top20"].groupby(keys).mean()
+    for method in ("layercam", "gradcam_plus_plus"):
+        assert (mean["placebo", method] > 0.9).all()  # (1.00): the backbone is the same
+        assert (mean["finetune", method] < 0.95).all()  # (0.51 to 0.77)
+        assert (mean["ceiling", method] < mean["placebo", method] - 0.3).all()  # (0.67 to 0.81)
+        assert (mean["randomised", method] < mean["placebo", method] - 0.3).all()  # (0.69 to 0.94)
+    for pairing in ("finetune", "placebo", "ceiling", "randomised"):
+        gap = mean[pairing, "layercam"] - mean[pairing, "gradcam_plus_plus"]
+        assert (gap.abs() < 0.02).all()  # (0): one map up to a factor
+
+
+def test_tables_have_every_cell(paths):
+    params = load.load("smoke")
+    grid = [params.architectures, params.attribution.roles, params.attribution.methods]
+    cells = list(itertools.product(*grid))
+    pairings = ("finetune", "placebo", "explainer", "randomised", "ceiling")
+    expected = {(*cell, name) for cell in cells for name in pairings}
+    keys = ["architecture", "role", "method", "pairing"]
+    pairs, drift = (read_table(paths.tables / f"{name}.csv") for name in ("pairs", "drift"))
+    assert pairs.groupby(keys).size().to_dict() == dict.fromkeys(expected, 20)
+    assert drift.groupby(keys).size().to_dict() == dict.fromkeys(expected, len(METRICS))
+    blank = pairs["blank"].fillna("") != ""
+    assert pairs.loc[blank, list(QUICK)].isna().all(axis=None)
+    # A constant map has no correlation, but it is blank; everything else is a number.
+    assert np.isfinite(pairs.loc[~blank, list(QUICK)]).all(axis=None)
+    confusion = read_table(paths.tables / "confusion.csv")
+    assert confusion.groupby(["architecture", "checkpoint"])["count"].sum().eq(20).all()
+    performance = read_table(paths.tables / "performance.csv")
+    assert performance["n"].tolist() == [20, 13] * 9
+    areas = performance.filter(regex="auc|accuracy")
+    assert areas.ge(0).all(axis=None) and areas.le(1).all(axis=None)
+    assert read_table(paths.tables / "support.csv")["films"].sum() == 20
 
 
 def test_a_second_run_finds_nothing_to_do(smoke):
@@ -171,6 +197,11 @@ def test_a_changed_parameter_reruns_what_depends_on_it(smoke):
     assert planned(smoke[0], "SET=finetune.learning_rate=0.0003") == {
         "all": 1, "finetune": 6, "attribute": 3, "drift": 1, "hypotheses": 1, "report": 1,
         "total": 13,
+    }  # fmt: skip
+    # No pre-training: its weights are shared by all studies, whatever else they want of them.
+    assert planned(smoke[0], "SET=weights.recalibrate_batch_norm=false runtime.tf32=true") == {
+        "all": 1, "transfer": 3, "finetune": 6, "attribute": 3, "drift": 1, "hypotheses": 1,
+        "report": 1, "total": 16,
     }  # fmt: skip
     assert planned(smoke[0], "SET=seeds=[0,1]") == {
         "all": 1, "finetune": 6, "attribute": 3, "drift": 1, "hypotheses": 1, "report": 1,
@@ -204,15 +235,3 @@ def test_a_failed_cell_says_why_and_does_not_stop_the_others(smoke, paths):
     assert "changed since it was completed" in done.stderr
     assert (paths.root / "notebooks/04_attribute-resnet50v2.failed.ipynb").exists()
     assert not targets[0].exists() and targets[1].exists()
-
-
-def test_remedies_need_the_films_and_no_training(tmp_path):
-    assert planned(tmp_path, "TARGETS=remedies") == {"prepare": 1, "remedies": 1, "total": 2}
-    both = planned(tmp_path, "TARGETS=remedies", f"BEFORE={tmp_path}")  # with drift to compare
-    assert both["drift"] == 1 and both["finetune"] == 6
-
-
-def test_wrong_parameters_stop_before_anything_runs(tmp_path):
-    done = make("reproduce", tmp_path, "SET=finetune.lerning_rate=1", check=False)
-    assert done.returncode != 0 and "did you mean 'learning_rate'" in done.stderr
-    assert not list(tmp_path.rglob("*.csv"))

@@ -227,7 +227,6 @@ class Explainer:
         explained : {"true_class", "prediction"} or int
             The explained class: that of the film, the checkpoint's own prediction, or one class
             for all films by its index.
-        batch_size : int
         report : callable, optional
             Receives (films done, films in all) after every batch.
 

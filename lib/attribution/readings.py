@@ -133,7 +133,6 @@ def explain(
         Input side in pixels; number of classes.
     roles : sequence of str
         From `lib.study.architectures.ROLES`.
-    checkpoints : mapping of name to Path
     grid : {"study", "native"}
         Which readings; `size` and the films must be those of this grid.
 

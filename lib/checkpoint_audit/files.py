@@ -13,6 +13,10 @@ from typing import Any
 
 import keras
 
+from lib.models import settings
+
+settings.apply()
+
 _CONFIG, _WEIGHTS = "config.json", ("model.weights.h5", "model.weights.npz")
 _LARGEST_GRAPH = 64 * 2**20  # bytes of JSON; NASNetLarge has less than 2 MiB
 _BRING_CODE = {

@@ -8,10 +8,10 @@ import pandas as pd
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit.classes import Mapping as ClassMapping
 from lib.data.audit.summary import NOTE, SERIOUS, SEVERITIES, WARNING
-from lib.drift.pairings import AUDIT_PAIRINGS
 from lib.hypotheses.estimates import retained_table
 from lib.hypotheses.observations import Observations
 from lib.models import performance
+from lib.study.schema import AUDIT_PAIRINGS
 
 _FEW, _BLANK, _CHANCE, _PRIMARY = 20, 0.2, 0.05, "iou_top20"
 
@@ -29,7 +29,6 @@ def findings(
     ----------
     sets : mapping of str to MapSet
         As `lib.checkpoint_audit.pair.explain_pair`.
-    mappings : mapping of checkpoint to lib.checkpoint_audit.classes.Mapping
     drift : DataFrame
         As `lib.drift.summaries.over_seeds`.
     common : ndarray of bool, shape (films,)

@@ -270,17 +270,12 @@ def swappable(before: keras.Model, after: keras.Model) -> bool:
     Not where a layer was quantised, which gives it other weights, nor where the two normalise
     films by other statistics, which a compiled graph holds as constants.
     """
-    kinds = [[(w.shape, str(w.dtype)) for w in graph.weights] for graph in (before, after)]
-    norms = [
-        [x.get_weights() for x in graph.layers if isinstance(x, keras.layers.Normalization)]
-        for graph in (before, after)
-    ]
-    same = all(
-        np.array_equal(a, b)
-        for one, two in zip(*norms, strict=True)
-        for a, b in zip(one, two, strict=True)
-    )
-    return kinds[0] == kinds[1] and same
+    kinds, norms = [], []
+    for graph in (before, after):
+        kinds.append([(w.shape, str(w.dtype)) for w in graph.weights])
+        normalising = (x for x in graph.layers if isinstance(x, keras.layers.Normalization))
+        norms.append([array for layer in normalising for array in layer.get_weights()])
+    return kinds[0] == kinds[1] and all(map(np.array_equal, *norms))
 
 
 def require_same_architecture(before: keras.Model, after: keras.Model) -> None:

@@ -20,7 +20,7 @@ from lib.checkpoint_audit.files import CheckpointRefused, load
 from lib.checkpoint_audit.findings import CHECKPOINTS
 from lib.checkpoint_audit.graph import require_same_architecture, swappable
 from lib.checkpoint_audit.layers import audited_layers
-from lib.checkpoint_audit.pair_params import AuditedFilms, PairParams
+from lib.checkpoint_audit.params import AuditedFilms, PairParams
 from lib.data import cache
 from lib.data.batches import Films
 from lib.data.index import class_names, read_index
@@ -256,7 +256,6 @@ def checkpoint_table(
 
     Parameters
     ----------
-    pair : Pair
     names : sequence of str
         Of the two files.
     inside, preprocessing

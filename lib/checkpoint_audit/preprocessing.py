@@ -115,7 +115,6 @@ def trial(
         Made without ``rescale``.
     films : ndarray of uint8, shape (n, size, size)
     labels : ndarray of int, shape (n,)
-    channels, batch_size : int
 
     Returns
     -------

@@ -78,9 +78,7 @@ def moved_sentence(retained: pd.DataFrame | None, cell: tuple[str, str]) -> str:
     return f"{said}: {share}, {scale}."
 
 
-def overlap_sentence(
-    drift: pd.DataFrame, support: pd.DataFrame, cell: tuple[str, str], pairing: str = "change"
-) -> str:
+def overlap_sentence(drift: pd.DataFrame, support: pd.DataFrame, cell: tuple[str, str]) -> str:
     """Overlap of the strongest cells at one layer, with the controls beside it.
 
     Parameters
@@ -89,20 +87,19 @@ def overlap_sentence(
         ``tables/drift.csv`` and ``tables/support.csv`` of an audit.
     cell : tuple of str
         Role and method.
-    pairing : str
     """
     films, common = int(support["films"].sum()), int(support["common"].sum())
     where = f"On the {common} of {films} films that both checkpoints classify correctly"
     means = drift_means(drift).droplevel("architecture")
     own = means.loc[cell].dropna()
-    if pairing not in own:
+    if "change" not in own:
         return f"{where} no two maps could be compared."
     text = f"{where}, the strongest 20\u00a0% of the cells of a film's two maps overlap by "
-    text += f"{_number(own[pairing])} (1 = the same places)"
+    text += f"{_number(own['change'])} (1 = the same places)"
     parts = [words.format(_number(own[name])) for name, words in _CONTROLS.items() if name in own]
     text += f", against {listed(parts)}." if parts else "."
     at = f"{names.METHOD_TITLES.get(cell[1], cell[1])} at {cell[0]}"
-    return f"{text} That is {at}; over all layers and methods it is {span(means[pairing])}."
+    return f"{text} That is {at}; over all layers and methods it is {span(means['change'])}."
 
 
 def _number(value: float) -> str:
@@ -133,7 +130,6 @@ def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None = None) 
 
     Parameters
     ----------
-    tables : mapping of file name without ending to DataFrame
     verdicts : None
         An audit has none.
     """
@@ -148,10 +144,6 @@ def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None = None) 
 
 def audit_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     """What a report shows of an audit's tables.
-
-    Parameters
-    ----------
-    tables : mapping of file name without ending to DataFrame
 
     Returns
     -------
@@ -195,7 +187,7 @@ def _side_by_side(checkpoints: pd.DataFrame) -> pd.DataFrame:
 
 
 def _outcomes(strata: pd.DataFrame) -> pd.DataFrame:
-    rows = strata.query("metric == 'iou_top20' and pairing == 'change'")
+    rows = strata.query("metric == @PRIMARY and pairing == 'change'")
     return rows[["role", "method", "stratum", "mean", "sd", "n", "blank"]]
 
 

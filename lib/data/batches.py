@@ -78,7 +78,6 @@ def augment(image: np.ndarray, ranges: Augmentation, generator: np.random.Genera
     ranges : Augmentation
         Largest rotation (degrees), shift (fraction of the side), zoom, brightness and contrast
         change (fractions); a mirror image with probability 1/2 if asked for.
-    generator : numpy.random.Generator
 
     Returns
     -------
@@ -116,8 +115,6 @@ def batches(
 
     Parameters
     ----------
-    data : Films
-    batch_size : int
     shuffle_seed : int, optional
         Seed of this epoch; None keeps the order.
     augmentation : Augmentation, optional

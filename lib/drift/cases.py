@@ -49,7 +49,6 @@ def choose_cases(
     pairs : DataFrame
         Of one architecture and the pairing ``finetune``: ``role``, ``method``, ``image_id``,
         ``iou_top20``. Blank pairs are passed over, ties go by image id.
-    role, method : str
     checkpoints : tuple of str
         Before and after.
     films, lesions : ndarray, shape (n, size, size), optional

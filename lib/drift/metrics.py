@@ -9,13 +9,14 @@ metric depends on a positive factor on either map. A *change* is B minus A.
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache, wraps
+from dataclasses import dataclass
+from functools import wraps
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
+from ot import emd2
 from scipy.ndimage import uniform_filter
-from scipy.optimize import linprog
 from scipy.spatial.distance import cdist
 from scipy.special import entr
 from scipy.stats import rankdata
@@ -32,7 +33,6 @@ from lib.attribution.arrays import (
     require_stack,
 )
 
-SIMILARITIES = ("iou_top20", "iou_half", "soft_iou", "pearson", "spearman", "ssim")
 # Pairs held at once: they bound the working memory whatever N is, and fit the processor's cache.
 _PAIRS_PER_CHUNK = 1024
 _UPSAMPLED_PAIRS_PER_CHUNK = 256
@@ -81,7 +81,6 @@ def top_mask(maps, *, fraction: float) -> np.ndarray:
     Parameters
     ----------
     maps : array of shape (N, h, w), non-negative
-    fraction : float in (0, 1]
 
     Returns
     -------
@@ -230,20 +229,13 @@ def entropy_change(maps_a, maps_b) -> np.ndarray:
     return normalised_entropy(maps_b) - normalised_entropy(maps_a)
 
 
-@lru_cache(maxsize=256)
-def _transport_constraints(sources: int, sinks: int) -> sparse.csc_array:
-    supply = sparse.kron(sparse.eye_array(sources), np.ones((1, sinks)))
-    demand = sparse.kron(np.ones((1, sources)), sparse.eye_array(sinks)).tocsr()
-    return sparse.csc_array(sparse.vstack([supply, demand[:-1]]))  # the last row is implied
-
-
 @_metric
 def emd(maps_a, maps_b) -> np.ndarray:
     """Earth mover's distance of the masses in diagonals of the unit square, in [0, 1).
 
-    Rubner et al. 2000 with the Euclidean distance of cell centres / sqrt(2), solved exactly as a
-    linear programme (HiGHS). Mass that both maps have in a cell stays there, because the ground
-    distance is a metric, so only the differences are transported. About 3 ms per pair of 7 x 7.
+    Rubner et al. 2000 with the Euclidean distance of cell centres / sqrt(2), solved exactly by the
+    network simplex of POT. Mass that both maps have in a cell stays there, because the ground
+    distance is a metric, so only the differences are transported. About 0.1 ms per pair of 5 x 5.
     """
     centres = cell_centres(*maps_a.shape[1:])
     distance = cdist(centres, centres) / math.sqrt(2)
@@ -254,38 +246,65 @@ def emd(maps_a, maps_b) -> np.ndarray:
         moved = min(supply.sum(), demand.sum())
         if moved <= len(difference) * np.finfo(float).eps:
             continue  # equal up to rounding
-        # Each side is scaled to 1 so that the solver's tolerances are relative to what moves.
-        solution = linprog(
-            distance[np.ix_(sources, sinks)].ravel(),
-            A_eq=_transport_constraints(len(sources), len(sinks)),
-            b_eq=np.concatenate([supply / supply.sum(), demand[:-1] / demand.sum()]),
-            method="highs",
-        )
-        if solution.status != 0:
-            raise RuntimeError(f"emd: found no optimum for a pair: {solution.message}")
-        values[i] = solution.fun * moved
+        costs = distance[np.ix_(sources, sinks)]
+        values[i] = moved * emd2(supply / supply.sum(), demand / demand.sum(), costs)
     return values
 
 
-_FUNCTIONS = {
-    "centroid_displacement": centroid_displacement,
-    "iou_top20": iou_top,
-    "iou_half": iou_half,
-    "soft_iou": soft_iou,
-    "pearson": pearson,
-    "spearman": spearman,
-    "ssim": ssim,
-    "gini_change": gini_change,
-    "entropy_change": entropy_change,
-    "emd": emd,
+@dataclass(frozen=True)
+class Metric:
+    """A drift metric: its function of two stacks of maps, its name on an axis, and what it says.
+
+    Attributes
+    ----------
+    title : str
+        With unit or range.
+    kind : {"similarity", "distance", "change"}
+        1 where nothing moved, 0 where nothing moved, or signed: B minus A.
+    costly : bool
+        A linear programme per pair: computed on the common support alone, and up to `COSTLY_CELLS`.
+    """
+
+    function: Callable[..., np.ndarray]
+    title: str
+    kind: Literal["similarity", "distance", "change"]
+    costly: bool = False
+
+
+TABLE = {
+    "centroid_displacement": Metric(
+        centroid_displacement, "Centroid displacement (share of the diagonal)", "distance"
+    ),
+    "iou_top20": Metric(iou_top, "IoU of the top 20 % of cells (0 to 1)", "similarity"),
+    "iou_half": Metric(iou_half, "IoU of U ≥ 0.5 (0 to 1)", "similarity"),
+    "soft_iou": Metric(soft_iou, "Soft IoU (0 to 1)", "similarity"),
+    "pearson": Metric(pearson, "Pearson correlation (−1 to 1)", "similarity"),
+    "spearman": Metric(spearman, "Spearman correlation (−1 to 1)", "similarity"),
+    "ssim": Metric(ssim, "SSIM (−1 to 1)", "similarity"),
+    "gini_change": Metric(gini_change, "Change of the Gini index (−1 to 1)", "change"),
+    "entropy_change": Metric(entropy_change, "Change of normalised entropy (−1 to 1)", "change"),
+    "emd": Metric(emd, "Earth mover's distance (share of the diagonal)", "distance", costly=True),
 }
-METRICS: tuple[str, ...] = tuple(_FUNCTIONS)
-COSTLY = ("emd",)
-"""A linear programme per pair: computed on the common support alone, and up to `COSTLY_CELLS`."""
+"""The metrics of every comparison: tables, report and case browser have those of this table."""
+METRICS = tuple(TABLE)
+SIMILARITIES, DISTANCES, CHANGES = (
+    tuple(name for name, metric in TABLE.items() if metric.kind == kind)
+    for kind in ("similarity", "distance", "change")
+)
+COSTLY = tuple(name for name, metric in TABLE.items() if metric.costly)
+QUICK = tuple(name for name in METRICS if name not in COSTLY)
 COSTLY_CELLS = 300
 """Cells of the finest grid on which they are computed, a little more than 17 x 17: their time grows
-with the fourth power of the side or faster, and a 24 x 24 grid takes seconds per pair."""
-QUICK = tuple(name for name in METRICS if name not in COSTLY)
+with the fourth power of the side or faster."""
+
+
+def metric_label(name: str) -> str:
+    """Name of a metric with its unit or range, for an axis; also of ``iou_top<percentage>``."""
+    if name in TABLE:
+        return TABLE[name].title
+    if name.startswith("iou_top"):
+        return f"IoU of the top {name.removeprefix('iou_top')} % of cells (0 to 1)"
+    return name
 
 
 def compare(maps_a, maps_b, *, metrics: Sequence[str] = METRICS, ssim_size: int = 56):
@@ -331,5 +350,5 @@ def compare(maps_a, maps_b, *, metrics: Sequence[str] = METRICS, ssim_size: int 
         scored = np.flatnonzero(blank[chunk] == "")
         for name in metrics:
             options = {"size": ssim_size} if name == "ssim" else {}
-            values[name][start + scored] = _FUNCTIONS[name](a[scored], b[scored], **options)
+            values[name][start + scored] = TABLE[name].function(a[scored], b[scored], **options)
     return pd.DataFrame({**values, "blank": pd.array(blank, dtype="str")})

@@ -23,25 +23,15 @@ from lib.attribution import arrays
 from lib.attribution.maps import MapSet, correct, require_same_films
 from lib.drift import metrics as drift
 from lib.study.names import MODES
-
-PAIRINGS = (
-    *("finetune", "corrected", "placebo", "finetune_seeds", "transfer_seeds"),
-    *("explainer", "randomised", "ceiling"),
-)
-AUDIT_PAIRINGS = ("change", "explainer", "ceiling", "randomised")
-STRATA = ("kept-correct", "rescued", "lost", "kept-wrong")
+from lib.study.schema import AUDIT_PAIRINGS, STRATA
 
 
 @dataclass(frozen=True)
 class Pairing:
     """One comparison of two checkpoints.
 
-    Attributes
-    ----------
-    name : str
-        One of `PAIRINGS` or `AUDIT_PAIRINGS`.
-    before, after : str
-        Names of the two checkpoints.
+    The name is one of `PAIRINGS` or `AUDIT_PAIRINGS` of `lib.study.schema`; before and after are
+    names of checkpoints.
     """
 
     name: str
@@ -137,42 +127,9 @@ def outcome_strata(correct_a, correct_b) -> np.ndarray:
     Returns
     -------
     ndarray of shape (N,), str
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, the arrays are empty or the values are not booleans.
     """
-    a, b = _boolean(correct_a, "correct_a", 1), _boolean(correct_b, "correct_b", 1)
-    arrays.require_same_shape(a, b, ("correct_a", "correct_b"))
+    a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
     return np.select([a & b, ~a & b, a & ~b], STRATA[:3], default=STRATA[3])
-
-
-def common_support(correct) -> np.ndarray:
-    """Images that every compared checkpoint classifies correctly.
-
-    Parameters
-    ----------
-    correct : array of shape (checkpoints, images), bool
-
-    Returns
-    -------
-    ndarray of shape (images,), bool
-
-    Raises
-    ------
-    ValueError
-        If the array is not two-dimensional, not boolean or has no checkpoint.
-    """
-    return _boolean(correct, "correct", 2).all(axis=0)
-
-
-def _boolean(values, name: str, ndim: int) -> np.ndarray:
-    values = np.asarray(values)
-    if values.dtype != bool or values.ndim != ndim or not len(values):
-        found = f"{values.dtype} of shape {values.shape}"
-        raise ValueError(f"{name}: found {found}; expected booleans in {ndim} dimension(s).")
-    return values
 
 
 def compare_cells(
@@ -215,8 +172,7 @@ def compare_cells(
         if missing([pairing], sets):
             continue
         a, b = sets[pairing.before], sets[pairing.after]
-        first = np.arange(len(a.image_id))
-        second = first
+        first = second = np.arange(len(a.image_id))
         if pairing.name == "ceiling":
             first, second = first[partner >= 0], partner[partner >= 0]
         strata = outcome_strata(correct(a), correct(b))
@@ -240,12 +196,10 @@ def compare_cells(
 def _metrics(maps_a: np.ndarray, maps_b: np.ndarray, common: np.ndarray) -> pd.DataFrame:
     """All metrics; the costly ones on a coarse grid for the common support, elsewhere NaN."""
     table = drift.compare(maps_a, maps_b, metrics=drift.QUICK)
-    table[list(drift.COSTLY)] = np.nan
     if prod(maps_a.shape[1:]) <= drift.COSTLY_CELLS:
         costly = drift.compare(maps_a[common], maps_b[common], metrics=drift.COSTLY)
-        for name in drift.COSTLY:
-            table.loc[common, name] = costly[name].to_numpy()
-    return table[[*drift.METRICS, "blank"]]
+        table = table.join(costly.drop(columns="blank").set_index(np.flatnonzero(common)))
+    return table.reindex(columns=[*drift.METRICS, "blank"])
 
 
 def missing(wanted: Sequence[Pairing], sets: dict[str, MapSet]) -> list[Pairing]:

@@ -9,7 +9,6 @@ arXiv:2401.06465).
 """
 
 from collections.abc import Mapping, Sequence
-from math import prod
 
 import numpy as np
 import pandas as pd
@@ -19,38 +18,39 @@ from lib.attribution import arrays
 from lib.attribution.maps import MapSet
 from lib.drift import metrics
 from lib.drift.pairings import unrelated_pairs
-from lib.inference.contrasts import contrast
+from lib.inference.contrasts import Estimate, contrast
 from lib.inference.crossed import cells_from_pairs
 from lib.study.names import RANDOMISATION_STEPS
+from lib.study.schema import CELL
 
 METRICS = ("iou_top20", "spearman", "ssim")
 UNRELATED = "unrelated films"
-_CELL = ["architecture", "method", "role", "pairing"]
+MARGIN = 0.05
+"""The largest excess over unrelated films that counts as none, in units of the metric."""
+BINS = 10
+"""Of the histogram of a map's values; few, because a map has as few as 25 values."""
 
 
-def value_entropy(maps, *, bins: int = 10) -> np.ndarray:
+def value_entropy(maps) -> np.ndarray:
     """Entropy of the histogram of each map's values, scaled to the map's own maximum.
 
     Parameters
     ----------
     maps : array of shape (N, h, w), non-negative
-    bins : int
-        Equal bins over [0, 1]. Ten, because a map has as few as 25 values.
 
     Returns
     -------
     ndarray of shape (N,), float64 in [0, 1]
-        In units of log(bins): 0 if all values share a bin, 1 if they fill the bins equally. NaN
+        In units of log(`BINS`): 0 if all values share a bin, 1 if they fill the bins equally. NaN
         where a map is all zero or not finite.
     """
-    maps = np.asarray(maps, dtype=float)
-    usable = np.isin(arrays.blank_reason(maps), ["", "constant"])
-    values = maps[usable].reshape(usable.sum(), prod(maps.shape[1:]))  # -1 fails without maps
-    scaled = values / values.max(axis=1, keepdims=True)
-    places = np.minimum((scaled * bins).astype(int), bins - 1)
-    counts = (places[:, :, None] == np.arange(bins)).sum(axis=1)
+    maps = arrays.checked(maps, "maps")
+    usable = arrays.has_mass(maps)
+    scaled = arrays.peak_normalised(maps[usable])
+    places = np.minimum((scaled * BINS).astype(int), BINS - 1)
+    counts = (places[:, :, None] == np.arange(BINS)).sum(axis=1)
     entropy = np.full(len(maps), np.nan)
-    entropy[usable] = entr(counts / values.shape[1]).sum(axis=1) / np.log(bins)
+    entropy[usable] = entr(counts / scaled.shape[1]).sum(axis=1) / np.log(BINS)
     return entropy
 
 
@@ -105,12 +105,7 @@ def randomisation_pairs(
 
 
 def randomisation_summary(
-    pairs: pd.DataFrame,
-    patients: pd.Series,
-    *,
-    metric: str = "iou_top20",
-    margin: float = 0.05,
-    level: float = 0.95,
+    pairs: pd.DataFrame, patients: pd.Series, *, metric: str = "iou_top20"
 ) -> pd.DataFrame:
     """Similarity by depth of randomisation, against that of unrelated films.
 
@@ -122,10 +117,6 @@ def randomisation_summary(
         Patient by image id.
     metric : str
         One of `METRICS`.
-    margin : float
-        The largest excess over unrelated films that counts as none, in units of the metric.
-    level : float in (0, 1)
-        Of the intervals: over patients, for the checkpoint and the randomisation at hand.
 
     Returns
     -------
@@ -133,33 +124,34 @@ def randomisation_summary(
         A row per architecture, role, method and step: ``step``, ``metric``, ``n``, ``blank``,
         ``mean``, ``low``, ``high``; ``excess``, ``excess_low``, ``excess_high`` over unrelated
         films; ``entropy_rise`` (mean); and after the last step ``finding``: "insensitive" (the
-        excess is above 0 and not shown to be within the margin), "sensitive" (it is shown to be
-        below the margin), "undecided", or "blank" (nothing to compare); empty at other steps.
+        excess is above 0 and not shown to be within `MARGIN`), "sensitive" (it is shown to be
+        below it), "undecided", or "blank" (nothing to compare); empty at other steps. The 95 %
+        intervals are over patients, for the checkpoint and the randomisation at hand.
     """
     cells = cells_from_pairs(pairs, patients, metric=metric)
     rows = []
-    for name, part in pairs.groupby(_CELL, sort=False, observed=True):
-        step, unrelated = name[-1], (*name[:3], UNRELATED)
-        own = contrast(cells, {name: 1})
-        excess = contrast(cells, {name: 1, unrelated: -1}) if step != UNRELATED else None
+    for name, part in pairs.groupby(CELL, sort=False, observed=True):
         row = dict(zip(("architecture", "method", "role", "step"), name, strict=True))
-        row |= {"metric": metric, "n": int(part[metric].notna().sum())}
-        row |= {"blank": int(part[metric].isna().sum()), "mean": float(own.estimate)}
-        row |= dict(zip(("low", "high"), map(float, own.interval(level)), strict=True))
-        if excess:
-            low, high = map(float, excess.interval(level))
-            row |= {"excess": float(excess.estimate), "excess_low": low, "excess_high": high}
-            row |= {"entropy_rise": part["entropy_rise"].mean()}
-            row |= {
-                "finding": _finding(low, high, margin) if step == RANDOMISATION_STEPS[-1] else ""
-            }
+        scored = part[metric].notna()
+        row |= {"metric": metric, "n": scored.sum(), "blank": (~scored).sum()}
+        row |= _estimate(contrast(cells, {name: 1}), ("mean", "low", "high"))
+        if row["step"] != UNRELATED:
+            excess = contrast(cells, {name: 1, (*name[:3], UNRELATED): -1})
+            row |= _estimate(excess, ("excess", "excess_low", "excess_high"))
+            last = row["step"] == RANDOMISATION_STEPS[-1]
+            found = _finding(row["excess_low"], row["excess_high"]) if last else ""
+            row |= {"entropy_rise": part["entropy_rise"].mean(), "finding": found}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _finding(low: float, high: float, margin: float) -> str:
+def _estimate(found: Estimate, names: tuple[str, str, str]) -> dict[str, float]:
+    return dict(zip(names, map(float, (found.estimate, *found.interval())), strict=True))
+
+
+def _finding(low: float, high: float) -> str:
     if np.isnan(low) or np.isnan(high):
         return "blank"
-    if high < margin:
+    if high < MARGIN:
         return "sensitive"
     return "insensitive" if low > 0 else "undecided"

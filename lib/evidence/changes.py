@@ -3,7 +3,8 @@
 What is measured, and in which frame, is said in `lib.evidence.mass`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -14,13 +15,170 @@ from lib.drift.pairings import Pairing
 from lib.drift.priors import centre_prior
 from lib.evidence.mass import mask_on_grid, pointing_game, relevance_mass
 from lib.inference.contrasts import clustered_mean
+from lib.study.names import stage_of
 
 MEASURES = ("lesion_mass", "lesion_enrichment", "lesion_hit", "lung_mass")
 MARKER = "marker_enrichment"
 """A further measure where a shortcut was planted. A marker covers so little of a film that its
 share of a map is near 0 for any map: only the ratio to its area can be read."""
-_KEYS = ["image_id", "role", "method"]
+PAIR = ["architecture", "method", "role", "pairing", "before", "after", "image_id"]
+"""Columns that name a pair of maps of one film, here and in ``tables/pairs.csv``."""
+_MAP = ["image_id", "role", "method"]
 _FACTS = ["label", "patient_id", "lesion_area", "lung_area"]
+
+
+def evidence_of_study(
+    sets: dict[str, dict[str, MapSet]],
+    masks: Mapping[str, Mapping[str, np.ndarray | None]],
+    *,
+    classes: Sequence[str],
+    patients: Sequence[str],
+) -> pd.DataFrame:
+    """Evidence in the lesion, in the lungs and in a planted marker for every map of a study.
+
+    Parameters
+    ----------
+    sets : dict of architecture to dict of checkpoint to MapSet
+        Maps of n films.
+    masks : mapping of architecture to mapping of part to array of shape (n, size, size), bool
+        Masks of "lesion", "lung" and "marker" in the order of the maps, in the frame of the
+        network's input. A film with an empty mask has no answer (normal films have no lesion); with
+        None in place of the masks no film has one.
+    classes : sequence of str
+        Names of the classes, in the order of the maps' labels.
+    patients : sequence of str, length n
+        Patient of each film.
+
+    Returns
+    -------
+    DataFrame
+        A row per architecture, checkpoint, role, method and film: these, ``stage`` ("transfer" of
+        "transfer-s0"), ``label``, ``patient_id``, ``blank`` ("" or why the map is blank), and of
+        each part, such as the lesion, ``lesion_area`` (share of the input in (0, 1]),
+        ``lesion_mass`` (share of the map in [0, 1]), ``lesion_enrichment`` (mass / area, 1 =
+        chance), ``lesion_hit`` (0 or 1); each measure also with the endings ``_uniform`` (of a map
+        that is the same everywhere, of a cell drawn blindly) and ``_centre`` (of `centre_prior`). A
+        marker has columns only where it has masks. Measures are NaN where the map is blank (also if
+        constant) or the mask empty.
+
+    Raises
+    ------
+    ValueError
+        If the masks are not one per film.
+    """
+    parts = []
+    for architecture, checkpoints in sets.items():
+        covers = _covers(masks[architecture], films=len(patients))
+        for checkpoint, map_set in checkpoints.items():
+            facts = {
+                **{"architecture": architecture, "checkpoint": checkpoint},
+                "image_id": map_set.image_id,
+                "label": np.asarray(classes, dtype=object)[map_set.label],
+                "patient_id": np.asarray(patients, dtype=object),
+            }
+            for (role, method), maps in map_set.maps.items():
+                names = facts | {"role": role, "method": method}
+                parts.append(pd.DataFrame(names | _measured(maps, covers(maps.shape[1:]))))
+    evidence = pd.concat(parts, ignore_index=True)
+    return evidence.assign(stage=stage_of(evidence["checkpoint"]))
+
+
+def _covers(masks: Mapping[str, np.ndarray | None], *, films: int) -> Callable[..., dict]:
+    """For a grid, the cover by each part and what it says without any map; once for all maps."""
+    for part, stack in masks.items():
+        if stack is not None and len(stack) != films:
+            raise ValueError(
+                f"{part}: found {len(stack)} masks; expected one for each of the {films} films of "
+                "the maps, in their order."
+            )
+
+    @cache
+    def covers(grid: tuple[int, int]) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]:
+        found = {}
+        for part, stack in masks.items():
+            if stack is None and part == "marker":
+                continue
+            cover = mask_on_grid(np.zeros((films, 1, 1), bool) if stack is None else stack, grid)
+            prior = np.broadcast_to(centre_prior(grid), cover.shape)
+            area = cover.mean(axis=(1, 2))
+            area[area == 0] = np.nan
+            centre = relevance_mass(prior, cover)
+            found[part] = (
+                cover,
+                {
+                    "area": area,
+                    **{"mass_uniform": area, "mass_centre": centre},
+                    **{"enrichment_uniform": area / area, "enrichment_centre": centre / area},
+                    "hit_uniform": (cover > 0).mean(axis=(1, 2)),
+                    "hit_centre": pointing_game(prior, cover),
+                },
+            )
+        return found
+
+    return covers
+
+
+def _measured(maps: np.ndarray, covers: dict) -> dict[str, np.ndarray]:
+    blank = blank_reason(maps)
+    columns = {"blank": pd.array(blank, dtype="str")}
+    for part, (cover, constants) in covers.items():
+        known = ~np.isnan(constants["area"])
+        mass = relevance_mass(maps, cover)
+        measured = {"mass": mass, "enrichment": mass / constants["area"]}
+        measured |= {"hit": pointing_game(maps, cover)}
+        for values, valid in ((constants, known), (measured, known & (blank == ""))):
+            columns |= {f"{part}_{k}": np.where(valid, v, np.nan) for k, v in values.items()}
+    return columns
+
+
+def changes_of_study(evidence: pd.DataFrame, wanted: Sequence[Pairing]) -> pd.DataFrame:
+    """Evidence of a later checkpoint minus that of an earlier one, film by film.
+
+    Parameters
+    ----------
+    evidence : DataFrame
+        Of `evidence_of_study`.
+    wanted : sequence of Pairing
+        Those of unrelated films (``ceiling``) are passed over, as two films share no lesion, and
+        those of which a checkpoint has no evidence.
+
+    Returns
+    -------
+    DataFrame
+        A row per `PAIR`: these, ``label``, ``patient_id``, ``lesion_area``, ``lung_area`` and each
+        measure with the ending ``_change``: B minus A, positive where evidence was gained, NaN
+        where either map is blank.
+
+    Raises
+    ------
+    ValueError
+        If no pairing has both checkpoints, a map occurs twice or two checkpoints have not the same.
+    """
+    maps = ["architecture", "checkpoint", *_MAP]
+    if (again := evidence.duplicated(maps)).any():
+        found = evidence.loc[again, maps].iloc[0].to_dict()
+        raise ValueError(f"evidence: found {found} twice; expected once.")
+    parts = []
+    for architecture, own in evidence.groupby("architecture", sort=False):
+        tables = {name: of.set_index(_MAP) for name, of in own.groupby("checkpoint", sort=False)}
+        for pair in wanted:
+            if pair.name == "ceiling" or not {pair.before, pair.after} <= set(tables):
+                continue
+            before, after = tables[pair.before], tables[pair.after]
+            if len(odd := before.index.symmetric_difference(after.index)):
+                raise ValueError(
+                    f"{pair.after}: found {len(odd)} maps in one table alone, such as {odd[0]}; "
+                    f"expected those of {pair.before}: attribute both on the same films."
+                )
+            both = measures(evidence)
+            change = (after.loc[before.index, both] - before[both]).add_suffix("_change")
+            names = {"architecture": architecture, "pairing": pair.name}
+            names |= {"before": pair.before, "after": pair.after}
+            parts.append(before[_FACTS].join(change).reset_index().assign(**names))
+    if not parts:
+        found = sorted(evidence["checkpoint"].unique())
+        raise ValueError(f"evidence: found {found}; expected both checkpoints of a pairing.")
+    return pd.concat(parts, ignore_index=True)
 
 
 def measures(table: pd.DataFrame, ending: str = "") -> list[str]:
@@ -28,235 +186,28 @@ def measures(table: pd.DataFrame, ending: str = "") -> list[str]:
     return [*MEASURES, *([MARKER] if MARKER + ending in table else [])]
 
 
-def _measured(maps: np.ndarray, masks, part: str, blank: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns of `evidence_table` for one part of the film; NaN where its mask is empty."""
-    if masks is None:
-        masks = np.zeros((len(maps), 1, 1), bool)  # nothing is known of any film
-    cover = mask_on_grid(masks, maps.shape[1:])
-    prior = np.broadcast_to(centre_prior(maps.shape[1:]), maps.shape)
-    area = cover.mean(axis=(1, 2))
-    area[area == 0] = np.nan
-    known, scored = ~np.isnan(area), ~np.isnan(area) & (blank == "")
-    mass = np.where(scored, relevance_mass(maps, cover), np.nan)
-    columns = {
-        f"{part}_area": area,
-        f"{part}_mass": mass,
-        f"{part}_mass_centre": np.where(known, relevance_mass(prior, cover), np.nan),
-    }
-    if part == "lesion":
-        columns |= {
-            "lesion_enrichment": mass / area,
-            "lesion_hit": np.where(scored, pointing_game(maps, cover), np.nan),
-            "lesion_hit_uniform": np.where(known, (cover > 0).mean(axis=(1, 2)), np.nan),
-            "lesion_hit_centre": np.where(known, pointing_game(prior, cover), np.nan),
-        }
-    if part == "marker":
-        columns[MARKER] = mass / area
-    return columns
-
-
-def evidence_table(
-    map_set: MapSet,
-    lesions,
-    lungs,
-    *,
-    classes: Sequence[str],
-    patients: Sequence[str],
-    markers=None,
-) -> pd.DataFrame:
-    """Evidence in the lesion and in the lungs for every map of a checkpoint.
-
-    Parameters
-    ----------
-    map_set : MapSet
-        Maps of n films.
-    lesions, lungs : array of shape (n, size, size), bool, or None
-        Masks in the order of the maps, in the frame of the network's input. A film with an empty
-        mask has no answer (normal films have no lesion); with None no film has one.
-    classes : sequence of str
-        Names of the classes, in the order of `map_set.label`.
-    patients : sequence of str, length n
-        Patient of each film.
-    markers : array as `lesions`, optional
-        Where the marker of a planted shortcut lies.
-
-    Returns
-    -------
-    DataFrame
-        A row per film, role and method: ``image_id``, ``label``, ``patient_id``, ``role``,
-        ``method``; ``lesion_area``, ``lung_area`` (share of the input in (0, 1]); ``lesion_mass``,
-        ``lung_mass`` (share of the map in [0, 1]), ``lesion_enrichment`` (mass / area, 1 = chance),
-        ``lesion_hit`` (0 or 1); ``lesion_mass_centre``, ``lung_mass_centre``,
-        ``lesion_hit_centre`` (the same of `centre_prior`) and ``lesion_hit_uniform`` (of a cell
-        drawn blindly); with `markers` also ``marker_area``, ``marker_mass``,
-        ``marker_mass_centre`` and ``marker_enrichment``; ``blank`` ("" or why the map is blank).
-        Measures are NaN where the map is blank (also if constant) or the mask empty.
-
-    Raises
-    ------
-    ValueError
-        If the masks or patients are not one per film.
-    """
-    count = len(map_set.image_id)
-    masks = {"lesions": lesions, "lungs": lungs, "markers": markers}
-    for name, given in (masks | {"patients": patients}).items():
-        if given is not None and len(given) != count:
-            raise ValueError(
-                f"{name}: found {len(given)}; expected one for each of the {count} films of the "
-                "maps, in their order."
-            )
-    parts = []
-    for (role, method), maps in map_set.maps.items():
-        blank = blank_reason(maps)
-        columns = _measured(maps, lesions, "lesion", blank) | _measured(maps, lungs, "lung", blank)
-        if markers is not None:
-            columns |= _measured(maps, markers, "marker", blank)
-        facts = {
-            "image_id": map_set.image_id,
-            "label": np.asarray(classes, dtype=object)[map_set.label],
-            "patient_id": np.asarray(patients, dtype=object),
-            "role": role,
-            "method": method,
-        }
-        parts.append(pd.DataFrame({**facts, **columns, "blank": pd.array(blank, dtype="str")}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def evidence_of_study(
-    sets: dict[str, dict[str, MapSet]],
-    lesions: Mapping[str, np.ndarray | None],
-    lungs: Mapping[str, np.ndarray | None],
-    *,
-    classes: Sequence[str],
-    patients: Sequence[str],
-    markers: Mapping[str, np.ndarray | None] | None = None,
-) -> pd.DataFrame:
-    """`evidence_table` of every architecture and checkpoint.
-
-    Parameters
-    ----------
-    sets : dict of architecture to dict of checkpoint to MapSet
-    lesions, lungs, markers : mapping of architecture to masks or None
-        Masks by architecture, because the input sizes differ.
-    classes, patients
-        As in `evidence_table`.
-
-    Returns
-    -------
-    DataFrame
-        Preceded by ``architecture``, ``checkpoint`` and ``stage`` ("transfer" of "transfer-s0").
-    """
-    parts = []
-    for architecture, checkpoints in sets.items():
-        masks = lesions[architecture], lungs[architecture]
-        known = {"classes": classes, "patients": patients}
-        known["markers"] = markers[architecture] if markers else None
-        for checkpoint, maps in checkpoints.items():
-            table = evidence_table(maps, *masks, **known)
-            names = [architecture, checkpoint, checkpoint.rsplit("-s", 1)[0]]
-            for place, name in enumerate(("architecture", "checkpoint", "stage")):
-                table.insert(place, name, names[place])
-            parts.append(table)
-    return pd.concat(parts, ignore_index=True)
-
-
-def evidence_change(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Evidence of a later checkpoint minus that of an earlier one, film by film.
-
-    Parameters
-    ----------
-    before, after : DataFrame
-        Of `evidence_table`, for two checkpoints of one architecture on the same films.
-
-    Returns
-    -------
-    DataFrame
-        ``image_id``, ``role``, ``method``, ``label``, ``patient_id``, ``lesion_area``,
-        ``lung_area`` and each measure with the ending ``_change``: B minus A, positive where
-        evidence was gained, NaN where either map is blank.
-
-    Raises
-    ------
-    ValueError
-        If a film occurs twice with one role and method, or the two tables hold different maps.
-    """
-    tables = {"before": before.set_index(_KEYS), "after": after.set_index(_KEYS)}
-    for name, table in tables.items():
-        if not table.index.is_unique:
-            twice = table.index[table.index.duplicated()][0]
-            raise ValueError(f"{name}: found {twice} twice; expected once: select one checkpoint.")
-    first, second = tables.values()
-    if len(odd := first.index.symmetric_difference(second.index)):
-        raise ValueError(
-            f"after: found {len(odd)} maps in one table alone, such as {odd[0]}; expected those of "
-            "`before`: attribute both checkpoints on the same films."
-        )
-    both = measures(first)
-    change = second.loc[first.index, both] - first[both]
-    return first[_FACTS].join(change.add_suffix("_change")).reset_index()
-
-
-def changes_of_study(evidence: pd.DataFrame, wanted: Sequence[Pairing]) -> pd.DataFrame:
-    """`evidence_change` of all pairings of a study whose two checkpoints have evidence.
-
-    Parameters
-    ----------
-    evidence : DataFrame
-        Of `evidence_of_study`.
-    wanted : sequence of Pairing
-        Those of unrelated films (``ceiling``) are passed over: two films share no lesion.
-
-    Returns
-    -------
-    DataFrame
-        Preceded by ``architecture``, ``pairing``, ``before`` and ``after``.
-
-    Raises
-    ------
-    ValueError
-        If no pairing has both checkpoints.
-    """
-    parts = []
-    for architecture, own in evidence.groupby("architecture", sort=False):
-        tables = dict(iter(own.groupby("checkpoint", sort=False)))
-        for pair in wanted:
-            if pair.name != "ceiling" and {pair.before, pair.after} <= set(tables):
-                change = evidence_change(tables[pair.before], tables[pair.after])
-                names = {"architecture": architecture, "pairing": pair.name}
-                names |= {"before": pair.before, "after": pair.after}
-                parts.append(change.assign(**names)[[*names, *change]])
-    if not parts:
-        found = sorted(evidence["checkpoint"].unique())
-        raise ValueError(f"evidence: found {found}; expected both checkpoints of a pairing.")
-    return pd.concat(parts, ignore_index=True)
-
-
 def evidence_summary(
     evidence: pd.DataFrame,
     *,
     by: Sequence[str] = ("architecture", "checkpoint", "role", "method"),
-    level: float = 0.95,
 ) -> pd.DataFrame:
     """Mean evidence by group, beside what a uniform map and a centre prior give on the same films.
 
     Parameters
     ----------
     evidence : DataFrame
-        Of `lib.evidence.changes.evidence_of_study`.
+        Of `evidence_of_study`.
     by : sequence of str
         Columns that make a group, such as also "label", or "stage" to pool seeds.
-    level : float in (0, 1)
-        Of the interval. It holds over patients for the checkpoints at hand; it does not contain
-        the spread of training seeds.
 
     Returns
     -------
     DataFrame
-        A row per group and measure: `by`, ``measure`` (as `lib.evidence.changes.measures`),
-        ``n`` (maps scored),
+        A row per group and measure: `by`, ``measure`` (as `measures`), ``n`` (maps scored),
         ``patients``, ``mean``, ``low``, ``high`` (NaN below two patients), ``blank`` (blank maps of
         films whose mask is known), and over the scored films ``uniform`` and ``centre``, the chance
-        levels. A group without any value keeps its rows, with n = 0.
+        levels. A group without any value keeps its rows, with n = 0. The 95 % interval holds over
+        patients for the checkpoints at hand; it does not contain the spread of training seeds.
 
     Raises
     ------
@@ -265,55 +216,35 @@ def evidence_summary(
     """
     if missing := [column for column in by if column not in evidence]:
         raise ValueError(f"evidence: found columns {list(evidence)}; expected also {missing}.")
-    chance = {
-        "lesion_mass": (evidence["lesion_area"], evidence["lesion_mass_centre"]),
-        "lesion_enrichment": (
-            evidence["lesion_area"].where(evidence["lesion_area"].isna(), 1.0),
-            evidence["lesion_mass_centre"] / evidence["lesion_area"],
-        ),
-        "lesion_hit": (evidence["lesion_hit_uniform"], evidence["lesion_hit_centre"]),
-        "lung_mass": (evidence["lung_area"], evidence["lung_mass_centre"]),
-    }
-    if MARKER in evidence:
-        chance[MARKER] = (
-            evidence["marker_area"].where(evidence["marker_area"].isna(), 1.0),
-            evidence["marker_mass_centre"] / evidence["marker_area"],
-        )
     rows = []
     for group, part in evidence.groupby(list(by), sort=False, observed=True):
-        for measure, levels in chance.items():
-            scored = part.index[part[measure].notna()]
-            uniform, centre = (level_of.loc[scored].mean() for level_of in levels)
-            patients = part.loc[scored, "patient_id"]
-            mean, low, high = clustered_mean(part.loc[scored, measure].to_numpy(), patients, level)
-            known = levels[0].loc[part.index].notna()
+        for measure in measures(evidence):
+            uniform, centre = part[f"{measure}_uniform"], part[f"{measure}_centre"]
+            scored = part[measure].notna()
             rows.append(
                 dict(zip(by, group, strict=True))
-                | {"measure": measure, "n": len(scored), "patients": patients.nunique()}
-                | {"mean": mean, "low": low, "high": high}
-                | {"blank": int((known & part[measure].isna()).sum())}
-                | {"uniform": uniform, "centre": centre}
+                | {"measure": measure, **mean_of(part[measure], part["patient_id"])}
+                | {"blank": (uniform.notna() & ~scored).sum()}
+                | {"uniform": uniform[scored].mean(), "centre": centre[scored].mean()}
             )
     return pd.DataFrame(rows)
 
 
 def change_summary(
-    change: pd.DataFrame,
-    *,
-    by: Sequence[str] = ("architecture", "pairing", "role", "method"),
-    level: float = 0.95,
+    change: pd.DataFrame, *, by: Sequence[str] = ("architecture", "pairing", "role", "method")
 ) -> pd.DataFrame:
     """Mean change of each measure, with its interval over patients.
 
     The same films are seen before and after, so this interval and not the overlap of two intervals
-    of `evidence_summary` tells whether evidence was gained.
+    of `evidence_summary` tells whether evidence was gained. Pairs of one film under several seeds
+    are one patient's.
 
     Parameters
     ----------
     change : DataFrame
-        Of `lib.evidence.changes.changes_of_study`.
-    by, level
-        As in `evidence_summary`; pairs of one film under several seeds are one patient's.
+        Of `changes_of_study`.
+    by : sequence of str
+        Columns that make a group.
 
     Returns
     -------
@@ -321,14 +252,18 @@ def change_summary(
         A row per group and measure: `by`, ``measure``, ``n``, ``patients``, ``mean``, ``low``,
         ``high``.
     """
-    rows = []
-    for group, part in change.groupby(list(by), sort=False, observed=True):
-        for measure in measures(change, "_change"):
-            scored = part.dropna(subset=f"{measure}_change")
-            values, patients = scored[f"{measure}_change"].to_numpy(), scored["patient_id"]
-            found = {"measure": measure, "n": len(scored), "patients": patients.nunique()}
-            found |= zip(
-                ("mean", "low", "high"), clustered_mean(values, patients, level), strict=True
-            )
-            rows.append(dict(zip(by, group, strict=True)) | found)
+    rows = [
+        dict(zip(by, group, strict=True))
+        | {"measure": measure, **mean_of(part[f"{measure}_change"], part["patient_id"])}
+        for group, part in change.groupby(list(by), sort=False, observed=True)
+        for measure in measures(change, "_change")
+    ]
     return pd.DataFrame(rows)
+
+
+def mean_of(values: pd.Series, patients: pd.Series) -> dict[str, float]:
+    """Number of values that are not NaN, of their patients, mean and its 95 % interval."""
+    known = values.notna()
+    values, patients = values[known].to_numpy(), patients[known]
+    found = dict(zip(("mean", "low", "high"), clustered_mean(values, patients), strict=True))
+    return {"n": len(values), "patients": patients.nunique(), **found}

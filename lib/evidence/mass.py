@@ -8,11 +8,9 @@ and in the outer cells of an InceptionV3, the same in every checkpoint: a change
 like, and levels of two architectures compare with this reserve.
 """
 
-from math import prod
-
 import numpy as np
 
-from lib.attribution.arrays import blank_reason, require_same_shape
+from lib.attribution import arrays
 
 
 def _shares(pixels: int, cells: int) -> np.ndarray:
@@ -60,16 +58,14 @@ def mask_on_grid(masks, grid: tuple[int, int]) -> np.ndarray:
 
 def _checked(maps, cover) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Maps and cover as (N, cells), and which maps have a mass."""
-    usable = np.isin(blank_reason(maps), ["", "constant"])
-    require_same_shape(maps, cover, ("maps", "cover"))
-    cells = len(usable), prod(np.shape(maps)[1:])  # -1 would not do without maps
-    maps, cover = (np.asarray(x, dtype=float).reshape(cells) for x in (maps, cover))
+    maps, cover = arrays.checked(maps, "maps"), np.asarray(cover, dtype=float)
+    arrays.require_same_shape(maps, cover, ("maps", "cover"))
     if not ((cover >= 0) & (cover <= 1)).all():
         raise ValueError(
             f"cover: found values from {np.nanmin(cover):.6g} to {np.nanmax(cover):.6g}; expected "
             "shares of cells in [0, 1], see mask_on_grid."
         )
-    return maps, cover, usable
+    return arrays.cells_of(maps), arrays.cells_of(cover), arrays.has_mass(maps)
 
 
 def relevance_mass(maps, cover) -> np.ndarray:
@@ -96,10 +92,8 @@ def relevance_mass(maps, cover) -> np.ndarray:
     """
     maps, cover, usable = _checked(maps, cover)
     values = np.full(len(maps), np.nan)
-    mass = maps[usable] / maps[usable].max(
-        axis=1, keepdims=True
-    )  # a sum of raw values can overflow
-    values[usable] = (mass * cover[usable]).sum(axis=1) / mass.sum(axis=1)
+    scaled = arrays.peak_normalised(maps[usable])  # a sum of raw values can overflow
+    values[usable] = (scaled * cover[usable]).sum(axis=1) / scaled.sum(axis=1)
     return values
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.drift.metrics import QUICK, SIMILARITIES
-from lib.evidence.changes import MARKER
-from lib.inference.contrasts import clustered_mean
+from lib.evidence.changes import MARKER, PAIR, mean_of
+from lib.evidence.validity import with_change
 
 PAIRINGS = {"corrected": "shortcut_removed", "finetune": "shortcut_kept"}
 """Pairings of a study, and what they are in this experiment."""
@@ -52,8 +52,7 @@ def shortcut_pairs(change: pd.DataFrame, *, label: str) -> pd.DataFrame:
                 "a study with a planted shortcut (data.phantom.shortcut) of a class with a lesion."
             )
     rows = rows[rows["pairing"].isin(PAIRINGS)]
-    names = ["architecture", "method", "role", "pairing", "before", "after", "image_id"]
-    table = rows[names].assign(
+    table = rows[PAIR].assign(
         pairing=rows["pairing"].map(PAIRINGS),
         partner_id=rows["image_id"],
         common=True,
@@ -64,12 +63,7 @@ def shortcut_pairs(change: pd.DataFrame, *, label: str) -> pd.DataFrame:
 
 
 def correction(
-    pairs: pd.DataFrame,
-    change: pd.DataFrame,
-    *,
-    label: str,
-    metrics: Sequence[str] = QUICK,
-    level: float = 0.95,
+    pairs: pd.DataFrame, change: pd.DataFrame, *, label: str, metrics: Sequence[str] = QUICK
 ) -> pd.DataFrame:
     """What each measure says about taking the shortcut away, beside keeping it.
 
@@ -87,8 +81,6 @@ def correction(
         The class that the marker betrays; its test films count, however they are classified.
     metrics : sequence of str
         Columns of `pairs`.
-    level : float in (0, 1)
-        Of the interval over patients; it does not contain the spread of training seeds.
 
     Returns
     -------
@@ -99,57 +91,53 @@ def correction(
         (removed − kept, over films that have both), ``low``, ``high``, ``n`` and ``patients``, and
         ``finding``: for drift "calls the correction instability" where the interval lies above 0,
         "prefers the correction" where it lies below; for evidence "gains" or "loses"; otherwise
-        "cannot tell".
+        "cannot tell". The 95 % interval holds over patients; it does not contain the spread of
+        training seeds.
 
     Raises
     ------
     ValueError
-        If no film of the class has both pairings.
+        If no film of the class has both pairings, or as in `lib.evidence.validity.with_change`.
     """
-    keys = ["architecture", "role", "method", "image_id", "seed"]
-    drift = _drifts(pairs, metrics)
-    evidence = {f"{name}_change": name for name in ("lesion_mass", MARKER)}
-    known = change[change["label"] == label].rename(columns=evidence)
-    wide = known[["pairing", "before", "after", *keys[:-1], "patient_id", *evidence.values()]]
-    wide = wide.merge(drift, on=["pairing", "before", "after", *keys[:-1]])
-    wide = wide.assign(seed=wide["after"].str.rsplit("-s", n=1).str[1])
-    sides = [
-        wide[wide["pairing"] == name].set_index(keys).drop(columns=["pairing", "before", "after"])
-        for name in PAIRINGS
-    ]
-    both = sides[0].merge(
-        sides[1].drop(columns="patient_id"), left_index=True, right_index=True,
-        suffixes=("", "_kept"),
-    )  # fmt: skip
-    if both.empty:
+    removed, kept = _sides(with_change(pairs, change[change["label"] == label]), metrics)
+    if removed.empty:
         raise ValueError(
             f"pairs, change: found no film of {label!r} with both fine-tunings; expected the "
             "tables of a study with a planted shortcut (data.phantom.shortcut) of that class."
         )
     rows = []
-    for cell, part in both.groupby(keys[:3], sort=False, observed=True):
-        for measure in (*metrics, *evidence.values()):
-            kind = "evidence" if measure in evidence.values() else "drift"
-            scored = part.dropna(subset=[measure, f"{measure}_kept"])
-            removed, kept = scored[measure], scored[f"{measure}_kept"]
-            patients = scored["patient_id"]
-            mean, low, high = clustered_mean((removed - kept).to_numpy(), patients, level)
+    for cell, part in removed.groupby(level=_CELL, sort=False, observed=True):
+        for measure in (*metrics, *_EVIDENCE):
+            kind = "drift" if measure in metrics else "evidence"
+            other = kept.loc[part.index, measure]
+            difference = part[measure] - other
+            both = difference.notna()
+            found = mean_of(difference, part["patient_id"])
             rows.append(
-                dict(zip(keys[:3], cell, strict=True))
-                | {"measure": measure, "kind": kind}
-                | {"removed": removed.mean(), "kept": kept.mean(), "difference": mean}
-                | {"low": low, "high": high, "n": len(scored), "patients": patients.nunique()}
-                | {"finding": _finding(kind, low, high)}
+                dict(zip(_CELL, cell, strict=True))
+                | {"measure": measure.removesuffix("_change") if kind == "evidence" else measure}
+                | {"kind": kind, "removed": part.loc[both, measure].mean()}
+                | {"kept": other[both].mean(), "difference": found["mean"]}
+                | {name: found[name] for name in ("low", "high", "n", "patients")}
+                | {"finding": _finding(kind, found["low"], found["high"])}
             )
     return pd.DataFrame(rows)
 
 
-def _drifts(pairs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    values = {
-        name: 1 - pairs[name] if name in SIMILARITIES else pairs[name].abs() for name in metrics
+_CELL = ["architecture", "role", "method"]
+_EVIDENCE = ("lesion_mass_change", f"{MARKER}_change")
+
+
+def _sides(joined: pd.DataFrame, metrics: Sequence[str]) -> list[pd.DataFrame]:
+    """Drift and evidence where the shortcut was removed and where it was kept, row by row alike."""
+    drift = {
+        name: 1 - joined[name] if name in SIMILARITIES else joined[name].abs() for name in metrics
     }
-    names = ["architecture", "pairing", "before", "after", "role", "method", "image_id"]
-    return pairs[names].assign(**values)
+    seeds = joined["after"].str.rsplit("-s", n=1).str[1]
+    table = joined.assign(**drift, seed=seeds).set_index([*_CELL, "image_id", "seed"])
+    sides = [table[table["pairing"] == name] for name in PAIRINGS]
+    both = sides[0].index.intersection(sides[1].index, sort=False)
+    return [side.loc[both] for side in sides]
 
 
 def _finding(kind: str, low: float, high: float) -> str:

@@ -6,17 +6,18 @@ moved, and cannot tell whether it moved onto the lesion or away from it.
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from lib.drift.metrics import METRICS, SIMILARITIES
+from lib.drift.metrics import CHANGES, METRICS, SIMILARITIES
+from lib.evidence.changes import PAIR
 
 RELATIONS = ("size", "signed")
 _CELL = ["architecture", "pairing", "role", "method"]
+_TARGET = "lesion_mass_change"
 _COUNTS = ("n", "blank", "films", "patients")
-_KEYS = [*_CELL, "before", "after", "image_id"]
-_SIGNED_METRICS = ("gini_change", "entropy_change")
 _RESAMPLES_PER_CHUNK = 250  # bounds the memory, whatever the number of films
 
 
@@ -26,7 +27,7 @@ def with_change(pairs: pd.DataFrame, change: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     pairs : DataFrame
-        A row per pair of maps, with the drift metrics, as `drift.tables.drift_tables` writes it.
+        A row per pair of maps, with the drift metrics, as ``tables/pairs.csv``.
     change : DataFrame
         Of `lib.evidence.changes.changes_of_study`.
 
@@ -41,15 +42,15 @@ def with_change(pairs: pd.DataFrame, change: pd.DataFrame) -> pd.DataFrame:
         If a column is missing, a pair occurs twice, or no pair has a change.
     """
     for name, table in (("pairs", pairs), ("change", change)):
-        if missing := [column for column in _KEYS if column not in table]:
+        if missing := [column for column in PAIR if column not in table]:
             raise ValueError(f"{name}: found columns {list(table)}; expected also {missing}.")
         # Pairs of unrelated films may repeat a film; they are never in the changes.
         own = table[table["pairing"] != "ceiling"]
-        if own.duplicated(_KEYS).any():
-            twice = own.loc[own.duplicated(_KEYS), _KEYS].iloc[0].to_dict()
+        if own.duplicated(PAIR).any():
+            twice = own.loc[own.duplicated(PAIR), PAIR].iloc[0].to_dict()
             raise ValueError(f"{name}: found {twice} twice; expected once.")
     extra = [column for column in change if column not in pairs]
-    joined = pairs.merge(change[change["pairing"] != "ceiling"][[*_KEYS, *extra]], on=_KEYS)
+    joined = pairs.merge(change[change["pairing"] != "ceiling"][[*PAIR, *extra]], on=PAIR)
     if joined.empty:
         raise ValueError(
             f"pairs: found {len(pairs)} pairs and none of the {len(change)} changes; expected the "
@@ -63,12 +64,10 @@ def metric_validity(
     change: pd.DataFrame,
     *,
     seed: int,
-    target: str = "lesion_mass",
     metrics: Sequence[str] = METRICS,
     resamples: int = 2000,
-    level: float = 0.95,
 ) -> pd.DataFrame:
-    """Spearman correlation of each drift metric with the change of the true evidence, over films.
+    """Spearman correlation of each drift metric with the change of the lesion's mass, over films.
 
     Similarities enter negated, so that a positive ρ means: more drift where the evidence changed
     more ("size", |B − A|), or where it was gained ("signed", B − A). Changes of concentration enter
@@ -85,15 +84,10 @@ def metric_validity(
         As in `with_change`.
     seed : int
         Of the bootstrap.
-    target : str
-        Measure of evidence, of `lib.evidence.changes.MEASURES`.
     metrics : sequence of str
         Columns of `pairs`, of `lib.drift.metrics.METRICS`.
     resamples : int
         Number of resamples of patients with all of their films.
-    level : float in (0, 1)
-        Of the percentile interval. It holds over patients for the checkpoints at hand; it does not
-        contain the spread of training seeds.
 
     Returns
     -------
@@ -101,7 +95,9 @@ def metric_validity(
         A row per architecture, pairing, role, method, metric and relation: these, ``rho``, ``low``,
         ``high`` in [−1, 1], ``n`` (pairs scored), ``blank`` (pairs of films with a lesion that have
         no value), ``films``, ``patients``, ``runs`` (pairs of checkpoints). ρ is NaN below three
-        films or if a side is constant, the interval also below three patients.
+        films or if a side is constant, the interval also below three patients. The 95 % percentile
+        interval holds over patients for the checkpoints at hand; it does not contain the spread of
+        training seeds.
 
     Raises
     ------
@@ -110,13 +106,12 @@ def metric_validity(
     """
     if unknown := [name for name in metrics if name not in METRICS]:
         raise ValueError(f"metrics: found {unknown}; expected some of {METRICS}.")
-    measure = f"{target}_change"
-    area = f"{target.split('_')[0]}_area"
     joined = with_change(pairs, change)
-    if missing := [name for name in (measure, area, "patient_id", *metrics) if name not in joined]:
+    needed = [_TARGET, "lesion_area", "patient_id", *metrics]
+    if missing := [name for name in needed if name not in joined]:
         raise ValueError(f"pairs, change: found columns {list(joined)}; expected also {missing}.")
-    joined = joined[joined[area].notna()]
-    scored = joined[[measure, *metrics]].notna().all(axis=1)
+    joined = joined[joined["lesion_area"].notna()]
+    scored = joined[[_TARGET, *metrics]].notna().all(axis=1)
     # The same draw of patients for all cells: their correlations can be compared.
     patients = np.sort(joined.loc[scored, "patient_id"].unique())
     weights = _draw(len(patients), resamples, seed)
@@ -124,18 +119,17 @@ def metric_validity(
     for cell, part in joined.assign(scored=scored).groupby(_CELL, sort=False, observed=True):
         used = part[part["scored"]]
         of_runs = [
-            _correlations(run, metrics, measure, weights[patients.searchsorted(run["patient_id"])])
+            _correlations(run, metrics, weights[patients.searchsorted(run["patient_id"])])
             for _, run in used.groupby(["before", "after"], sort=False)
         ]
         counts = {"n": len(used), "blank": len(part) - len(used)}
         counts |= {"films": used["image_id"].nunique(), "patients": used["patient_id"].nunique()}
-        for i, metric in enumerate(metrics):
-            for j, relation in enumerate(RELATIONS):
-                rho = [each[i, j] for each in of_runs if not np.isnan(each[i, j, 0])]
-                estimate, low, high = _interval(rho, level, enough=counts["patients"] >= 3)
-                found = {"metric": metric, "relation": relation, "rho": estimate}
-                found |= {"low": low, "high": high, **counts, "runs": len(rho)}
-                rows.append(dict(zip(_CELL, cell, strict=True)) | found)
+        for (i, metric), (j, relation) in product(enumerate(metrics), enumerate(RELATIONS)):
+            rho = [each[i, j] for each in of_runs if not np.isnan(each[i, j, 0])]
+            estimate, low, high = _interval(rho, enough=counts["patients"] >= 3)
+            found = {"metric": metric, "relation": relation, "rho": estimate}
+            found |= {"low": low, "high": high, **counts, "runs": len(rho)}
+            rows.append(dict(zip(_CELL, cell, strict=True)) | found)
     # Without lesions there is no row, but a table that can be read.
     columns = [*_CELL, "metric", "relation", "rho", "low", "high", *_COUNTS, "runs"]
     return pd.DataFrame(rows, columns=columns)
@@ -150,23 +144,23 @@ def _draw(patients: int, resamples: int, seed: int) -> np.ndarray:
     return np.vstack([np.ones(patients), draws]).T
 
 
-def _interval(rho: list[np.ndarray], level: float, *, enough: bool) -> tuple[float, float, float]:
-    """Mean over runs of (1 + R,): the estimate, and quantiles of the resamples that have one."""
+def _interval(rho: list[np.ndarray], *, enough: bool) -> tuple[float, float, float]:
+    """Mean over runs of (1 + R,): the estimate, and 95 % of the resamples that have one."""
     if not rho:
         return (np.nan,) * 3
     mean = np.mean(rho, axis=0)
     drawn = mean[1:][~np.isnan(mean[1:])]
     if not (enough and len(drawn)):
         return mean[0], np.nan, np.nan
-    return mean[0], *np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return mean[0], *np.quantile(drawn, [0.025, 0.975])
 
 
-def _correlations(run: pd.DataFrame, metrics, measure: str, weights: np.ndarray):
+def _correlations(run: pd.DataFrame, metrics: Sequence[str], weights: np.ndarray) -> np.ndarray:
     """ρ of one pair of checkpoints, shape (metrics, relations, 1 + R); NaN below three films.
 
     weights : (films, 1 + R), how often each film was drawn.
     """
-    change = run[measure].to_numpy()
+    change = run[_TARGET].to_numpy()
     values = np.full((len(metrics), len(RELATIONS), weights.shape[1]), np.nan)
     if len(run) < 3:
         return values
@@ -178,7 +172,7 @@ def _correlations(run: pd.DataFrame, metrics, measure: str, weights: np.ndarray)
             drift = run[metric].to_numpy()
             drift = -drift if metric in SIMILARITIES else drift
             score = _scores(drift, w)
-            sized = _scores(np.abs(drift), w) if metric in _SIGNED_METRICS else score
+            sized = _scores(np.abs(drift), w) if metric in CHANGES else score
             for j, (x, y) in enumerate(zip((sized, score), targets, strict=True)):
                 values[i, j, chunk] = np.clip((x * y).sum(axis=0), -1, 1)
     return values

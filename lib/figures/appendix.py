@@ -10,11 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lib.attribution.formulas import layercam
+from lib.drift.metrics import metric_label
 from lib.figures import style
 from lib.figures.pictures import ground, map_image, seen, unit
 from lib.figures.style import ARCHITECTURE, SMALL
-from lib.study import names
 from lib.study.names import METHOD_TITLES, RANDOMISATION_STEPS
+from lib.study.schema import require_columns
 
 _SIDE = {"rotation": 0, "ha": "right", "va": "center", "fontsize": style.SMALL}
 
@@ -25,7 +26,6 @@ def strip(maps: Mapping[str, np.ndarray], *, title: str, film: np.ndarray | None
     Parameters
     ----------
     maps : mapping of caption to ndarray of float, shape (rows, columns), non-negative
-    title : str
     film : ndarray of uint8, shape (h, w), optional
         Shown first and under the maps.
     """
@@ -51,7 +51,6 @@ def channels(
     ----------
     activations, gradients : ndarray of float, shape (h, w, K)
         A and g of one film at one layer.
-    title : str
     most : int
         Number of channels.
 
@@ -91,7 +90,7 @@ def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     Parameters
     ----------
     table : DataFrame
-        As `readings.sensitivity`: ``role``, ``method``, a column per architecture, ``blank``.
+        Of `lib.drift.sensitivity`: ``role``, ``method``, a column per architecture, ``blank``.
     metric : str
         Name for the axis.
 
@@ -100,7 +99,7 @@ def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     A reading whose markers lie as those of the study's own reading changes nothing; one whose
     markers change places changes the ranking. What is blank for all films has no marker.
     """
-    style.require_columns(table, ["role", "method", "blank"], "table")
+    require_columns(table, ["role", "method", "blank"], "table")
     architectures = [name for name in ARCHITECTURE if name in table]
     roles = style.roles_present(table["role"])
     readings = list(dict.fromkeys(table["method"]))
@@ -119,7 +118,7 @@ def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
             look = ARCHITECTURE[name]
             ax.plot(rows[name], places, look.marker, color=look.colour, ms=6, mec="white", mew=0.6)
         ax.set(title=role, xlim=(-0.03, 1.03), ylim=(len(readings) - 0.5, -0.5))
-        ax.set_xlabel(style.two_lines(names.metric_label(metric)), fontsize=SMALL)
+        ax.set_xlabel(style.two_lines(metric_label(metric)), fontsize=SMALL)
         ax.set_yticks(places, readings, fontsize=SMALL)
     handles = [
         Line2D([], [], ls="", marker=ARCHITECTURE[name].marker, color=ARCHITECTURE[name].colour,
@@ -150,7 +149,7 @@ def randomisation(table: pd.DataFrame) -> Figure:
     line that ends above it belongs to a method that does not need what the network has learnt.
     """
     columns = ["architecture", "role", "method", "step", "metric", "mean", "low", "high"]
-    style.require_columns(table, columns, "table")
+    require_columns(table, columns, "table")
     architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
     roles = style.roles_present(table["role"])
     methods = style.present(table["method"], METHOD_TITLES, "method")
@@ -173,7 +172,7 @@ def randomisation(table: pd.DataFrame) -> Figure:
             ax.errorbar(x, rows["mean"], yerr=np.nan_to_num(spread), elinewidth=1, **_line(place))
         ax.set_title(f"{roles[i]} · {ARCHITECTURE[architectures[j]].title}", fontsize=9)
         ax.set_xticks(range(len(steps)), steps, rotation=40, ha="right", fontsize=SMALL)
-    figure.supylabel(names.metric_label(table["metric"].iloc[0]), fontsize=SMALL)
+    figure.supylabel(metric_label(table["metric"].iloc[0]), fontsize=SMALL)
     handles = [Line2D([], [], **_line(place)) for place in range(len(methods))]
     labels = [*(METHOD_TITLES[method] for method in methods), "unrelated films, intact network"]
     note = "Whiskers: 95 % over patients."

@@ -1,6 +1,7 @@
 """Figures of drift, from tables and without computing: distributions, controls and ranking.
 
-What is compared shares its axis; colours and markers are those of `lib.figures.style`.
+What is compared shares its axis; colours and markers are those of `lib.figures.style`. A table
+without a column that is needed, or with a value that has no look, is refused with a ValueError.
 """
 
 import numpy as np
@@ -9,18 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from lib.drift.metrics import metric_label
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, PAIRING, SMALL, Look
-from lib.study import names
 from lib.study.names import METHOD_TITLES
-
-
-def _facets(table: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
-    return (
-        style.roles_present(table["role"]),
-        style.present(table["method"], METHOD_TITLES, "method"),
-        style.present(table["architecture"], ARCHITECTURE, "architecture"),
-    )
+from lib.study.schema import require_columns
 
 
 def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
@@ -31,16 +25,10 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
     pairs : pandas.DataFrame
         A row per pair: "architecture", "method", "role", "pairing", the metric and "blank" ("" or
         missing where neither map is blank).
-    metric : str
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or a value has no look.
     """
     keys = ["role", "method", "architecture", "pairing"]
-    style.require_columns(pairs, [*keys, metric, "blank"], "pairs")
-    roles, methods, architectures = _facets(pairs)
+    require_columns(pairs, [*keys, metric, "blank"], "pairs")
+    roles, methods, architectures = style.facets(pairs)
     pairings = style.present(pairs["pairing"], PAIRING, "pairing")
     groups = dict(iter(pairs.groupby(keys, observed=True)))
     figure, axes = style.panels(
@@ -67,15 +55,12 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
                 ax.text(x + offset, -0.02, count, ha="center", fontsize=SMALL, **place)
                 longest = max(longest, len(count))
         ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}")
-        ax.set_xticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
+        ax.set_xticks(range(len(architectures)), style.titles(ARCHITECTURE, architectures))
         ax.set_xlim(-0.55, len(architectures) - 0.45)
         ax.grid(False, axis="x")
     for ax in axes.flat:
         ax.tick_params(axis="x", pad=4 + 5.2 * longest)
-    for ax in axes[:, 0]:
-        ax.set_ylabel(style.two_lines(names.metric_label(metric)))
-    for ax in axes[-1]:
-        ax.set_xlabel("Architecture")
+    style.outer_labels(axes, "Architecture", style.two_lines(metric_label(metric)))
     handles = [
         (
             Patch(facecolor=look.colour, edgecolor=INK, hatch=look.hatch),
@@ -117,18 +102,13 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
         One pairing: "method", "role", "architecture", "mean" and "rank" (1 = most stable).
     metric : str
         The metric that "mean" is of.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing, an architecture occurs twice in a cell, or a value has no look.
     """
     keys = ["role", "architecture", "method"]
-    style.require_columns(ranking, [*keys, "mean", "rank"], "ranking")
+    require_columns(ranking, [*keys, "mean", "rank"], "ranking")
     if ranking.duplicated(keys).any():
         found = ranking.loc[ranking.duplicated(keys), keys].iloc[0].to_dict()
         raise ValueError(f"ranking: found {found} twice; expected once: select one pairing.")
-    roles, methods, architectures = _facets(ranking)
+    roles, methods, architectures = style.facets(ranking)
     figure, axes = style.panels(
         1,
         len(roles),
@@ -163,7 +143,7 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
     axes[0, 0].margins(y=0.12)
     low, high = axes[0, 0].get_ylim()
     axes[0, 0].set_ylim(low - (high - low) * 0.07 * lines, high)
-    axes[0, 0].set_ylabel(style.two_lines("Mean " + names.metric_label(metric)))
+    axes[0, 0].set_ylabel(style.two_lines("Mean " + metric_label(metric)))
     handles = [Line2D([], [], **style.hollow(ARCHITECTURE[name], size=9)) for name in architectures]
     note = "Number in each marker: rank, 1 = most stable."
     style.legend(figure, handles, style.titles(ARCHITECTURE, architectures), note)
@@ -187,20 +167,11 @@ def controls(
         One of those in "metric".
     between : tuple of str
         The two pairings that a grey bar joins.
-    title : str
-
-    Raises
-    ------
-    ValueError
-        If a column or the metric is missing or a value has no look.
     """
     columns = ["architecture", "method", "role", "pairing", "metric", "n", "mean", "sd"]
-    style.require_columns(summary, columns, "summary")
-    rows = summary[summary["metric"] == metric]
-    if rows.empty:
-        available = sorted(summary["metric"].unique())
-        raise ValueError(f"metric: found {metric!r}; expected one of {available}.")
-    roles, methods, architectures = _facets(rows)
+    require_columns(summary, columns, "summary")
+    rows = style.of_metric(summary, metric)
+    roles, methods, architectures = style.facets(rows)
     pairings = style.present(rows["pairing"], PAIRING, "pairing")
     figure, axes = style.panels(
         len(roles),
@@ -229,13 +200,8 @@ def controls(
                 whisker = {"xerr": np.nan_to_num(row["sd"]), "ecolor": INK, "elinewidth": 1}
                 ax.errorbar(row["mean"], height, **whisker, **style.dot(PAIRING[pairing], size=6))
         ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}")
-        ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
-        ax.set_ylim(len(architectures) - 0.5, -0.5)
-        ax.grid(False, axis="y")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("Architecture")
-    for ax in axes[-1]:
-        ax.set_xlabel(style.two_lines("Mean " + names.metric_label(metric)))
+        style.rows_of_architectures(ax, architectures)
+    style.outer_labels(axes, style.two_lines("Mean " + metric_label(metric)), "Architecture")
     handles = [
         *(Line2D([], [], **style.dot(PAIRING[name])) for name in pairings),
         Patch(color="0.85"),

@@ -1,4 +1,8 @@
-"""Figures of known evidence: from data frames to matplotlib figures, without computing."""
+"""Figures of known evidence: from data frames to matplotlib figures, without computing.
+
+A table without a column that is needed, with a cell that occurs twice, or with a value that has no
+look is refused with a ValueError.
+"""
 
 import numpy as np
 import pandas as pd
@@ -8,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lib.drift.metrics import SIMILARITIES
+from lib.drift.metrics import SIMILARITIES, metric_label
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, SMALL, STAGE
-from lib.study import names
 from lib.study.names import METHOD_TITLES
+from lib.study.schema import require_columns
 
 _MEASURE = {
     "lesion_mass": "relevance mass\nin the lesion (share of the map)",
@@ -52,20 +56,13 @@ def drift_against_evidence(
         Drift metric; a similarity S is drawn as 1 − S.
     target : str
         Measure of evidence whose change is drawn.
-
-    Raises
-    ------
-    ValueError
-        If a column or the role is missing, a cell occurs twice or a value has no look.
     """
     measure = f"{target}_change"
     keys = ["architecture", "method", "role"]
-    style.require_columns(joined, [*keys, "pairing", metric, measure], "joined")
+    require_columns(joined, [*keys, "pairing", metric, measure], "joined")
     columns = [*keys, "pairing", "metric", "relation", "rho", "n", "blank"]
-    style.require_columns(validity, columns, "validity")
-    rows = joined[joined["role"] == role]
-    if rows.empty:
-        raise ValueError(f"role: found {role!r}; expected one of {sorted(set(joined['role']))}.")
+    require_columns(validity, columns, "validity")
+    rows = style.of_metric(joined, role, "role")
     if len(found := sorted(set(rows["pairing"]))) > 1:
         raise ValueError(f"joined: found the pairings {found}; expected one: select it.")
     told = validity[
@@ -75,8 +72,7 @@ def drift_against_evidence(
     ]
     _one_per_cell(told, [*keys, "relation"], "validity", "pairing")
     told = told.set_index(["architecture", "method", "relation"])
-    methods = style.present(rows["method"], METHOD_TITLES, "method")
-    architectures = style.present(rows["architecture"], ARCHITECTURE, "architecture")
+    _, methods, architectures = style.facets(rows)
     figure, axes = style.panels(
         len(methods),
         len(architectures),
@@ -112,13 +108,11 @@ def drift_against_evidence(
     norm = LogNorm(1, most)
     for cells in drawn:
         cells.set_norm(norm)
-    name = names.metric_label(metric)
+    name = metric_label(metric)
     if metric in SIMILARITIES:
         name = "1 − " + name.split(" (")[0]
-    for ax in axes[:, 0]:
-        ax.set_ylabel("Drift:\n" + name if metric in SIMILARITIES else style.two_lines(name))
-    for ax in axes[-1]:
-        ax.set_xlabel(f"Change of the {_MEASURE[target]}")
+    told = "Drift:\n" + name if metric in SIMILARITIES else style.two_lines(name)
+    style.outer_labels(axes, f"Change of the {_MEASURE[target]}", told)
     bar = figure.colorbar(
         ScalarMappable(norm, "cividis_r"), ax=axes, label="Pairs in a hexagon", aspect=40
     )
@@ -151,23 +145,13 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
         Of `lib.evidence.changes.evidence_summary` by "architecture", "stage", "role" and "method".
     measure : str
         One of those in "measure".
-
-    Raises
-    ------
-    ValueError
-        If a column or the measure is missing, a cell occurs twice or a value has no look.
     """
     keys = ["architecture", "stage", "role", "method"]
     columns = ["measure", "n", "mean", "low", "high", "uniform", "centre"]
-    style.require_columns(summary, [*keys, *columns], "summary")
-    rows = summary[summary["measure"] == measure]
-    if rows.empty:
-        available = sorted(set(summary["measure"]))
-        raise ValueError(f"measure: found {measure!r}; expected one of {available}.")
+    require_columns(summary, [*keys, *columns], "summary")
+    rows = style.of_metric(summary, measure, "measure")
     _one_per_cell(rows, keys, "summary", "class")
-    roles = style.roles_present(rows["role"])
-    methods = style.present(rows["method"], METHOD_TITLES, "method")
-    architectures = style.present(rows["architecture"], ARCHITECTURE, "architecture")
+    roles, methods, architectures = style.facets(rows)
     stages = style.present(rows["stage"], STAGE, "stage")
     figure, axes = style.panels(
         len(roles),
@@ -178,8 +162,7 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
         sharex=True,
         sharey=True,
     )
-    slots = (np.arange(len(stages)) - (len(stages) - 1) / 2) * 0.8 / len(stages)
-    offsets = dict(zip(stages, slots, strict=True))
+    offsets = dict(zip(stages, style.slots(len(stages)), strict=True))
     for (i, j), ax in np.ndenumerate(axes):
         panel = rows[(rows["role"] == roles[i]) & (rows["method"] == methods[j])]
         for _, row in panel.iterrows():
@@ -194,15 +177,10 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
             whisker = {"xerr": ends, "ecolor": INK, "elinewidth": 1.2, "zorder": 3}
             ax.errorbar(row["mean"], y, **whisker, **style.dot(STAGE[row["stage"]], size=6))
         ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}")
-        ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
-        ax.set_ylim(len(architectures) - 0.5, -0.5)
-        ax.grid(False, axis="y")
+        style.rows_of_architectures(ax, architectures)
     axes[0, 0].set_xlim(left=0)
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(4))
-    for ax in axes[:, 0]:
-        ax.set_ylabel("Architecture")
-    for ax in axes[-1]:
-        ax.set_xlabel(f"Mean {_MEASURE[measure]}")
+    style.outer_labels(axes, f"Mean {_MEASURE[measure]}", "Architecture")
     handles = [Line2D([], [], **style.dot(STAGE[name])) for name in stages]
     handles += [Line2D([], [], linestyle="none", **mark) for mark in (_UNIFORM, _CENTRE)]
     labels = [*style.titles(STAGE, stages), "uniform map", "centre prior"]

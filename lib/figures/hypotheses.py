@@ -1,7 +1,8 @@
 """Figures of inference: what is retained, whether a ranking reverses, and how sure a rank is.
 
 From the tables of `hypotheses.estimates`, without computing. Every interval is drawn, every cell
-without a value is named.
+without a value is named. A table without a column that is needed, or with a value that has no look,
+is refused with a ValueError.
 """
 
 import numpy as np
@@ -13,9 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from lib.drift.metrics import metric_label
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, SMALL
-from lib.study.names import METHOD_TITLES, metric_label
+from lib.study.names import METHOD_TITLES
+from lib.study.schema import require_columns
 
 _BROWN = sns.color_palette("colorblind").as_hex()[5]
 _WINDOW = (-0.5, 1.5)  # of R: an interval that leaves it has an arrow
@@ -30,21 +33,11 @@ def retained(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         From `lib.hypotheses.estimates.retained_table`.
     metric : str
         One of those in "metric".
-
-    Raises
-    ------
-    ValueError
-        If a column or the metric is missing or a value has no look.
     """
     columns = ["architecture", "method", "role", "metric", "estimate", "low", "high", "seed_level"]
-    style.require_columns(table, [*columns, "films", "pairs", "blank"], "table")
-    rows = table[table["metric"] == metric]
-    if rows.empty:
-        available = sorted(table["metric"].unique())
-        raise ValueError(f"metric: found {metric!r}; expected one of {available}.")
-    roles = style.roles_present(rows["role"])
-    methods = style.present(rows["method"], METHOD_TITLES, "method")
-    architectures = style.present(rows["architecture"], ARCHITECTURE, "architecture")
+    require_columns(table, [*columns, "films", "pairs", "blank"], "table")
+    rows = style.of_metric(table, metric)
+    roles, methods, architectures = style.facets(rows)
     places = [(role, name) for role in roles for name in architectures]
     figure, axes = style.panels(
         1,
@@ -111,16 +104,11 @@ def interaction(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         From `lib.hypotheses.estimates.crossover_table`: one pair of methods.
     metric : str
         The metric that the effects are differences of.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing, there is more than one pair of methods, or a value has no look.
     """
     parts = [f"{name}{end}" for name in ("effect_a", "effect_b", "interaction")
              for end in ("", "_low", "_high")]  # fmt: skip
     keys = ["first", "second", "role", "method_a", "method_b"]
-    style.require_columns(table, [*keys, *parts, "crosses", "problem", "seed_level"], "table")
+    require_columns(table, [*keys, *parts, "crosses", "problem", "seed_level"], "table")
     if len(pairs := table[["method_a", "method_b"]].drop_duplicates()) != 1:
         raise ValueError(f"table: found {len(pairs)} pairs of methods; expected one.")
     style.present([*table["first"], *table["second"]], ARCHITECTURE, "first, second")
@@ -191,17 +179,10 @@ def rank_probabilities(table: pd.DataFrame) -> Figure:
     ----------
     table : pandas.DataFrame
         The ranks of `lib.hypotheses.estimates.rank_tables`.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or a value has no look.
     """
     keys = ["role", "method", "architecture"]
-    style.require_columns(table, [*keys, "rank", "probability", "seeds"], "table")
-    roles = style.roles_present(table["role"])
-    methods = style.present(table["method"], METHOD_TITLES, "method")
-    architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
+    require_columns(table, [*keys, "rank", "probability", "seeds"], "table")
+    roles, methods, architectures = style.facets(table)
     ranks = range(1, len(architectures) + 1)
     figure, axes = style.panels(
         len(roles),
@@ -218,21 +199,13 @@ def rank_probabilities(table: pd.DataFrame) -> Figure:
         chance = own.dropna(subset="rank").pivot_table("probability", "architecture", "rank")
         chance = chance.reindex(index=architectures, columns=ranks).to_numpy(float)
         ax.imshow(chance, cmap="cividis", norm=norm, aspect="auto")
-        for (row, column), value in np.ndenumerate(chance):
-            text = {"ha": "center", "va": "center", "fontsize": SMALL}
-            if np.isnan(value):
-                ax.text(column, row, "–", color=INK, **text)
-            else:
-                text["color"] = "black" if value > 0.5 else "white"
-                ax.text(column, row, f"{value:.2f}", **text)
+        told = np.vectorize("{:.2f}".format)(chance)
+        style.tell_shares(ax, chance, np.where(np.isnan(chance), "–", told))
         ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}", fontsize=9)
         ax.set_xticks(range(len(ranks)), [f"{rank}" for rank in ranks])
-        ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
+        ax.set_yticks(range(len(architectures)), style.titles(ARCHITECTURE, architectures))
         ax.grid(False)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("Architecture")
-    for ax in axes[-1]:
-        ax.set_xlabel("Rank (1 = most stable)")
+    style.outer_labels(axes, "Rank (1 = most stable)", "Architecture")
     label = "Share of the resamples (0 to 1)"
     figure.colorbar(ScalarMappable(norm, "cividis"), ax=axes, label=label, aspect=40)
     least = table["seeds"].min()

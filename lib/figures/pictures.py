@@ -150,8 +150,6 @@ def case_sheet(
 
     Parameters
     ----------
-    cases : sequence of Case
-    title : str
     show_films : bool
         False draws the maps alone, for films that must not be shown.
     names : tuple of str
@@ -229,7 +227,6 @@ def map_grid(
         Raw maps on their native grids, non-negative.
     film : ndarray of uint8, shape (h, w), optional
         Also shown by itself in a first column. Without it the maps lie on a neutral ground.
-    title : str, optional
 
     Raises
     ------
@@ -281,7 +278,6 @@ def image_rows(
         Category of each image.
     rows, columns : int
         Categories, in sorted order, and images of each, at most.
-    title : str
     """
     labels = np.asarray(labels)
     chosen, counts = np.unique(labels, return_counts=True)

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from lib.study.architectures import ROLES
 from lib.study.artefacts import atomic
-from lib.study.names import ARCHITECTURE_TITLES, PAIRING_TITLES, STAGE_TITLES
+from lib.study.names import ARCHITECTURE_TITLES, METHOD_TITLES, PAIRING_TITLES, STAGE_TITLES
 
 _SVG = {"svg.hashsalt": "evidence", "svg.fonttype": "none"}
 WIDTH, SMALL, INK = 10.0, 8, "0.25"  # inches of the widest figure, points, grey of lines
@@ -92,13 +92,6 @@ def two_lines(label: str) -> str:
     return label.replace(" (", "\n(")
 
 
-def require_columns(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:
-    """Raise ValueError, naming what is missing, unless all columns are there."""
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise ValueError(f"{name}: found columns {list(frame)}; expected also {missing}.")
-
-
 def present(values: Iterable[str], known: dict, name: str) -> list[str]:
     """List the values that occur, in the order of `known`."""
     found = set(values)
@@ -106,6 +99,47 @@ def present(values: Iterable[str], known: dict, name: str) -> list[str]:
         expected = f"expected some of {list(known)} (the looks defined in lib/figures/style.py)"
         raise ValueError(f"{name}: found {sorted(map(str, found))}; {expected}.")
     return [value for value in known if value in found]
+
+
+def facets(table: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
+    """Roles, methods and architectures of a table in their order: rows, columns and groups."""
+    return (
+        roles_present(table["role"]),
+        present(table["method"], METHOD_TITLES, "method"),
+        present(table["architecture"], ARCHITECTURE, "architecture"),
+    )
+
+
+def of_metric(table: pd.DataFrame, metric: str, column: str = "metric") -> pd.DataFrame:
+    """Rows of one metric; raise ValueError, naming those that there are, if there is none."""
+    rows = table[table[column] == metric]
+    if rows.empty:
+        available = sorted(table[column].unique())
+        raise ValueError(f"{column}: found {metric!r}; expected one of {available}.")
+    return rows
+
+
+def rows_of_architectures(ax, architectures: Sequence[str]) -> None:
+    """A row of the panel for each architecture, the first on top."""
+    ax.set_yticks(range(len(architectures)), titles(ARCHITECTURE, architectures))
+    ax.set_ylim(len(architectures) - 0.5, -0.5)
+    ax.grid(False, axis="y")
+
+
+def outer_labels(axes: np.ndarray, x: str, y: str) -> None:
+    """Label the axes at the left and the bottom of a grid of panels."""
+    for ax in axes[:, 0]:
+        ax.set_ylabel(y)
+    for ax in axes[-1]:
+        ax.set_xlabel(x)
+
+
+def tell_shares(ax, shares: np.ndarray, texts: np.ndarray) -> None:
+    """Write a text into every square of an image of shares in cividis, readable on its ground."""
+    for (row, column), share in np.ndenumerate(shares):
+        colour = INK if np.isnan(share) else "black" if share > 0.5 else "white"
+        text = {"ha": "center", "va": "center", "fontsize": SMALL, "color": colour}
+        ax.text(column, row, texts[row, column], **text)
 
 
 def introduce(architecture: str) -> None:

@@ -1,6 +1,7 @@
 """Figures of training, from tables and without computing: learning curves, scores and confusions.
 
-What is compared shares its axis or colour range; colours are those of `lib.figures.style`.
+What is compared shares its axis or colour range; colours are those of `lib.figures.style`. A table
+without a column that is needed, or with a value that has no look, is refused with a ValueError.
 """
 
 import numpy as np
@@ -12,8 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lib.figures import style
-from lib.figures.style import ARCHITECTURE, INK, SMALL, STAGE
+from lib.figures.style import ARCHITECTURE, INK, STAGE
 from lib.study.names import stage_of
+from lib.study.schema import require_columns
 
 
 def learning_curves(history: pd.DataFrame) -> Figure:
@@ -24,14 +26,9 @@ def learning_curves(history: pd.DataFrame) -> Figure:
     history : pandas.DataFrame
         A row per epoch: "architecture", "checkpoint" (stage and seed, as "transfer-s0"), "epoch",
         "train_loss", "loss" (validation), "macro_auc" (validation), "kept".
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or an architecture or stage has no look.
     """
     columns = ["architecture", "checkpoint", "epoch", "train_loss", "loss", "macro_auc", "kept"]
-    style.require_columns(history, columns, "history")
+    require_columns(history, columns, "history")
     architectures = style.present(history["architecture"], ARCHITECTURE, "architecture")
     history = history.assign(stage=stage_of(history["checkpoint"]))
     stages = style.present(history["stage"], STAGE, "checkpoint")
@@ -81,15 +78,8 @@ def confusions(table: pd.DataFrame) -> Figure:
     table : pandas.DataFrame
         "architecture", "checkpoint", "true", "predicted" and "count"; cells left out count 0, and
         classes follow the order of first appearance in "true".
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or an architecture has no look.
     """
-    style.require_columns(
-        table, ["architecture", "checkpoint", "true", "predicted", "count"], "table"
-    )
+    require_columns(table, ["architecture", "checkpoint", "true", "predicted", "count"], "table")
     architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
     checkpoints = list(dict.fromkeys(table["checkpoint"]))
     classes = list(dict.fromkeys([*table["true"], *table["predicted"]]))
@@ -116,14 +106,8 @@ def confusions(table: pd.DataFrame) -> Figure:
         totals = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
         ax.imshow(shares, cmap="cividis", norm=norm)
-        for (row, column), share in np.ndenumerate(shares):
-            text = {"ha": "center", "va": "center", "fontsize": SMALL}
-            text["color"] = "black" if share > 0.5 else "white"
-            ax.text(column, row, f"{counts[row, column]:g}", **text)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("True class")
-    for ax in axes[-1]:
-        ax.set_xlabel("Predicted class")
+        style.tell_shares(ax, shares, np.vectorize("{:g}".format)(counts))
+    style.outer_labels(axes, "Predicted class", "True class")
     bar = ScalarMappable(norm, "cividis")
     figure.colorbar(bar, ax=axes, label="Share of the true class (0 to 1)", aspect=40)
     return figure
@@ -136,13 +120,8 @@ def performance(table: pd.DataFrame) -> Figure:
     ----------
     table : pandas.DataFrame
         "architecture", "checkpoint" (stage and seed), "macro_auc" and "balanced_accuracy".
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or an architecture or stage has no look.
     """
-    style.require_columns(
+    require_columns(
         table, ["architecture", "checkpoint", "macro_auc", "balanced_accuracy"], "table"
     )
     architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
@@ -163,9 +142,7 @@ def performance(table: pd.DataFrame) -> Figure:
             ax.plot(table.loc[chosen, quantity], place[chosen] + offset, **style.dot(STAGE[name]))
         ax.set_xlabel(label)
         ax.xaxis.set_major_locator(MaxNLocator(6))
-        ax.set_yticks(range(len(architectures)), [ARCHITECTURE[a].title for a in architectures])
-        ax.set_ylim(len(architectures) - 0.5, -0.5)
-        ax.grid(False, axis="y")
+        style.rows_of_architectures(ax, architectures)
     axes[0, 0].set_ylabel("Architecture")
     handles = [Line2D([], [], **style.dot(STAGE[name])) for name in stages]
     style.legend(figure, handles, style.titles(STAGE, stages), "A dot per checkpoint (seed).")

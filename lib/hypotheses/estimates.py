@@ -46,10 +46,8 @@ def retained_table(
 
     Parameters
     ----------
-    observed : Observations
     metrics : sequence of str
         Similarities; those that the pairs do not have are left out.
-    level : float in (0, 1)
     pairings : tuple of str
         What is judged, and the pairings for which R is 1 and 0.
 
@@ -144,7 +142,6 @@ def rank_tables(
 
     Parameters
     ----------
-    observed : Observations
     metric : str
         A similarity, or a distance (ranked from the smallest).
     resamples, seed : int

@@ -32,7 +32,6 @@ def excess_table(
 
     Parameters
     ----------
-    observed : Observations
     hypothesis : Hypothesis
         Cells are its architectures × methods at its role.
     comparisons : mapping of name to function
@@ -94,8 +93,6 @@ def crossing_table(
 
     Parameters
     ----------
-    observed : Observations
-    hypothesis : Reversal
     grids : mapping of architecture to int
         Side of the final map in cells; architectures on unequal grids are not compared.
     role : str, optional

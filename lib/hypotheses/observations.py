@@ -17,8 +17,8 @@ from lib.inference.crossed import CrossedCells, cells_from_pairs
 from lib.study.artefacts import read_table
 from lib.study.names import label
 from lib.study.paths import StudyPaths
+from lib.study.schema import CELL, require_columns
 
-CELL = ("architecture", "method", "role", "pairing")
 EMPTY = "the common support is empty: no film is classified correctly by every checkpoint"
 SAME_SEEDS = "fine-tunings of different seeds do not differ at all, so the seed was not varied"
 Name = tuple[str, str, str, str]
@@ -63,8 +63,7 @@ class Observations:
             in any pairing but the ceiling, or with itself there.
         """
         needed = [*CELL, "before", "after", "image_id", "partner_id", "common"]
-        if missing := [column for column in needed if column not in pairs]:
-            raise ValueError(f"pairs: found columns {list(pairs)}; expected also {missing}.")
+        require_columns(pairs, needed, "pairs")
         if pairs["common"].dtype != bool:
             raise ValueError(f"pairs: found common of type {pairs['common'].dtype}; expected bool.")
         same = pairs["image_id"] == pairs["partner_id"]
@@ -76,7 +75,7 @@ class Observations:
                 f"{row['pairing']!r} ({len(wrong)} such rows); expected the same film, and another "
                 "one in the ceiling alone."
             )
-        names = pairs[list(CELL)].drop_duplicates().itertuples(index=False, name=None)
+        names = pairs[CELL].drop_duplicates().itertuples(index=False, name=None)
         return cls(pairs[pairs["common"]].reset_index(drop=True), patients, tuple(names))
 
     def cells(self, metric: str) -> CrossedCells | None:
@@ -121,7 +120,7 @@ class Observations:
     def _sizes(self, metric: str) -> dict[Name, tuple[int, int]]:
         """Pairs, and those with a value, by cell."""
         if ("sizes", metric) not in self._cells:
-            table = self.pairs.groupby(list(CELL), observed=True)[metric].agg(["size", "count"])
+            table = self.pairs.groupby(CELL, observed=True)[metric].agg(["size", "count"])
             self._cells["sizes", metric] = dict(zip(table.index, table.to_numpy(), strict=True))
         return self._cells["sizes", metric]
 
@@ -168,7 +167,6 @@ class Observations:
 
         Parameters
         ----------
-        hypothesis : Hypothesis
         cells : sequence of names
             The cells that are compared; their seed floors are averaged.
 

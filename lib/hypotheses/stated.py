@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lib.drift.metrics import SIMILARITIES
+from lib.drift.metrics import DISTANCES, SIMILARITIES
 from lib.study.architectures import ROLES
 from lib.study.errors import ParamsError
 from lib.study.load import explain
@@ -19,7 +19,6 @@ from lib.study.params import ArchitectureName
 from lib.study.paths import ROOT
 
 FILE = ROOT / "params/hypotheses.yml"
-DISTANCES = ("centroid_displacement", "emd")
 Count = Annotated[int, Field(strict=True, ge=1)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
@@ -84,15 +83,12 @@ class Hypothesis(_Section):
     ----------
     question : str
         One sentence.
-    metric : str
     role, methods, architectures
         The cells: one layer role, methods and architectures.
     alpha : float in (0, 0.5)
         Error rate of the family, after Holm's correction.
     level : float in [0.5, 1)
         Level of the intervals.
-    margin : Margin
-    minimum : Minimum
     """
 
     question: Annotated[str, Field(min_length=10, pattern=r"^[^\n]*\?$")]

@@ -31,7 +31,6 @@ class Verdict:
 
     Attributes
     ----------
-    name, question : str
     verdict : str
         "supported", "not supported" or "inconclusive"; "not evaluated" only where the experiment
         of the hypothesis is not part of the study.
@@ -88,7 +87,6 @@ def evaluate(
 
     Parameters
     ----------
-    hypotheses : Hypotheses
     observed : Observations
         The pairs of the study.
     grids : mapping of architecture to int

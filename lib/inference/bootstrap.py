@@ -16,6 +16,10 @@ import pandas as pd
 
 from lib.inference.crossed import Cell, CrossedCells, ratio
 
+DECIMALS = 12
+"""Scores equal to so many decimals are tied: equal means may differ in the last bit, and which way
+depends on the order in which a processor adds."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -50,7 +54,6 @@ class Bootstrap:
 
     Attributes
     ----------
-    names : tuple of cell names
     estimates : ndarray of shape (cells,)
     draws : ndarray of shape (R, cells)
         NaN where nothing was drawn that has a value, such as one seed R times where rows are pairs.
@@ -82,7 +85,6 @@ def draw_weights(
 
     Parameters
     ----------
-    cells : CrossedCells
     resamples : int
         R.
     seed : int
@@ -91,10 +93,6 @@ def draw_weights(
         Draw S − 1 of S seeds (McCarthy & Snowden 1985; Rao & Wu 1988), which makes the variance of
         a mean over seeds unbiased; S draws make it too small by the factor (S − 1)/S, which
         matters with two to five seeds. A single seed is always drawn.
-
-    Returns
-    -------
-    Weights
 
     Raises
     ------
@@ -145,10 +143,6 @@ def bootstrap(
     resamples, seed, rescale
         See `draw_weights`.
 
-    Returns
-    -------
-    Bootstrap
-
     Raises
     ------
     ValueError
@@ -193,7 +187,6 @@ def rank_probabilities(draws: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
     draws : ndarray of shape (R, n)
         Bootstrapped stability, higher = more stable: similarities as they are, −|·| of distances
         and changes. Resamples with a NaN do not count.
-    names : sequence of n str
 
     Returns
     -------
@@ -207,7 +200,7 @@ def rank_probabilities(draws: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
     ValueError
         If the shape does not fit the names.
     """
-    draws = np.asarray(draws, dtype=float)
+    draws = np.round(np.asarray(draws, dtype=float), DECIMALS)
     if draws.ndim != 2 or draws.shape[1] != len(names):
         raise ValueError(
             f"draws: found shape {draws.shape}; expected (resamples, {len(names)}) for {names}."
@@ -246,7 +239,7 @@ def kendall_tau(first, second) -> np.ndarray:
     ValueError
         If the shapes differ or n < 2.
     """
-    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    first, second = (np.round(np.asarray(x, dtype=float), DECIMALS) for x in (first, second))
     if first.shape != second.shape or first.ndim == 0 or first.shape[-1] < 2:
         raise ValueError(
             f"first, second: found shapes {first.shape} and {second.shape}; expected the same, "
@@ -269,7 +262,6 @@ def rank_agreement(
 
     Parameters
     ----------
-    boot : Bootstrap
     first, second : sequence of cell names
         The architectures' cells under either method, in the same order.
     distance : bool

@@ -112,13 +112,8 @@ def contrast(cells: CrossedCells, coefficients: Mapping[Hashable, float]) -> Est
 
     Parameters
     ----------
-    cells : CrossedCells
     coefficients : mapping of cell name to float
         {a: 1, b: -1} is a difference; {a: 1, b: -1, c: -1, d: 1} an interaction.
-
-    Returns
-    -------
-    Estimate
 
     Raises
     ------
@@ -191,15 +186,6 @@ def retained_evidence(
     ceiling (95 % interval of their difference), the ratio could be anything: its standard error
     is then infinite, as is the interval of Fieller (1954).
 
-    Parameters
-    ----------
-    cells : CrossedCells
-    tuned, placebo, ceiling : names of cells
-
-    Returns
-    -------
-    Estimate
-
     Raises
     ------
     ValueError
@@ -217,47 +203,6 @@ def retained_evidence(
     )
 
 
-def contrast_table(
-    cells: CrossedCells,
-    contrasts: Mapping[Hashable, Mapping[Hashable, float]] | None = None,
-    *,
-    level: float = 0.95,
-) -> pd.DataFrame:
-    """Estimates of many contrasts, by default of every cell's own mean.
-
-    Parameters
-    ----------
-    cells : CrossedCells
-        Of a single data set.
-    contrasts : mapping of label to coefficients
-        See `contrast`.
-    level : float in (0, 1)
-        Level of the intervals.
-
-    Returns
-    -------
-    DataFrame
-        A row per contrast, labelled: ``estimate``, ``se``, ``se_patients``, ``se_seeds``, ``df``,
-        ``low``, ``high``, ``p_value`` (two-sided, against 0) and ``seed_level``.
-
-    Raises
-    ------
-    ValueError
-        If a cell is unknown or the level is not between 0 and 1.
-    """
-    if contrasts is None:
-        contrasts = {name: {name: 1} for name in cells.cells}
-    rows = []
-    for coefficients in contrasts.values():
-        found = contrast(cells, coefficients)
-        low, high = found.interval(level)
-        parts = [found.estimate, found.se, found.se_patients, found.se_seeds, found.df, low, high]
-        rows.append([*map(float, parts), float(found.p_value()), found.seed_level])
-    columns = ["estimate", "se", "se_patients", "se_seeds", "df", "low", "high", "p_value"]
-    index = pd.Index(list(contrasts), tupleize_cols=False, name="contrast")
-    return pd.DataFrame(rows, columns=[*columns, "seed_level"], index=index)
-
-
 def _require_share(value: float, name: str) -> None:
     if not 0 < value < 1:
         raise ValueError(f"{name}: found {value!r}; expected a number between 0 and 1.")
@@ -272,8 +217,6 @@ def clustered_mean(
     ----------
     values : ndarray of shape (n,)
         Without NaN.
-    patients : Series of length n
-    level : float in (0, 1)
 
     Returns
     -------

@@ -13,8 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-SEED_PAIRINGS = ("finetune_seeds", "transfer_seeds")
-_CELL = ["architecture", "method", "role", "pairing"]
+from lib.study.schema import CELL, SEED_PAIRINGS
 
 
 @dataclass(frozen=True)
@@ -230,11 +229,11 @@ def cells_from_pairs(pairs: pd.DataFrame, patients: pd.Series, *, metric: str) -
         If a column or patient is missing, a checkpoint name has no seed, or a film occurs twice in
         a pair of checkpoints.
     """
-    needed = [*_CELL, "before", "after", "image_id", metric]
+    needed = [*CELL, "before", "after", "image_id", metric]
     missing = [column for column in needed if column not in pairs]
     if missing:
         raise ValueError(f"pairs: found columns {list(pairs)}; expected also {missing}.")
-    key = [*_CELL, "before", "after", "image_id"]
+    key = [*CELL, "before", "after", "image_id"]
     if pairs.duplicated(key).any():
         found = pairs.loc[pairs.duplicated(key), key].iloc[0].to_dict()
         raise ValueError(f"pairs: found {found} twice; expected each film once.")
@@ -246,7 +245,7 @@ def cells_from_pairs(pairs: pd.DataFrame, patients: pd.Series, *, metric: str) -
             "for each image id of the pairs."
         )
     cells = {}
-    for name, rows in pairs.groupby(_CELL, sort=False, observed=True):
+    for name, rows in pairs.groupby(CELL, sort=False, observed=True):
         checkpoints = rows[["before", "after"]].drop_duplicates().sort_values(["before", "after"])
         seeds = checkpoints.map(_seed_of).to_numpy()
         scores = np.full((len(seeds), len(films)), np.nan)

@@ -31,7 +31,6 @@ class Equivalence:
         The larger of the two one-sided p-values.
     low, high : float or ndarray
         Interval of level 1 − 2·alpha: inside ±margin exactly if equivalent.
-    margin, alpha : float
     """
 
     equivalent: np.ndarray
@@ -47,12 +46,6 @@ def equivalence(estimate: Estimate, *, margin: float, alpha: float = 0.05) -> Eq
 
     "Not significantly different" is not "the same"; this is the test for the latter. Standard error
     and degrees of freedom are those of the interval. The margin counts as known.
-
-    Parameters
-    ----------
-    estimate : Estimate
-    margin : float, positive
-    alpha : float in (0, 0.5)
 
     Returns
     -------
@@ -106,13 +99,8 @@ def crossover(first: Estimate, second: Estimate, *, level: float = 0.95) -> Cros
 
     Parameters
     ----------
-    first, second : Estimate
     level : float in (0, 1)
         Level of both intervals.
-
-    Returns
-    -------
-    Crossover
 
     Raises
     ------

@@ -9,8 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from lib.models import eight_bit, settings
 from lib.study.architectures import ARCHITECTURES, Architecture
 from lib.study.params import Runtime
+
+settings.apply()
 
 HEAD = ("average_pool", "head_dropout", "logits")
 
@@ -47,7 +50,8 @@ def build_backbone(name: str, *, size: int, weights: str | None = None) -> keras
     size : int
         Input side in pixels.
     weights : str, optional
-        ``"imagenet"``, the path of a weights file, or None for random weights.
+        ``"imagenet"``, the path of a weights file (of Keras, or ``.npz`` of `models.eight_bit`), or
+        None for random weights.
 
     Returns
     -------
@@ -67,10 +71,12 @@ def build_backbone(name: str, *, size: int, weights: str | None = None) -> keras
     module = importlib.import_module(f"keras.applications.{architecture.module}")
     inputs = keras.Input((size, size, 3), name="film")
     build = getattr(module, architecture.title)
+    rounded = weights is not None and str(weights).endswith(".npz")
     try:
-        return build(
-            include_top=False, weights=weights, input_tensor=preprocess(architecture, inputs)
-        )
+        backbone = build(
+            include_top=False, weights=None if rounded else weights,
+            input_tensor=preprocess(architecture, inputs),
+        )  # fmt: skip
     except (ValueError, OSError, KeyError) as error:
         if weights in (None, "imagenet"):
             raise
@@ -78,6 +84,9 @@ def build_backbone(name: str, *, size: int, weights: str | None = None) -> keras
             f"{weights}: does not fit {architecture.title} without top ({error}). Expected weights "
             f"saved from keras.applications.{architecture.title}(include_top=False)."
         ) from error
+    if rounded:
+        eight_bit.read_into(backbone, Path(weights))
+    return backbone
 
 
 def build(

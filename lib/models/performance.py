@@ -172,7 +172,6 @@ def jointly_correct(paths: StudyPaths, architectures, checkpoints, *, classes) -
 
     Parameters
     ----------
-    paths : StudyPaths
     architectures, checkpoints : sequence of str
         All of them must have predicted.
     classes : sequence of str

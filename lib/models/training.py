@@ -6,6 +6,7 @@ backbone too. The placebo repeats the fine-tuning step by step with the backbone
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -27,20 +28,54 @@ def kept_epoch(history_file: Path) -> int:
     return int(history.loc[history["kept"], "epoch"].iloc[0])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training: on which films, with which settings, and where its state lies.
+
+    Attributes
+    ----------
+    seed : int
+        Of the order of films and of dropout.
+    state, key
+        See `lib.models.training_loop.fit`.
+    report : callable
+        Receives one line per epoch.
+    """
+
+    train: Films
+    validation: Films
+    params: Transfer | Finetune
+    classes: tuple[str, ...]
+    runtime: Runtime
+    seed: int
+    state: Path
+    key: str = ""
+    report: Callable[[str], None] = print
+
+    @property
+    def class_weights(self) -> np.ndarray | None:
+        """Weight of each class, or None where all films count alike."""
+        wanted = self.params.class_weights
+        return class_weights(self.train.labels, classes=len(self.classes)) if wanted else None
+
+    def fit(self, model: keras.Model, schedule: Schedule, epoch_batches, predictions):
+        """Compile and train a model; `predictions` gives its outputs on the validation films."""
+        steps = -(-len(self.train) // self.params.batch_size)
+        compile_model(model, schedule, steps_per_epoch=steps, runtime=self.runtime)
+
+        def validate(model: keras.Model) -> dict[str, float]:
+            labels = self.validation.labels
+            return performance.scores(predictions(model), labels, classes=self.classes)
+
+        return fit(
+            model, epoch_batches, validate, schedule, seed=self.seed, state=self.state,
+            key=self.key, report=self.report,
+        )  # fmt: skip
+
+
 def train_transfer(
-    model: keras.Model,
-    train: Films,
-    validation: Films,
-    params: Transfer,
-    *,
-    classes: tuple[str, ...],
-    runtime: Runtime,
-    seed: int,
-    state: Path,
-    key: str = "",
-    features: np.ndarray | None = None,
-    report: Callable[[str], None] = print,
-) -> pd.DataFrame:
+    model: keras.Model, run: Run, *, features: np.ndarray | None = None
+) -> pd.DataFrame:  # fmt: skip
     """Stage one: train the head of `model` in place on its frozen backbone.
 
     Parameters
@@ -52,94 +87,54 @@ def train_transfer(
     Returns
     -------
     DataFrame
-        As `fit`.
+        As `lib.models.training_loop.fit`.
     """
+    params = run.params
     schedule = Schedule(params.epochs, params.learning_rate, patience=params.patience)
-    return _train_head(
-        model, train, validation, params, schedule, classes=classes, runtime=runtime, seed=seed,
-        state=state, key=key, features=features, report=report,
-    )  # fmt: skip
+    return _train_head(model, run, schedule, features)
 
 
 def train_placebo(
-    model: keras.Model,
-    train: Films,
-    validation: Films,
-    params: Finetune,
-    *,
-    kept_epoch: int,
-    classes: tuple[str, ...],
-    runtime: Runtime,
-    seed: int,
-    state: Path,
-    key: str = "",
-    features: np.ndarray | None = None,
-    report: Callable[[str], None] = print,
+    model: keras.Model, run: Run, *, kept_epoch: int, features: np.ndarray | None = None
 ) -> pd.DataFrame:
     """The matched-operator null: the steps of the fine-tuning with the backbone frozen.
 
     Same optimiser, schedule, order of films and dropout seeds, and exactly as many epochs as the
     kept fine-tuned checkpoint had seen (`kept_epoch`); nothing is selected.
     """
+    params = run.params
     schedule = Schedule(
         params.epochs, params.learning_rate, params.warmup_epochs, stop_after=kept_epoch
     )
-    return _train_head(
-        model, train, validation, params, schedule, classes=classes, runtime=runtime, seed=seed,
-        state=state, key=key, features=features, report=report,
-    )  # fmt: skip
+    return _train_head(model, run, schedule, features)
 
 
-def train_finetune(
-    model: keras.Model,
-    train: Films,
-    validation: Films,
-    params: Finetune,
-    *,
-    classes: tuple[str, ...],
-    runtime: Runtime,
-    seed: int,
-    state: Path,
-    key: str = "",
-    report: Callable[[str], None] = print,
-) -> pd.DataFrame:
+def train_finetune(model: keras.Model, run: Run) -> pd.DataFrame:
     """Stage two: train head and backbone of `model` in place, best validation loss kept."""
+    params = run.params
     schedule = Schedule(
         params.epochs, params.learning_rate, params.warmup_epochs, patience=params.patience
     )
     backbones.set_trainable(model, from_stage=params.from_stage, batch_norm=params.batch_norm)
-    return _train_films(
-        model, train, validation, params, schedule, classes=classes, runtime=runtime, seed=seed,
-        state=state, key=key, report=report,
-    )  # fmt: skip
+    return _train_films(model, run, schedule)
 
 
-def _train_head(
-    model, train, validation, params, schedule, *, features, **options
-) -> pd.DataFrame:  # fmt: skip
+def _train_head(model, run: Run, schedule: Schedule, features) -> pd.DataFrame:
     backbones.set_trainable(model, from_stage=None)
-    if features is None or params.augmentation.active:  # a distorted film has new features
-        return _train_films(model, train, validation, params, schedule, **options)
-    return _train_features(model, train, validation, params, schedule, features, **options)
+    if features is None or run.params.augmentation.active:  # a distorted film has new features
+        return _train_films(model, run, schedule)
+    return _train_features(model, run, schedule, features)
 
 
-def _train_films(
-    model, train, validation, params, schedule, *, classes, runtime, seed, state, key, report
-) -> pd.DataFrame:
-    steps = -(-len(train) // params.batch_size)
-    compile_model(model, schedule, steps_per_epoch=steps, runtime=runtime)
-    weights = class_weights(train.labels, classes=len(classes)) if params.class_weights else None
-    return fit(
-        model,
+def _train_films(model, run: Run, schedule: Schedule) -> pd.DataFrame:
+    size, weights = run.params.batch_size, run.class_weights
+    return run.fit(
+        model, schedule,
         lambda epoch: batches(
-            train, batch_size=params.batch_size, shuffle_seed=derive(seed, "shuffle", epoch),
-            augmentation=params.augmentation, weights=weights,
+            run.train, batch_size=size, shuffle_seed=derive(run.seed, "shuffle", epoch),
+            augmentation=run.params.augmentation, weights=weights,
         ),
-        lambda model: performance.scores(
-            predict(model, validation, batch_size=params.batch_size), validation.labels,
-            classes=classes,
-        ),
-        schedule, seed=seed, state=state, key=key, report=report,
+        lambda model: predict(model, run.validation, batch_size=size),
     )  # fmt: skip
 
 
@@ -148,9 +143,7 @@ def pooled_features(model: keras.Model, images: np.ndarray, *, batch_size: int) 
 
     Parameters
     ----------
-    model : keras.Model
     images : ndarray of uint8, shape (n, size, size)
-    batch_size : int
 
     Returns
     -------
@@ -168,37 +161,28 @@ def head_logits(model: keras.Model, features: np.ndarray) -> np.ndarray:
     return features @ kernel + bias
 
 
-def _train_features(
-    model, train, validation, params, schedule, features, *, classes, runtime, seed, state, key,
-    report,
-) -> pd.DataFrame:  # fmt: skip
-    of_train, held_out = features[train.rows], features[validation.rows]
-    weights = class_weights(train.labels, classes=len(classes)) if params.class_weights else None
-    sample = np.ones(len(train), np.float32) if weights is None else weights[train.labels]
-
+def _train_features(model, run: Run, schedule: Schedule, features) -> pd.DataFrame:
+    of_train, held_out = features[run.train.rows], features[run.validation.rows]
+    size, labels, weights = run.params.batch_size, run.train.labels, run.class_weights
+    sample = np.ones(len(labels), np.float32) if weights is None else weights[labels]
     logits, dropout = model.get_layer("logits"), model.get_layer("head_dropout")
     head = keras.Sequential(
         [
             keras.Input(features.shape[1:]),
             keras.layers.Dropout(dropout.rate),
-            keras.layers.Dense(len(classes), dtype="float32"),
+            keras.layers.Dense(len(run.classes), dtype="float32"),
         ]
     )
     head.layers[-1].set_weights(logits.get_weights())
-    steps = -(-len(train) // params.batch_size)
-    compile_model(head, schedule, steps_per_epoch=steps, runtime=runtime)
 
     def epoch_batches(epoch: int) -> tf.data.Dataset:
-        order = np.random.default_rng(derive(seed, "shuffle", epoch)).permutation(len(of_train))
-        arrays = (of_train[order], train.labels[order], sample[order])
-        return tf.data.Dataset.from_tensor_slices(arrays).batch(params.batch_size)
+        order = np.random.default_rng(derive(run.seed, "shuffle", epoch)).permutation(len(labels))
+        arrays = (of_train[order], labels[order], sample[order])
+        return tf.data.Dataset.from_tensor_slices(arrays).batch(size)
 
-    def validate(head: keras.Model) -> dict[str, float]:
-        outputs = head.predict(held_out, batch_size=params.batch_size, verbose=0)
-        return performance.scores(outputs, validation.labels, classes=classes)
-
-    history = fit(
-        head, epoch_batches, validate, schedule, seed=seed, state=state, key=key, report=report
-    )
+    history = run.fit(
+        head, schedule, epoch_batches,
+        lambda head: head.predict(held_out, batch_size=size, verbose=0),
+    )  # fmt: skip
     logits.set_weights(head.layers[-1].get_weights())
     return history

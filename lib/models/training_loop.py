@@ -89,7 +89,6 @@ def fit(
         Batches of epoch 0, 1, …; the same for the same number in every process.
     validate : callable
         Performance of the model on validation films; must have ``loss``.
-    schedule : Schedule
     seed : int
         Seed of the dropout masks, renewed every epoch so that a resumed run equals an unbroken one.
     state : Path, optional

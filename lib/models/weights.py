@@ -5,12 +5,17 @@ import json
 from pathlib import Path
 
 from lib.study.params import Fractal, Weights
-from lib.study.paths import StudyPaths, resolve
+from lib.study.paths import ROOT, StudyPaths, resolve
 from lib.study.seeds import derive
 
-_VERSION = (
-    1  # raise it when drawing or pre-training of `lib.models.fractals` changes: part of the key
-)
+SHIPPED = ROOT / "lib" / "models" / "shipped"
+"""Folder of the weights that come with the code, in eight bits (see `lib.models.eight_bit`)."""
+_VERSION = 1  # raise it when drawing or pre-training of `fractals` changes: part of the key
+
+
+def shipped_file(architecture: str) -> Path:
+    """File of the shipped weights of a backbone; its record ``<file>.json`` stands beside it."""
+    return SHIPPED / f"{architecture}.npz"
 
 
 def fractal_seed(seed: int) -> int:
@@ -31,6 +36,8 @@ def weights_file(
     """File with the backbone's first weights; None for ImageNet and random weights."""
     if params.source == "fractal":
         return paths.weights(architecture, fractal_key(architecture, params.fractal, seed=seed))
+    if params.source == "drawn":
+        return shipped_file(architecture)
     return resolve(params.files[architecture]) if params.source == "file" else None
 
 

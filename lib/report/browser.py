@@ -23,12 +23,13 @@ from lib.attribution import arrays
 from lib.attribution.maps import MapSet, load_maps, require_same_films
 from lib.data.cache import lesion_masks
 from lib.drift import metrics as drift
-from lib.drift.pairings import STRATA
+from lib.drift.metrics import metric_label
 from lib.models.performance import true_probability
 from lib.study.artefacts import atomic, read_array, read_table, write_text
 from lib.study.errors import ArtefactError
-from lib.study.names import ARCHITECTURE_TITLES, METHOD_TITLES, PAIRING_TITLES, metric_label
+from lib.study.names import ARCHITECTURE_TITLES, METHOD_TITLES, PAIRING_TITLES
 from lib.study.paths import StudyPaths
+from lib.study.schema import STRATA
 
 COLOURS = ("viridis", "cividis", "magma", "gray")
 LARGEST_FILM, QUALITY = 256, 70
@@ -139,15 +140,10 @@ def write_cases(
         Of a study with ``tables/pairs.csv`` and the maps that it names.
     folder : Path
         Receives ``index.js``, the shards and, where allowed, ``films/*.jpg``.
-    classes : sequence of str
     shareable : bool
         Whether films, their outlines and their names may be shown. Otherwise films are numbers.
     one_of_each : bool
         Whether to write only the first pair of checkpoints of each pairing, for a smaller folder.
-
-    Returns
-    -------
-    Cases
 
     Raises
     ------

@@ -58,19 +58,24 @@ def public_parameters(parameters: dict) -> dict:
     return shown
 
 
-def provenance(paths: StudyPaths) -> dict:
+def provenance(paths: StudyPaths, complete: Mapping[str, Mapping]) -> dict:
     """Parameters, versions, device and duration of every artefact of a study.
+
+    Parameters
+    ----------
+    complete : mapping
+        As `manifests` of these paths.
 
     Raises
     ------
     ArtefactError
         If the tables are not complete.
     """
-    manifest = read_manifest(paths.tables / "drift.csv")
+    manifest = complete.get("tables/drift.csv") or read_manifest(paths.tables / "drift.csv")
     return {
         "parameters": public_parameters(manifest["parameters"]),
         **{key: manifest[key] for key in ("code", "versions", "device", "finished")},
-        "seconds": {name: found["seconds"] for name, found in manifests(paths).items()},
+        "seconds": {name: found["seconds"] for name, found in complete.items()},
     }
 
 
@@ -143,7 +148,9 @@ def text(paths: StudyPaths) -> str:
     drift = read_table(paths.tables / "drift.csv")
     overlap = drift_means(drift[drift["pairing"].isin(("placebo", "finetune", "ceiling"))])
     weights = manifest["weights"]
-    verdicts = _verdicts(paths)
+    told = [verdict["sentence"] for verdict in verdicts(paths).values()]
+    if manifest_path(paths.verdicts).exists():
+        told = ["Verdicts", *told, "", f"Verdicts   {_short(paths.verdicts)}"]
     lines = [
         f"Study {paths.study}, source weights: {weights}",
         "",
@@ -153,7 +160,7 @@ def text(paths: StudyPaths) -> str:
         "Overlap of the top 20 % of cells (1 = same places), mean over the common support",
         overlap.round(2).to_string(),
         "",
-        *verdicts,
+        *told,
         f"Tables     {_short(paths.tables)}",
         f"Figures    {_short(paths.figures)}",
         f"Notebooks  {_short(paths.root / 'notebooks')}",
@@ -164,13 +171,18 @@ def text(paths: StudyPaths) -> str:
     return "\n".join(lines)
 
 
-def _verdicts(paths: StudyPaths) -> list[str]:
+def verdicts(paths: StudyPaths) -> dict[str, dict]:
+    """Verdicts of a study by hypothesis; none where they were not reached.
+
+    Raises
+    ------
+    ArtefactError
+        If they have changed since.
+    """
     if not manifest_path(paths.verdicts).exists():
-        return []
+        return {}
     require(paths.verdicts)
-    found = json.loads(paths.verdicts.read_text(encoding="utf-8"))["verdicts"]
-    sentences = [verdict["sentence"] for verdict in found.values()]
-    return ["Verdicts", *sentences, "", f"Verdicts   {_short(paths.verdicts)}"]
+    return json.loads(paths.verdicts.read_text(encoding="utf-8"))["verdicts"]
 
 
 def _short(path) -> str:

@@ -13,9 +13,6 @@ from nbconvert import HTMLExporter
 from lib.study.artefacts import write_text
 from lib.study.paths import StudyPaths
 
-POLICY = (
-    "default-src 'none'; style-src 'self' file:; img-src data:; base-uri 'none'; form-action 'none'"
-)
 # What Markdown, tables of data frames and highlighted code are made of; the sanitiser of nbconvert
 # would turn paragraphs and headings into text.
 _TAGS = (
@@ -51,11 +48,10 @@ def notebook_pages(
 
     Parameters
     ----------
-    paths : StudyPaths
     folder : Path
         ``notebooks`` in the folder of the report.
     template : jinja2.Template
-        Takes ``title``, ``content``, ``before``, ``after``, ``root`` and ``policy``.
+        Takes ``title``, ``content``, ``before``, ``after`` and ``root``.
 
     Returns
     -------
@@ -74,7 +70,6 @@ def notebook_pages(
         text = template.render(
             title=source.stem,
             root="../",
-            policy=POLICY,
             content=Markup(content),  # sanitised above
             before=links[place - 1] if place else None,
             after=links[place + 1] if place + 1 < len(links) else None,

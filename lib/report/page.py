@@ -16,7 +16,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lib.report.browser import Cases, write_cases
-from lib.report.digest import PRIMARY, manifests, provenance
+from lib.report.digest import PRIMARY, manifests, provenance, verdicts
 from lib.report.notebooks import executed, notebook_pages
 from lib.report.tables import Table, shown, study_tables
 from lib.report.words import answer, interval_rows, reach
@@ -24,11 +24,6 @@ from lib.study.artefacts import manifest_path, read_table, require, write_text
 from lib.study.paths import StudyPaths
 
 TEMPLATES = Path(__file__).parent / "templates"
-POLICY = (
-    "default-src 'none'; script-src 'self' file:; style-src 'self' file:; img-src 'self' file:; "
-    "base-uri 'none'; form-action 'none'"
-)
-
 
 QUESTION = "Does fine-tuning change why a chest X-ray classifier decides?"
 
@@ -118,7 +113,6 @@ def write(
         Of a study with at least ``tables/drift.csv`` or ``tables/pairs.csv``, complete.
     folder : Path
         Where the report goes: ``index.html`` and all that it needs.
-    classes : sequence of str
     shareable : bool
         Whether films and their names may be shown. Otherwise neither leaves the study, and the
         executed notebooks, which print names, are linked where they are and not copied.
@@ -145,10 +139,12 @@ def write(
         If a table is not complete or the maps do not belong to it.
     """
     tables = {n: read_table(f) for n in kind.read if (f := paths.tables / f"{n}.csv").exists()}
-    verdicts = _verdicts(paths)
-    origin = provenance(paths) if manifest_path(paths.tables / "drift.csv").exists() else None
-    if origin:
-        require(paths.tables / "drift.csv")
+    found = verdicts(paths)
+    drift, complete, origin = paths.tables / "drift.csv", {}, None
+    if manifest_path(drift).exists():
+        require(drift)
+        complete = manifests(paths)
+        origin = provenance(paths, complete)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     cases = None
@@ -160,10 +156,10 @@ def write(
     context = {
         "title": title or f"The {paths.study} study",
         "question": question,
-        "answer": kind.answer(tables, verdicts),
-        "warning": _warning(paths),
+        "answer": kind.answer(tables, found),
+        "warning": _warning(complete),
         "finished": origin["finished"][:10] if origin else "",
-        "verdicts": [_shown_verdict(name, verdict) for name, verdict in (verdicts or {}).items()],
+        "verdicts": [_shown_verdict(name, verdict) for name, verdict in found.items()],
         "films": kind.films,
         "floor": kind.floor,
         "cases": len(cases.image_id) if cases else 0,
@@ -171,7 +167,7 @@ def write(
         "worst": _worst(audit),
         "origin": origin,
         "shareable": shareable,
-        "tables": kind.tables(tables) | _fact_tables(paths, audit, origin),
+        "tables": kind.tables(tables) | _fact_tables(audit, origin, complete),
         **_extremes(cases, shareable=shareable),
     }
     copied = _copy_figures(paths, folder / "figures", kind.figures) if figures == "figures" else []
@@ -184,8 +180,7 @@ def write(
         template = _environment().get_template("notebook.html.j2")
         pages, context["notebooks"] = notebook_pages(paths, folder / "notebooks", template)
     elif notebooks == "pages":
-        found = executed(paths)
-        context["notebooks"] = [(p.stem, f"../notebooks/{quote(p.name)}") for p in found]
+        context["notebooks"] = [(p.stem, f"../notebooks/{quote(p.name)}") for p in executed(paths)]
     context["sections"] = _sections(context)
     written = _pages(folder, kind.page, context)
     return [*written, *(cases.files if cases else []), *copied, *pages]
@@ -205,7 +200,7 @@ def _pages(folder: Path, first: str, context: Mapping) -> list[Path]:
         templates["cases.html"] = "cases.html.j2"
     for name, source in templates.items():
         template = environment.get_template(source)
-        write_text(folder / name, template.render(context, policy=POLICY, root=""))
+        write_text(folder / name, template.render(context, root=""))
     assets = ["report.css", "report.js", *(["cases.js"] if context["cases"] else [])]
     for name in assets:
         shutil.copyfile(TEMPLATES / name, folder / name)
@@ -234,17 +229,9 @@ def _json(path: Path) -> dict | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def _verdicts(paths: StudyPaths) -> dict | None:
-    if not manifest_path(paths.verdicts).exists():
-        return None
-    require(paths.verdicts)
-    return _json(paths.verdicts)["verdicts"]
-
-
-def _warning(paths: StudyPaths) -> str:
-    found = _json(manifest_path(paths.tables / "drift.csv")) or {}
+def _warning(complete: Mapping) -> str:
     empty = "Without a source task (weights: none) this comparison is empty by construction."
-    return empty if found.get("weights") == "none" else ""
+    return empty if complete.get("tables/drift.csv", {}).get("weights") == "none" else ""
 
 
 def _worst(audit: Mapping | None) -> str:
@@ -266,7 +253,7 @@ def _shown_verdict(name: str, verdict: Mapping) -> dict:
     return {"name": name, "rows": rows, "scale": scale, "reach": reach(rows), **facts}
 
 
-def _fact_tables(paths: StudyPaths, audit: Mapping | None, origin: Mapping | None) -> dict:
+def _fact_tables(audit: Mapping | None, origin: Mapping | None, complete: Mapping) -> dict:
     """Tables of what is no table of the study: films by split, artefacts, parameters."""
     tables: dict[str, Table] = {}
     if audit and audit.get("images"):
@@ -280,11 +267,10 @@ def _fact_tables(paths: StudyPaths, audit: Mapping | None, origin: Mapping | Non
         facts = pd.json_normalize(origin["parameters"], sep=".").iloc[0].map(str)
         frame = facts.rename_axis("parameter").rename("value").reset_index()
         tables["parameters"] = shown("parameters", "All parameters of the study.", frame)
-        found = manifests(paths)
         rows = [
             [name, facts["files"].get(Path(name).name, {}).get("sha256", "")[:16],
              facts["device"], facts["finished"], facts["seconds"]]
-            for name, facts in found.items()
+            for name, facts in complete.items()
         ]  # fmt: skip
         frame = pd.DataFrame(rows, columns=["artefact", "sha256", "device", "finished", "seconds"])
         caption = "Artefacts with the beginning of their SHA-256 and how long each took."
@@ -329,6 +315,3 @@ def _copy_figures(paths: StudyPaths, folder: Path, wanted: Iterable[str]) -> lis
             folder.mkdir(parents=True, exist_ok=True)
             copied.append(shutil.copyfile(found[name], folder / f"{name}.png"))
     return copied
-
-
-"""The report of a study."""

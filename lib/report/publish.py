@@ -7,25 +7,20 @@ shareable: its figures were drawn without films.
 
 import json
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from lib.report import page as report
-from lib.report.digest import cost, drift_means, provenance, stage_means
-from lib.study.artefacts import read_manifest, read_table, require, write_json, write_text
+from lib.report.digest import cost, drift_means, manifests, provenance, stage_means, verdicts
+from lib.study.artefacts import read_table, require, write_json, write_text
 from lib.study.paths import ROOT, StudyPaths
+from lib.study.schema import TABLES
 
-TABLES = (
-    *("drift", "strata", "ranking", "performance", "history", "confusion", "support", "blanks"),
-    *("retained", "contrasts", "crossover", "ranks", "agreement", "priors"),
-)
-EVIDENCE_TABLES = ("evidence", "evidence_change", "validity")  # where the lesions are known
-# Of the appendices, if they were run; an empty one (no second study to compare with) is left out.
-OPTIONAL_TABLES = (
-    *("paper", "shortcut", "correction", "sensitivity", "randomisation"),
-    *("remedies", "remedies_drift"),
-)
+_SHOWN = ("support", "strata", "performance", "drift")
+_SHOWN_IF_RUN = ("paper", "remedies", "correction", "remedies_drift")
 BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
 
 
@@ -74,7 +69,6 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
 
     Parameters
     ----------
-    paths : StudyPaths
     command : str
         Command line that made the study.
     name : str
@@ -83,55 +77,40 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
     """
     published = ROOT / "results" / "reference" / (name or paths.study)
     target = published.with_name(f".partial-{published.name}")
-    text = page(paths, command=command, name=published.name)
+    complete = manifests(paths)
+    text = page(paths, complete, command=command, name=published.name)
     shutil.rmtree(target, ignore_errors=True)
     for folder in ("tables", "figures"):
         (target / folder).mkdir(parents=True)
-    parameters = read_manifest(paths.tables / "drift.csv")["parameters"]
-    done = [
-        name
-        for name in OPTIONAL_TABLES
-        if (file := paths.tables / f"{name}.csv").exists() and len(read_table(file))
-    ]
-    known = EVIDENCE_TABLES if parameters["data"]["source"] == "phantom" else ()
-    for name in (*TABLES, *known, *done):
-        shutil.copyfile(paths.tables / f"{name}.csv", target / "tables" / f"{name}.csv")
+    parameters = complete["tables/drift.csv"]["parameters"]
+    for name, table in TABLES.items():
+        if table.published and (table.when == "always" or _optional(paths, name) is not None):
+            shutil.copyfile(paths.tables / f"{name}.csv", target / "tables" / f"{name}.csv")
     drawn = parameters["data"]["source"] == "phantom" or parameters["data"]["shareable"]
     for figure in sorted(paths.figures.rglob("*.png")):
         if figure.name.startswith(("films", "cases")) and not drawn:
             continue  # single films, even if only by name
         shutil.copyfile(figure, target / "figures" / figure.name)
     shutil.copyfile(paths.verdicts, target / "verdicts.json")
-    classes = parameters["classes"]
     report.write(
         paths,
         target / "report",
-        classes=classes,
+        classes=parameters["classes"],
         shareable=drawn,
         notebooks="none",
         figures="../figures",
         one_of_each=True,
     )
-    audit = json.loads((paths.data / "audit.json").read_text(encoding="utf-8"))
+    audit = _audit(paths)
     audit.get("duplicates", {}).pop("pairs", None)  # numbers travel, names of films do not
     write_json(target / "audit.json", audit)
-    write_json(target / "provenance.json", provenance(paths))
+    write_json(target / "provenance.json", provenance(paths, complete))
     write_text(target / "README.md", text)
     shutil.rmtree(published, ignore_errors=True)
     target.rename(published)
     if published.name == "phantom":
         readme = ROOT / "README.md"
         write_text(readme, with_answer(readme.read_text(encoding="utf-8"), published))
-
-
-_OF_THE_CORRECTION = {
-    "drift": "## What metrics of drift make of a shortcut that is taken away\n\nNumber of cells "
-    "(architecture, layer, method) in which a metric reports more drift where the shortcut was "
-    "taken away (it calls the correction instability), more where it was kept (it prefers the "
-    "correction), or where its interval of 95 %, over patients and for these seeds, cannot tell.",
-    "evidence": "What the known evidence says of the same cells: whether a map gains or loses, "
-    "against the fine-tuning that kept the shortcut, on the lesion and on the marker.",
-}
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -192,12 +171,13 @@ def correction_lines(table: pd.DataFrame) -> pd.DataFrame:
     return counts.reindex(table["measure"].unique()).reset_index()
 
 
-def page(paths: StudyPaths, *, command: str, name: str) -> str:
-    """Text of a published study in Markdown.
+def page(paths: StudyPaths, complete: Mapping[str, Mapping], *, command: str, name: str) -> str:
+    """Text of a published study in Markdown, from the template ``reference.md.j2``.
 
     Parameters
     ----------
-    paths : StudyPaths
+    complete : mapping
+        As `lib.report.digest.manifests`.
     command : str
         Command line that made the study.
     name : str
@@ -208,105 +188,53 @@ def page(paths: StudyPaths, *, command: str, name: str) -> str:
     ArtefactError
         If the study is not complete.
     """
-    manifest = read_manifest(paths.tables / "drift.csv")
-    support, kept = (read_table(paths.tables / f"{name}.csv") for name in ("support", "strata"))
-    audit = json.loads((paths.data / "audit.json").read_text(encoding="utf-8"))
     require(paths.verdicts)
-    verdicts = json.loads(paths.verdicts.read_text(encoding="utf-8"))["verdicts"]
-    probe = audit["probe"]
-    lines = [
-        f"# The {name} study",
-        "",
-        f"Made by `{command}` at revision `{manifest['code'][:12]}` on {manifest['device']}, "
-        f"finished {manifest['finished']}. Source weights: **{manifest['weights']}**.",
-        "",
-        "## Data",
-        "",
-        *(f"- {finding['severity']}: {finding['text']}" for finding in audit["findings"]),
-        f"- A linear model on {probe['side']} × {probe['side']} thumbnails reaches a balanced "
-        f"accuracy of {probe['balanced_accuracy']:.2f} (chance {probe['chance']:.2f}).",
-        f"- {support['films'].sum()} test films; {support['common'].sum()} of them are classified "
-        "correctly by every checkpoint of every architecture (the common support).",
-        "",
-        "## Performance on test films",
-        "",
-        markdown(performance_lines(read_table(paths.tables / "performance.csv"))),
-        "",
-        "## Overlap of the top 20 % of cells, mean over the common support",
-        "",
-        "1 = the same places, 0 = none in common. `placebo`: transfer → placebo; `finetune`: "
-        "transfer → fine-tuned; `finetune_seeds`: two fine-tunings that differ in their seed; "
-        "`ceiling`: transfer → fine-tuned on films of different patients of one class; "
-        "`explainer`: the transfer checkpoint explained twice; `randomised`: transfer → the same "
-        "network with permuted weights. `n` counts pairs of `finetune` over all seeds, `blank` "
-        "those that could not be scored.",
-        "",
-        markdown(drift_lines(read_table(paths.tables / "drift.csv"))),
-        "",
-        "## The same over the films that the architecture classifies correctly at both checkpoints",
-        "",
-        "More films, but not the same ones for every architecture and pairing.",
-        "",
-        markdown(drift_lines(kept.query("stratum == 'kept-correct'"))),
-        "",
-        "Means say nothing about uncertainty. What may be said is decided by the rules of "
-        "`params/hypotheses.yml`:",
-        "",
-        "## Verdicts",
-        "",
-        *(f"- {verdict['sentence']}" for verdict in verdicts.values()),
-        "",
-        *_beside_the_paper(paths.tables / "paper.csv"),
-        "",
-        "## Cost",
-        "",
-        "Minutes of a notebook on this device, next to the others of the study: one checkpoint of "
-        "each stage, the maps of all checkpoints, and all together.",
-        "",
-        markdown(cost(provenance(paths)["seconds"]).round(1).reset_index()),
-        "",
-        "The case browser of this folder has the first pair of checkpoints of each kind; "
-        "`make report` makes one with all of them.",
-    ]
-    if (paths.tables / "remedies.csv").exists():
-        lines += [
-            "",
-            "## What remedies take from the linear models",
-            "",
-            "Balanced accuracy of linear models that see no disease, and its change, after each "
-            "remedy by itself; in the last rows, where a region is hidden, chance would be right.",
-            "",
-            markdown(remedy_lines(read_table(paths.tables / "remedies.csv"))),
-        ]
-    corrected = paths.tables / "correction.csv"
-    if corrected.exists():
-        told = read_table(corrected)
-        for kind, words in _OF_THE_CORRECTION.items():
-            lines += ["", words, "", markdown(correction_lines(told[told["kind"] == kind]))]
-    beside = paths.tables / "remedies_drift.csv"
-    if beside.exists() and len(drifts := read_table(beside)):
-        lines += [
-            "",
-            "## Overlap without → with these remedies",
-            "",
-            "Top 20 % of cells; each mean is over its own common support, so the films are not the "
-            "same, and this is no paired comparison.",
-            "",
-            markdown(remedy_drift_lines(drifts)),
-        ]
-    if manifest["weights"] == "none":
-        lines.insert(3, "\n**Without a source task this comparison is empty by construction.**")
-    return "\n".join(lines) + "\n"
+    origin = provenance(paths, complete)
+    tables = {name: read_table(paths.tables / f"{name}.csv") for name in _SHOWN}
+    optional = {name: _optional(paths, name) for name in _SHOWN_IF_RUN}
+    support = tables["support"]
+    correction = optional["correction"]
+    if correction is not None:
+        kinds = ("drift", "evidence")
+        correction = {k: correction_lines(correction.query("kind == @k")) for k in kinds}
+    return _template().render(
+        name=name,
+        command=command,
+        origin=origin,
+        weights=complete["tables/drift.csv"]["weights"],
+        audit=_audit(paths),
+        films=support["films"].sum(),
+        common=support["common"].sum(),
+        performance=performance_lines(tables["performance"]),
+        drift=drift_lines(tables["drift"]),
+        kept_correct=drift_lines(tables["strata"].query("stratum == 'kept-correct'")),
+        verdicts=verdicts(paths).values(),
+        cost=cost(origin["seconds"]).round(1).reset_index(),
+        paper=optional["paper"],
+        remedies=_lines(remedy_lines, optional["remedies"]),
+        correction=correction,
+        remedies_drift=_lines(remedy_drift_lines, optional["remedies_drift"]),
+    )
 
 
-def _beside_the_paper(file: Path) -> list[str]:
-    if not file.exists():
-        return []
-    return [
-        "## The paper beside us",
-        "",
-        "`holds`: whether the statement holds in this study. Data, weights and settings of the "
-        "paper are not known, so this neither confirms nor refutes it.",
-        "",
-        markdown(read_table(file)),
-    ]
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(report.TEMPLATES), undefined=StrictUndefined, trim_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["markdown"] = markdown
+    return environment.get_template("reference.md.j2")
+
+
+def _audit(paths: StudyPaths) -> dict:
+    return json.loads((paths.data / "audit.json").read_text(encoding="utf-8"))
+
+
+def _optional(paths: StudyPaths, name: str) -> pd.DataFrame | None:
+    """Table of an appendix; None where it was not run or has no row."""
+    file = paths.tables / f"{name}.csv"
+    return table if file.exists() and len(table := read_table(file)) else None
+
+
+def _lines(make: Callable, table: pd.DataFrame | None) -> pd.DataFrame | None:
+    return None if table is None else make(table)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lib.drift.metrics import METRICS
+from lib.drift.metrics import METRICS, metric_label
 from lib.report.digest import PRIMARY, drift_means
 from lib.study import names
 
@@ -14,7 +14,7 @@ _NAMES = {
     "architecture": names.ARCHITECTURE_TITLES,
     "method": names.METHOD_TITLES,
     "pairing": names.PAIRING_TITLES,
-    "metric": {metric: names.metric_label(metric) for metric in METRICS},
+    "metric": {metric: metric_label(metric) for metric in METRICS},
 }
 _HEADS = {
     "role": "layer", "n": "pairs", "macro_auc": "macro AUC", "balanced_accuracy": "balanced acc.",
@@ -33,7 +33,6 @@ class Cell:
         As shown; "–" for a missing number.
     value : str
         What is sorted by and downloaded: the number in full, or the text.
-    number : bool
     """
 
     text: str
@@ -49,12 +48,10 @@ class Table:
     ----------
     name : str
         Of the file that is downloaded, and of the place in the page.
-    caption : str
     columns : tuple of str
         Names in the file.
     heads : tuple of str
         Names as shown.
-    rows : tuple of tuple of Cell
     """
 
     name: str
@@ -69,10 +66,8 @@ def shown(name: str, caption: str, frame: pd.DataFrame, *, decimals: int = 3) ->
 
     Parameters
     ----------
-    name, caption : str
     frame : DataFrame
         Floats are shown with `decimals` decimals, whole numbers as they are.
-    decimals : int
     """
     columns = [
         [_cell(column, value, decimals) for value in frame[column]] for column in frame.columns
@@ -98,10 +93,6 @@ def _cell(column: str, value, decimals: int) -> Cell:
 
 def study_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     """What a report shows of a study's tables; a table that is not there is left out.
-
-    Parameters
-    ----------
-    tables : mapping of file name without ending to DataFrame
 
     Returns
     -------

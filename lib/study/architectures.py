@@ -20,32 +20,22 @@ have 5 × 5."""
 
 @dataclass(frozen=True)
 class Architecture:
-    """Static description of one Keras backbone.
-
-    Attributes
-    ----------
-    name : str
-        Key used in parameters, paths and tables.
-    title : str
-        Name shown in figures; also the class name in ``keras.applications``.
-    module : str
-        Module of ``keras.applications`` that holds the builder and its preprocessing.
-    minimum_size, default_size : int
-        Smallest input side that ``keras.applications`` accepts, and the side that the
-        ImageNet weights were trained at, in pixels.
-    channels : dict of str to int
-        Channel count that each layer role must have.
-    rescale : tuple of (tuple of float, tuple of float)
-        Per-channel scale and offset that equal ``preprocess_input`` on pixels in 0..255.
-    """
+    """Static description of one Keras backbone."""
 
     name: str
+    """Key used in parameters, paths and tables."""
     title: str
+    """Name shown in figures; also the class name in ``keras.applications``."""
     module: str
+    """Module of ``keras.applications`` that holds the builder and its preprocessing."""
     minimum_size: int
+    """Smallest input side that ``keras.applications`` accepts, in pixels."""
     default_size: int
+    """Input side that the ImageNet weights were trained at, in pixels."""
     channels: dict[str, int]
+    """Channel count that each layer role must have."""
     rescale: tuple[tuple[float, ...], tuple[float, ...]]
+    """Per-channel scale and offset that equal ``preprocess_input`` on pixels in 0..255."""
 
     @property
     def weights_stem(self) -> str:

@@ -72,10 +72,10 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_table(path: Path, table: pd.DataFrame, *, decimals: int = 6) -> None:
-    """Write a data frame to `path` atomically as CSV, floats with `decimals` significant digits."""
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a data frame to `path` atomically as CSV, floats with six significant digits."""
     with atomic(path) as temporary:
-        table.to_csv(temporary, index=False, float_format=f"%.{decimals}g", lineterminator="\n")
+        table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -182,19 +182,9 @@ class Record:
         return sorted(file for file in folder.glob(pattern) if file.stat().st_mtime >= begun)
 
     def complete(self, *companions: Path, **facts: Any) -> dict:
-        """Write the manifest, last: from now on the artefact counts as complete.
+        """Write the manifest, last, and return it: from now on the artefact counts as complete.
 
-        Parameters
-        ----------
-        *companions : Path
-            Further files that belong to the artefact.
-        **facts
-            Further JSON values worth recording, such as counts.
-
-        Returns
-        -------
-        dict
-            The manifest.
+        `companions` are further files that belong to it, `facts` JSON values worth recording.
         """
         files = {
             _relative(file, self.path): {"sha256": sha256(file), "bytes": file.stat().st_size}

@@ -1,4 +1,4 @@
-"""What all that reads a collection of films shares: its error, its splits and lists in messages."""
+"""The errors that tell a user what to do, and lists in their messages."""
 
 
 class DataError(ValueError):

@@ -2,50 +2,36 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from lib.study.errors import ParamsError
-from lib.study.params import Params
+from lib.study.params import Params, Runtime, Weights, check
 from lib.study.paths import ROOT
 
 STAGES = {
-    "pretrain": ("study", "seed", "weights", "runtime"),
-    "prepare": ("study", "seed", "classes", "architectures", "input_size", "data"),
-    "transfer": ("study", "seed", "classes", "input_size", "weights", "transfer", "runtime"),
-    "finetune": (
-        *("study", "seed", "classes", "input_size", "transfer", "transfer_seeds", "finetune"),
-        *("runtime",),
-    ),
-    "attribute": (
-        *("study", "seed", "classes", "input_size", "data", "transfer", "attribution", "runtime"),
-    ),
-    "sensitivity": (
-        *("study", "seed", "classes", "architectures", "input_size", "data", "transfer_seeds"),
-        *("seeds", "attribution", "sensitivity", "runtime"),
-    ),
-    "drift": (
-        *("study", "seed", "classes", "architectures", "input_size", "weights", "data"),
-        *("transfer_seeds", "seeds", "attribution"),
-    ),
-    "remedies": ("study", "seed", "classes", "architectures", "input_size", "data"),
-    "hypotheses": ("study", "seed", "architectures", "input_size", "attribution"),
-    "report": ("study", "classes", "architectures", "data", "attribution"),
+    stage: tuple(names.split())
+    for stage, names in {
+        "pretrain": "study seed weights runtime",
+        "prepare": "study seed classes architectures input_size data",
+        "transfer": "study seed classes input_size weights transfer runtime",
+        "finetune": "study seed classes input_size transfer transfer_seeds finetune runtime",
+        "attribute": "study seed classes input_size data transfer attribution runtime",
+        "sensitivity": "study seed classes architectures input_size data transfer_seeds seeds "
+        "attribution sensitivity runtime",
+        "drift": "study seed classes architectures input_size weights data transfer_seeds seeds "
+        "attribution",
+        "remedies": "study seed classes architectures input_size data",
+        "hypotheses": "study seed architectures input_size attribution",
+        "report": "study classes architectures data attribution",
+    }.items()
 }
 """The parameters that each stage reads: a change of any other one does not rerun it."""
 
-_DERIVED = {
-    "base_transfer": {"transfer_seeds"},
-    "modes": {"data"},
-    "checkpoints": {"transfer_seeds", "seeds", "data"},
-    "map_sets": {"transfer_seeds", "seeds", "data"},
-    "native_sizes": {"architectures", "input_size", "data"},
-    "show_films": {"data"},
-    "sizes": {"architectures", "input_size"},
-}
+SHARED = "phantom"
+"""The study in whose name source weights are made, whichever asks for them first."""
 
 
 class StageParams:
@@ -61,7 +47,10 @@ class StageParams:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        if not _DERIVED.get(name, {name}) <= set(STAGES[self._stage]):
+        derived = getattr(Params, name, None)
+        if isinstance(derived, property):
+            return derived.fget(self)  # what it reads is looked for here again
+        if name not in STAGES[self._stage]:
             raise AttributeError(
                 f"the stage {self._stage!r} does not read {name!r}; it reads "
                 f"{', '.join(STAGES[self._stage])} (lib/study/load.py, STAGES)"
@@ -70,7 +59,7 @@ class StageParams:
 
     def dump(self) -> dict:
         """The parameters as plain JSON values."""
-        return settings(self._params, self._stage)
+        return self._params.model_dump(mode="json", include=set(STAGES[self._stage]))
 
     def table(self) -> dict[str, Any]:
         """The parameters with dotted keys, for showing."""
@@ -82,12 +71,11 @@ def settings(params: Params, stage: str) -> dict:
     found = params.model_dump(mode="json", include=set(STAGES[stage]))
     if stage == "finetune":  # starts from the first transfer seed; a further one must not rerun it
         found["transfer_seeds"] = found["transfer_seeds"][:1]
+    if stage == "pretrain":  # weights are shared: which study asks first must not make them differ
+        own = {"weights": Weights(fractal=params.weights.fractal), "runtime": Runtime()}
+        found |= {key: section.model_dump(mode="json") for key, section in own.items()}
+        found["study"] = SHARED
     return found
-
-
-def study_file(study: str) -> Path:
-    """YAML file of a named study."""
-    return ROOT / f"params/{study}.yml"
 
 
 def load(study: str, overrides: Mapping[str, Any] | None = None) -> Params:
@@ -105,12 +93,11 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Params:
     ParamsError
         If the file is missing or not YAML, or a key or value is not allowed.
     """
-    path = study_file(study)
+    path = ROOT / f"params/{study}.yml"
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        studies = {p.stem for p in (ROOT / "params").glob("*.yml")} - {"hypotheses"}
-        known = ", ".join(sorted(studies))
+        known = ", ".join(sorted({p.stem for p in path.parent.glob("*.yml")} - {"hypotheses"}))
         raise ParamsError(f"{path}: no such study; params/ has {known}") from None
     except yaml.YAMLError as error:
         raise ParamsError(f"{path}: not valid YAML: {error}") from None
@@ -126,8 +113,37 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Params:
 
 
 def load_stage(study: str, stage: str, overrides: Mapping[str, Any] | None = None) -> StageParams:
-    """Parameters of `study` restricted to those that `stage` reads; see `load`."""
-    return StageParams(load(study, overrides), stage)
+    """Parameters of `study` restricted to those that `stage` reads.
+
+    Parameters
+    ----------
+    study : str
+        Name of a file in ``params``.
+    stage : str
+        Key of `STAGES`.
+    overrides : mapping, optional
+        Nested values that replace those of the file, as in `load`. Or, with the key ``study``, the
+        whole part of the stage, as `settings` takes it from a set that has been resolved and
+        checked: the file is not read again, and no contradiction with other parts looked for.
+
+    Raises
+    ------
+    ParamsError
+        As `load` says, or if a part is not whole or that of another study.
+    """
+    if "study" not in (overrides or {}):
+        part = settings(load(study, overrides), stage)
+    elif overrides["study"] == study and set(overrides) == set(STAGES[stage]):
+        part = dict(overrides)
+    else:
+        wrong = ", ".join(sorted(set(overrides) ^ set(STAGES[stage]))) or "none"
+        raise ParamsError(
+            f"settings: study = {overrides['study']!r}: with this key they must be all that the "
+            f"stage {stage!r} reads of {study!r} (missing or not read: {wrong}); without it they "
+            f"replace single values of params/{study}.yml"
+        )
+    # No stage may read what its part lacks, so that any sizes will do where it has none.
+    return StageParams(_typed({"input_size": {}} | part, origin=f"{stage} of {study}"), stage)
 
 
 def merge(base: Mapping, extra: Mapping) -> dict:
@@ -167,6 +183,16 @@ def parse_overrides(text: str) -> dict:
 
 def validate(values: Mapping[str, Any], *, origin: str) -> Params:
     """Validated parameters, or one `ParamsError` that lists every fault with its key and value."""
+    params = _typed(values, origin=origin)
+    try:
+        check(params)
+    except ValueError as error:
+        raise ParamsError(f"{origin}: {error}") from None
+    return params
+
+
+def _typed(values: Mapping[str, Any], *, origin: str) -> Params:
+    """Parameters of which each alone is possible; whether they contradict each other is left."""
     try:
         return Params.model_validate(values)
     except ValidationError as error:

@@ -73,24 +73,6 @@ STAGE_TITLES = {
     "repeat": "transfer, explained again",
     "randomised": "random weights",
 }
-METRIC_TITLES = {
-    "centroid_displacement": "Centroid displacement (share of the diagonal)",
-    "iou_half": "IoU of U ≥ 0.5 (0 to 1)",
-    "soft_iou": "Soft IoU (0 to 1)",
-    "pearson": "Pearson correlation (−1 to 1)",
-    "spearman": "Spearman correlation (−1 to 1)",
-    "ssim": "SSIM (−1 to 1)",
-    "gini_change": "Change of the Gini index (−1 to 1)",
-    "entropy_change": "Change of normalised entropy (−1 to 1)",
-    "emd": "Earth mover's distance (share of the diagonal)",
-}
-
-
-def metric_label(metric: str) -> str:
-    """Name of a drift metric with its unit or range, for an axis."""
-    if metric.startswith("iou_top"):
-        return f"IoU of the top {metric.removeprefix('iou_top')} % of cells (0 to 1)"
-    return METRIC_TITLES.get(metric, metric)
 
 
 def stage_of(checkpoints: pd.Series) -> pd.Series:

@@ -5,7 +5,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from lib.study.architectures import ARCHITECTURES, ROLES
 from lib.study.data_params import Data, Positive, Section
@@ -29,9 +29,12 @@ class Fractal(Section):
 
 
 class Weights(Section):
-    """What the backbone knows before the transfer stage."""
+    """What the backbone knows before the transfer stage.
 
-    source: Literal["imagenet", "fractal", "file", "none"] = "fractal"
+    "drawn" are the shipped weights, learnt from drawn radiographs (see `lib.models.source_task`).
+    """
+
+    source: Literal["imagenet", "fractal", "drawn", "file", "none"] = "fractal"
     files: dict[ArchitectureName, str] = Field(default={})
     recalibrate_batch_norm: bool = True
     fractal: Fractal = Fractal()
@@ -134,19 +137,6 @@ class Params(Section):
     sensitivity: Sensitivity = Sensitivity()
     runtime: Runtime = Runtime()
 
-    @model_validator(mode="after")
-    def _consistent(self):
-        for check in (
-            _check_lists,
-            _check_explained,
-            _check_sizes,
-            _check_phantoms,
-            _check_labels,
-            _check_weights,
-        ):
-            check(self)
-        return self
-
     @property
     def base_transfer(self) -> str:
         """The transfer checkpoint from which every fine-tuning starts."""
@@ -188,19 +178,31 @@ class Params(Section):
         return tuple(sorted(native - set(self.sizes))) if self.data.native_sizes else ()
 
 
+def check(params: Params) -> None:
+    """Look for contradictions between parameters; not part of the model, so that a part can be one.
+
+    Raises
+    ------
+    ValueError
+        The first contradiction, with key, value and what is allowed.
+    """
+    _check_lists(params)
+    _check_explained(params)
+    _check_sizes(params)
+    _check_phantoms(params)
+    _check_labels(params)
+    _check_weights(params)
+
+
 def _check_lists(params: Params) -> None:
-    for key in ("classes", "architectures", "transfer_seeds", "seeds"):
-        values = getattr(params, key)
+    lists = {
+        key: getattr(params, key) for key in ("classes", "architectures", "transfer_seeds", "seeds")
+    } | {f"attribution.{key}": getattr(params.attribution, key) for key in ("roles", "methods")}
+    for key, values in lists.items():
         least = 2 if key == "classes" else 1
         if len(values) < least or len(set(values)) < len(values):
             raise ValueError(
                 f"{key} = {list(values)}: at least {least} value(s), none of them twice"
-            )
-    for key in ("roles", "methods"):
-        values = getattr(params.attribution, key)
-        if not values or len(set(values)) < len(values):
-            raise ValueError(
-                f"attribution.{key} = {list(values)}: at least one value, none of them twice"
             )
 
 
@@ -221,6 +223,13 @@ def _check_sizes(params: Params) -> None:
         if not least <= size <= 2048:
             raise ValueError(f"input_size.{name} = {size}: {name} takes {least} to 2048 px")
     grids = {n: ARCHITECTURES[n].grid(params.input_size[n]) for n in params.architectures}
+    for name, grid in grids.items():
+        if grid < 2:
+            raise ValueError(
+                f"input_size.{name} = {params.input_size[name]}: {name} makes a map of "
+                f"{grid}×{grid} cells of it, in which nothing can move; choose a larger size, such "
+                "as the 160 px (inceptionv3: 203 px) that give 5×5"
+            )
     if params.attribution.require_equal_grid and len(set(grids.values())) > 1:
         found = ", ".join(f"{n} {params.input_size[n]} px → {g}×{g}" for n, g in grids.items())
         raise ValueError(

@@ -16,15 +16,7 @@ def resolve(path: str | Path) -> Path:
 
 @dataclass(frozen=True)
 class StudyPaths:
-    """Paths under ``<results>/<study>``.
-
-    Attributes
-    ----------
-    results : str or Path
-        Results folder; relative to the repository unless absolute.
-    study : str
-        Name of the study.
-    """
+    """Paths under ``<results>/<study>``; `results` is relative to the repository or absolute."""
 
     results: str | Path
     study: str

@@ -12,6 +12,8 @@ from lib.data.batches import Films
 from lib.study.errors import ArtefactError
 from lib.study.names import GRADIENT_METHODS, METHODS
 
+pytestmark = pytest.mark.network
+
 
 def by_hand(method, a, g):
     """The maps of one film from the formulas of the papers, in float64."""

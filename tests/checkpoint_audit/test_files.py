@@ -12,6 +12,8 @@ from tiny_models import classifier, films, pixels
 
 from lib.checkpoint_audit.files import CheckpointRefused, load
 
+pytestmark = pytest.mark.network
+
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):

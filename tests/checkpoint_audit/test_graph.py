@@ -14,6 +14,8 @@ from lib.checkpoint_audit.graph import require_same_architecture, swappable
 from lib.checkpoint_audit.layers import audited_layers, layer_table
 from lib.models.randomise import randomise
 
+pytestmark = pytest.mark.network
+
 DATA = films(6)
 X = pixels(DATA)
 

@@ -19,8 +19,9 @@ from tiny_models import body, classifier, films, sequential
 
 from lib import __main__ as commands
 from lib.attribution.maps import largest_difference
-from lib.checkpoint_audit import classes, findings, pair_params
+from lib.checkpoint_audit import classes, findings
 from lib.checkpoint_audit import pair as pair_audit
+from lib.checkpoint_audit import params as audit_params
 from lib.checkpoint_audit import report as pair_report
 from lib.checkpoint_audit.files import CheckpointRefused
 from lib.checkpoint_audit.preprocessing import PreprocessingUnknown, affine
@@ -31,6 +32,8 @@ from lib.figures import style
 from lib.study.artefacts import manifest_path, read_table, require, write_json
 from lib.study.errors import DataError, ParamsError
 from lib.study.paths import ROOT, StudyPaths
+
+pytestmark = pytest.mark.network
 
 METHODS = ("layercam", "gradcam_plus_plus")
 
@@ -233,7 +236,7 @@ def test_class_names_are_those_of_folders_or_labels(folder, tmp_path):
 
 def test_the_films_are_the_test_films_where_these_are_known():
     index = pd.DataFrame({"label": list("aabb"), "split": ["train", "test", "test", ""]})
-    take = lambda **o: pair_params.AuditedFilms(source="x", **o)  # noqa: E731
+    take = lambda **o: audit_params.AuditedFilms(source="x", **o)  # noqa: E731
     assert pair_audit.choose_films(index, take(), seed=1).shape[0] == 2
     assert pair_audit.choose_films(index, take(split="all"), seed=1).shape[0] == 4
     assert pair_audit.choose_films(index, take(split="all", most=3), seed=1).shape[0] == 3
@@ -294,11 +297,11 @@ def test_the_settings_survive_the_command_line(folder, save, capsys):
     words += ["--layer", "first, last", "--classes", "ill,benign", "--results", str(results)]
     assert commands.main(["audit-params", *words, "--set", "data.shareable=true batch_size=4"]) == 0
     made = json.loads((results / "audit-a-b/parameters.json").read_text())
-    params = pair_params.validate(made["settings"])
+    params = audit_params.validate(made["settings"])
     assert params.layers == ("first", "last") and params.classes == ("ill", "benign")
     assert params.data.shareable and params.batch_size == 4
     with pytest.raises(ParamsError, match="values that occur once"):
-        pair_params.validate(made["settings"] | {"classes": ["a", "a"]})
+        audit_params.validate(made["settings"] | {"classes": ["a", "a"]})
 
 
 def retained_row(estimate, low, high):

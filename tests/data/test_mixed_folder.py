@@ -19,6 +19,8 @@ from lib.models import training
 from lib.study import artefacts, load
 from lib.study.params import Finetune, Runtime, Transfer
 
+pytestmark = pytest.mark.network
+
 
 @pytest.fixture
 def folder(mixed):
@@ -50,6 +52,7 @@ def test_a_mixed_folder_becomes_a_table_of_drift(folder, tmp_path, tiny_model):
         for split in ("train", "validation", "test")
     )
     how = {
+        "train": train, "validation": validation,
         "classes": CLASSES, "runtime": Runtime(), "seed": 1, "state": tmp_path / "state",
         "report": lambda line: None,
     }  # fmt: skip
@@ -58,10 +61,10 @@ def test_a_mixed_folder_becomes_a_table_of_drift(folder, tmp_path, tiny_model):
     ids = manifest.query("split == 'test'")["image_id"]
     features = training.pooled_features(model, cache, batch_size=32)
     start = Transfer(epochs=20, learning_rate=0.1)
-    training.train_transfer(model, train, validation, start, features=features, **how)
+    training.train_transfer(model, training.Run(params=start, **how), features=features)
     explain(test, ids).save(tmp_path / "transfer.npz")
     tune = Finetune(epochs=2, learning_rate=0.01, batch_size=8)
-    training.train_finetune(model, train, validation, tune, **how)
+    training.train_finetune(model, training.Run(params=tune, **how))
     explain(test, ids).save(tmp_path / "finetune.npz")
 
     sets = {"transfer-s0": "transfer.npz", "finetune-s0": "finetune.npz"}

@@ -26,8 +26,6 @@ def test_overlap_of_random_masks_is_exact():
     for share in (0.1, 0.2, 0.5):  # large grids
         found = priors.expected_overlap(5000, int(share * 5000))
         assert found == pytest.approx(share / (2 - share), rel=0.005)
-    with pytest.raises(ValueError, match="found 5; expected 1 to 4"):
-        priors.expected_overlap(4, 5)
 
 
 @pytest.mark.parametrize("grid", [5, 7])
@@ -59,8 +57,6 @@ def test_maps_follow_their_law():
     assert mean[0, 2] / mean[2, 2] == pytest.approx(np.exp(-(0.4**2) / (2 * 0.25**2)), rel=0.03)
     flat = priors.draw_maps(20_000, 5, width=None, shape=4, seed=1)
     assert flat.var() == pytest.approx(1 / 4, rel=0.03)
-    with pytest.raises(ValueError, match="width = -1"):
-        priors.draw_maps(3, 5, width=-1, shape=7, seed=1)
 
 
 def test_a_seed_gives_the_same_table_and_grids_do_not_disturb_each_other(table):

@@ -68,8 +68,8 @@ def test_only_the_last_step_is_judged_and_the_yardstick_is_of_other_films(table)
 
 
 def test_an_interval_that_neither_excludes_zero_nor_the_margin_is_undecided():
-    assert sanity._finding(-0.01, 0.2, 0.05) == "undecided"
-    assert sanity._finding(0.01, 0.04, 0.05) == "sensitive"  # above 0, and shown to be negligible
+    assert sanity._finding(-0.01, 0.2) == "undecided"
+    assert sanity._finding(0.01, 0.04) == "sensitive"  # above 0, and shown to be negligible
 
 
 def test_entropy_of_the_values():

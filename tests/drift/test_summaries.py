@@ -98,7 +98,7 @@ def test_changes_rank_by_size_and_not_by_sign():
 
 def test_architecture_twice_in_a_group_is_refused():
     summary = pd.concat([summary_of("emd", {"layercam": {"DenseNet201": 0.1}})] * 2)
-    with pytest.raises(ValueError, match=r"by: found .*DenseNet201.* twice"):
+    with pytest.raises(ValueError, match=r"summary: found .*DenseNet201.* twice"):
         summaries.rank_architectures(summary, metric="emd")
 
 

@@ -14,10 +14,8 @@ from lib.evidence.changes import (
     MEASURES,
     change_summary,
     changes_of_study,
-    evidence_change,
     evidence_of_study,
     evidence_summary,
-    evidence_table,
 )
 from lib.evidence.mass import mask_on_grid, pointing_game, relevance_mass
 
@@ -114,8 +112,6 @@ def test_centre_prior_is_a_symmetric_gaussian():
     assert prior[1, 2] == 1
     assert prior[0, 2] == pytest.approx(np.exp(-((1 / 3) ** 2) / 2 / 0.25))
     assert len(np.unique(centre_prior((10, 10))[4:6, 4:6])) == 1, "rounding must not break the tie"
-    with pytest.raises(ValueError, match="sd: found 0"):
-        centre_prior((3, 5), sd=0)
 
 
 # Four films on 2 × 2 cells: a lesion in the left half, one in the upper left cell, none, a lesion
@@ -138,8 +134,13 @@ def map_set(**maps):
     return MapSet(ids, labels, labels, np.zeros((4, 2), np.float32), stacks, {})
 
 
-def test_evidence_table_of_known_maps():
-    table = evidence_table(map_set(layercam=MAPS), LESIONS, LUNGS, **FACTS)
+def evidence_of(sets, lesions=LESIONS, lungs=LUNGS, markers=None):
+    masks = {"lesion": lesions, "lung": lungs, "marker": markers}
+    return evidence_of_study({"resnet50v2": sets}, {"resnet50v2": masks}, **FACTS)
+
+
+def test_evidence_of_known_maps():
+    table = evidence_of({"transfer-s0": map_set(layercam=MAPS)})
     nan = np.nan
     assert table["image_id"].tolist() == ["a", "b", "c", "d"]
     assert table["label"].tolist() == ["covid19", "covid19", "normal", "covid19"]
@@ -163,28 +164,27 @@ def test_evidence_table_of_known_maps():
 
 
 def test_without_masks_nothing_is_known():
-    table = evidence_table(map_set(layercam=MAPS), None, LUNGS, **FACTS)
+    one = {"transfer-s0": map_set(layercam=MAPS)}
+    table = evidence_of(one, lesions=None)
     assert table.filter(like="lesion").isna().all(axis=None)
     assert table["lung_mass"].notna().sum() == 3
-    with pytest.raises(ValueError, match="lesions: found 3; expected one for each of the 4 films"):
-        evidence_table(map_set(layercam=MAPS), LESIONS[:3], None, **FACTS)
+    with pytest.raises(ValueError, match="lesion: found 3 masks; expected one for each of the 4"):
+        evidence_of(one, lesions=LESIONS[:3])
 
 
 def test_a_marker_is_measured_by_its_area_and_only_where_it_is_known():
     masks = np.zeros_like(np.asarray(LESIONS))
     masks[0, 0, 0] = True
-    table = evidence_table(map_set(layercam=MAPS), LESIONS, LUNGS, markers=masks, **FACTS)
-    first, others = table.iloc[0], table.iloc[1:]
+    maps = map_set(layercam=MAPS)
+    table = evidence_of({"transfer-s0": maps, "repeat-s0": maps}, markers=masks)
+    first, others = table.iloc[0], table.iloc[1:4]
     assert first["marker_area"] == pytest.approx(masks[0].mean())
     assert first["marker_enrichment"] == pytest.approx(first["marker_mass"] / first["marker_area"])
     assert others["marker_enrichment"].isna().all()
-    known = evidence_table(map_set(layercam=MAPS), LESIONS, LUNGS, **FACTS)
-    assert "marker_enrichment" not in known
-    change = evidence_change(table, table)
+    assert "marker_enrichment" not in evidence_of({"transfer-s0": maps})
+    change = changes_of_study(table, [Pairing("explainer", "transfer-s0", "repeat-s0")])
     assert change["marker_enrichment_change"].iloc[0] == 0
-    assert "marker_enrichment" in set(
-        change_summary(change.assign(pairing="finetune"), by=["pairing"])["measure"]
-    )
+    assert "marker_enrichment" in set(change_summary(change)["measure"])
 
 
 def test_masks_are_read_for_the_wanted_films(tmp_path):
@@ -203,8 +203,7 @@ def study():
         "transfer-s0": map_set(layercam=MAPS, gradcam=MAPS),
         "finetune-s1": map_set(layercam=there, gradcam=MAPS[::-1]),
     }
-    masks = {"resnet50v2": LESIONS}, {"resnet50v2": LUNGS}
-    return evidence_of_study({"resnet50v2": sets}, *masks, **FACTS)
+    return evidence_of(sets)
 
 
 def test_study_names_every_checkpoint_and_its_stage(study):
@@ -256,9 +255,12 @@ def test_interval_is_that_of_student_and_counts_patients_not_films():
     np.testing.assert_allclose(twice[["low", "high"]].astype(float), expected)
 
 
+TUNED = Pairing("finetune", "transfer-s0", "finetune-s1")
+
+
 def test_change_is_after_minus_before_by_film_whatever_the_order(study):
-    tables = [study[study["checkpoint"] == name] for name in ("transfer-s0", "finetune-s1")]
-    change = evidence_change(tables[0], tables[1][::-1]).set_index(["method", "image_id"])
+    turned = pd.concat([study[:8], study[:7:-1]])
+    change = changes_of_study(turned, [TUNED]).set_index(["method", "image_id"])
     moved = change.loc["layercam"]
     np.testing.assert_allclose(moved["lesion_mass_change"], [3 / 8, 7 / 8, np.nan, np.nan])
     np.testing.assert_allclose(moved["lesion_enrichment_change"], [3 / 4, 7 / 2, np.nan, np.nan])
@@ -270,8 +272,7 @@ def test_change_is_after_minus_before_by_film_whatever_the_order(study):
 
 
 def test_changes_of_a_study_leave_out_unrelated_films_and_missing_checkpoints(study):
-    names = ("transfer-s0", "finetune-s1")
-    wanted = [Pairing("finetune", *names), Pairing("ceiling", *names)]
+    wanted = [TUNED, Pairing("ceiling", "transfer-s0", "finetune-s1")]
     wanted.append(Pairing("placebo", "transfer-s0", "placebo-s1"))
     change = changes_of_study(study, wanted)
     assert set(change["pairing"]) == {"finetune"} and len(change) == 8
@@ -289,16 +290,14 @@ def test_change_is_tested_on_the_same_films(study):
     expected = ttest_1samp(gains, 0).confidence_interval()
     np.testing.assert_allclose(found[["low", "high"]].astype(float), expected)
     assert found["mean"] == pytest.approx(0.02) and found["low"] > 0
-    pair = Pairing("finetune", "transfer-s0", "finetune-s1")
-    summary = change_summary(changes_of_study(study, [pair]))
+    summary = change_summary(changes_of_study(study, [TUNED]))
     cell = summary.query("method == 'layercam' and measure == 'lung_mass'").iloc[0]
     assert (cell["n"], cell["patients"]) == (3, 2)
     assert cell["mean"] == pytest.approx(1 / 2)
 
 
 def test_tables_of_different_films_are_not_subtracted(study):
-    before, after = (study[study["checkpoint"] == n] for n in ("transfer-s0", "finetune-s1"))
-    with pytest.raises(ValueError, match=r"before: found .* twice; expected once: select one"):
-        evidence_change(study, after)
-    with pytest.raises(ValueError, match="after: found 1 maps in one table alone"):
-        evidence_change(before, after[1:])
+    with pytest.raises(ValueError, match=r"evidence: found .* twice; expected once"):
+        changes_of_study(pd.concat([study, study]), [TUNED])
+    with pytest.raises(ValueError, match="finetune-s1: found 1 maps in one table alone"):
+        changes_of_study(study[:-1], [TUNED])

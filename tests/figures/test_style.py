@@ -8,8 +8,8 @@ from figure_material import TWO_CELLS, case, history_table, pairs_table
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
+from lib.drift.metrics import metric_label
 from lib.figures import drift, pictures, style, training
-from lib.study.names import metric_label
 
 
 def test_no_two_looks_share_colour_marker_or_hatch():

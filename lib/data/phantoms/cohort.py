@@ -25,12 +25,10 @@ def write_cohort(
 
     Parameters
     ----------
-    params : PhantomData
     folder : Path
         Receives ``films``, ``lungs``, ``lesions``, with a shortcut also ``markers``, and the index.
     classes : sequence of str
         Some of `lib.study.names.CLASSES`.
-    seed : int
     report : callable, optional
         Receives (images done, images in all).
 

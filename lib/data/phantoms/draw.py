@@ -69,17 +69,17 @@ class Phantom:
     marker: np.ndarray
 
 
-def _random(*key):
+def random_for(*key):
     """Independent random numbers for each purpose, so that one cannot disturb another."""
     return np.random.default_rng(np.random.SeedSequence(key))
 
 
-def _sample(ranges, random):
+def sample(ranges, random):
     """Draw every quantity of a table of ranges uniformly."""
     return SimpleNamespace(**{name: random.uniform(*limits) for name, limits in ranges.items()})
 
 
-def _pose(view):
+def pose(view):
     """Matrix (2, 3) that turns, magnifies and shifts the patient on the film."""
     angle = np.deg2rad(view.rotation_degrees)
     turn = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
@@ -87,7 +87,7 @@ def _pose(view):
     return np.column_stack([turn, 0.5 + np.array([view.shift_x, view.shift_y]) - turn @ [0.5, 0.5]])
 
 
-def _develop(density, film, view, random):
+def develop(density, film, view, random):
     """Turn density into grey values in [0, 1]: film curve, quantum noise, collimation."""
     density = blur(density, view.unsharpness * film.size)
     value = 1 / (1 + np.exp((0.50 - view.exposure - density) / view.latitude))
@@ -159,24 +159,24 @@ def draw(
     _expect(image_seed >= 0, "image_seed", image_seed, "a non-negative integer")
     _expect(size >= 64, "size", size, "at least 64")
     _expect(0 < conspicuity <= 2, "conspicuity", conspicuity, "a number in (0, 2]")
-    view_random = _random(patient_seed, 1, image_seed)
-    view = _sample(IMAGE_RANGES, view_random)
-    film, frame = Film(size, _pose(view)), Film(size, np.eye(2, 3))
-    chest = Chest(_sample(ANATOMY_RANGES, _random(patient_seed, 0)), view.inspiration)
-    density, markings, aerated = normal_chest(film, chest, _random(patient_seed, 2))
+    view_random = random_for(patient_seed, 1, image_seed)
+    view = sample(IMAGE_RANGES, view_random)
+    film, frame = Film(size, pose(view)), Film(size, np.eye(2, 3))
+    chest = Chest(sample(ANATOMY_RANGES, random_for(patient_seed, 0)), view.inspiration)
+    density, markings, aerated = normal_chest(film, chest, random_for(patient_seed, 2))
     density += view.haze * film.texture(view_random, 4)
     density += view.scatter * (blur(density, 0.07 * size) - density)
     lungs, lesion = aerated > 0.5, np.zeros((size, size), bool)
     if label != "normal":
         # Added after scatter, so that nothing outside the lungs tells the class.
-        random = _random(patient_seed, 3, CLASSES.index(label))
+        random = random_for(patient_seed, 3, CLASSES.index(label))
         opacity, field = LESIONS[label](film, chest, random)
         if label == "bacterial_pneumonia":
             # Fluid-filled alveoli hide the vessels; a faint lesion hides them less.
             opacity = opacity - 0.5 * np.minimum(field, 1) * markings
         density += conspicuity * view.lesion_strength * aerated * opacity
         lesion = lungs & (field > 0.3)
-    value = _develop(density, frame, view, _random(patient_seed, 4, image_seed))
+    value = develop(density, frame, view, random_for(patient_seed, 4, image_seed))
     corner = np.zeros((size, size), bool)
     if marker:
         letter = _marker(frame, view)

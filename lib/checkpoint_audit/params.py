@@ -108,7 +108,7 @@ def _name(before: str, after: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip("_.-") or "pair"
 
 
-WORDS = (*("before", "after", "data", "layer", "preprocessing", "classes", "size", "name"),)
+WORDS = ("before", "after", "data", "layer", "preprocessing", "classes", "size", "name")
 """What `make audit` may be told, each a text that may be empty."""
 
 

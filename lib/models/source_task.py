@@ -1,0 +1,332 @@
+"""Train a backbone on drawn radiographs, once and long: the study's own source of weights.
+
+One label per film teaches slowly. A drawn film comes with all that made it, so the backbone answers
+for everything at once: which finding is in which place (from the pooled features, the vector that
+the study's head will read), which cells a finding covers (from the last map and from the map before
+the last halving), and how body and exposure were (a regression from the pooled features).
+Resolution grows: most films are seen small, when most is learnt and a film costs least, the last
+ones at about the study's size.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from sklearn.metrics import roc_auc_score
+
+from lib.data.batches import pixels
+from lib.data.phantoms.findings import FINDINGS, PAIRS
+from lib.data.phantoms.source_films import MEASURES, SourceSet
+from lib.models import backbones, training_loop
+from lib.models.layers import found_roles
+from lib.study.artefacts import atomic, read_table, write_table
+from lib.study.seeds import derive
+
+HELD_OUT = 256
+"""The first films of a set are never trained on."""
+_WEIGHTS = {"pairs": 0.1, "cells": 0.05, "fine_cells": 0.02, "measures": 0.05}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Some films at one size, with a warm-up and a cosine decay of their own.
+
+    Attributes
+    ----------
+    size : int
+        Side of the films in pixels.
+    films : int
+        How many are seen; a set that is too short is gone through again.
+    rate : float
+        Peak learning rate of AdamW.
+    lowest : float
+        Share of it at the end.
+    """
+
+    size: int
+    films: int
+    rate: float
+    lowest: float = 0.1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one backbone is trained.
+
+    Attributes
+    ----------
+    precision : str
+        Policy of Keras.
+    piece : int
+        Films between two states on disk; an interrupted training loses at most this many.
+    """
+
+    phases: tuple[Phase, ...]
+    batch_size: int = 32
+    precision: str = "float32"
+    piece: int = 2048
+    weight_decay: float = 0.02
+
+
+RECIPES = {
+    "densenet201": Recipe(
+        (Phase(96, 16_384, 1e-3), Phase(160, 12_288, 5e-4, 0.0)), batch_size=16, piece=1024
+    ),
+    "resnet50v2": Recipe(
+        (Phase(96, 20_480, 1e-3), Phase(160, 12_288, 5e-4, 0.0)),
+        batch_size=16, piece=1024, precision="mixed_bfloat16",
+    ),
+    "inceptionv3": Recipe(
+        (Phase(139, 16_384, 1e-3), Phase(203, 12_288, 5e-4, 0.0)),
+        batch_size=16, piece=1024, precision="mixed_bfloat16",
+    ),
+}  # fmt: skip
+
+
+def build(architecture: str, *, size: int, recipe: Recipe) -> tuple[keras.Model, keras.Model]:
+    """The backbone, and the model that answers all questions of the source task with it.
+
+    Returns
+    -------
+    backbone : keras.Model
+        Its weights are the product.
+    model : keras.Model
+        Outputs ``pairs`` (n, pairs), ``cells`` and ``fine_cells`` (n, grid, grid, findings), all
+        logits, and ``measures`` (n, measures).
+    """
+    backbone = backbones.build_backbone(architecture, size=size)
+    return backbone, add_heads(backbone)
+
+
+def add_heads(backbone: keras.Model) -> keras.Model:
+    """Ask a backbone for findings, cells and measures; see `build`."""
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    finer = found_roles(keras.Model(backbone.input, pooled))["stage4"].output
+    # Adam moves every weight of a head by the same step, and two thousand of them add up: smaller
+    # inputs keep one step from throwing the answers about.
+    pooled, last, finer = (
+        keras.layers.Rescaling(0.05)(x) for x in (pooled, backbone.output, finer)
+    )
+
+    def rare(probability):  # start from how rare a finding is, not from one half
+        return keras.initializers.Constant(np.log(probability))
+
+    kinds = len(FINDINGS)
+    outputs = {
+        "pairs": keras.layers.Dense(
+            len(PAIRS), bias_initializer=rare(0.02), dtype="float32", name="pairs"
+        )(pooled),
+        "cells": keras.layers.Conv2D(
+            kinds, 1, bias_initializer=rare(0.02), dtype="float32", name="cells"
+        )(last),
+        "fine_cells": keras.layers.Conv2D(
+            kinds, 1, bias_initializer=rare(0.01), dtype="float32", name="fine_cells"
+        )(finer),
+        "measures": keras.layers.Dense(len(MEASURES), dtype="float32", name="measures")(pooled),
+    }
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.95  # with 0.99 the statistics lag behind weights that learn fast
+    return keras.Model(backbone.input, outputs)
+
+
+def _summed_crossentropy(truth, logits):
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(truth, logits.dtype), logits)
+    return tf.reduce_sum(tf.reshape(losses, (tf.shape(losses)[0], -1)), axis=1)
+
+
+def _summed_squares(truth, values):
+    return tf.reduce_sum(tf.square(truth - values), axis=1)
+
+
+def compile_model(model: keras.Model, phase: Phase, recipe: Recipe) -> None:
+    """AdamW with warm-up and cosine decay, and a loss for every question."""
+    steps = phase.films // recipe.batch_size
+    warmup = min(300, max(1, steps // 10))
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warmup), alpha=phase.lowest, warmup_target=phase.rate,
+        warmup_steps=warmup,
+    )  # fmt: skip
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    losses = dict.fromkeys(("pairs", "cells", "fine_cells"), _summed_crossentropy)
+    model.compile(
+        optimizer, losses | {"measures": _summed_squares}, loss_weights=_WEIGHTS, jit_compile=False
+    )
+
+
+def _grids(model: keras.Model) -> dict[str, int]:
+    return {name: int(model.output[name].shape[1]) for name in ("cells", "fine_cells")}
+
+
+def answers(source: SourceSet, rows: np.ndarray, grids: dict[str, int]) -> dict[str, np.ndarray]:
+    """What is asked about some films; a cell of a map has what any of its finer cells has."""
+    cells = np.minimum(source.cells[rows].astype(np.float32) * (4 / 255), 1)  # a quarter is full
+
+    def shrunk(side):
+        starts = np.arange(side) * cells.shape[1] // side
+        return np.maximum.reduceat(np.maximum.reduceat(cells, starts, axis=1), starts, axis=2)
+
+    return {
+        "pairs": source.pairs[rows].astype(np.float32),
+        "measures": source.measures[rows],
+        **{name: shrunk(side) for name, side in grids.items()},
+    }
+
+
+def images(source: SourceSet, rows: np.ndarray, size: int) -> np.ndarray:
+    """Films at one size as float32 (n, size, size, 3) in 0..255."""
+    films = source.images[rows]
+    method = cv2.INTER_AREA if size < films.shape[1] else cv2.INTER_LINEAR
+    return pixels(
+        np.stack([cv2.resize(film, (size, size), interpolation=method) for film in films])
+    )
+
+
+def piece_rows(source: SourceSet, recipe: Recipe, *, start: int, seed: int) -> np.ndarray:
+    """Rows of the films that are seen from number `start` on, one piece, in random order."""
+    numbers = HELD_OUT + (start + np.arange(recipe.piece)) % (len(source) - HELD_OUT)
+    return np.random.default_rng(derive(seed, "piece", start)).permutation(numbers)
+
+
+def _wait(source: SourceSet, rows: np.ndarray) -> None:
+    while source.drawn <= rows.max():  # drawing is faster than training, but starts with it
+        time.sleep(5)
+
+
+def _dataset(source, rows, grids, *, size, batch_size) -> tf.data.Dataset:
+    names = ("pairs", "measures", *grids)
+
+    def fetch(chosen):
+        known = answers(source, chosen, grids)
+        return images(source, chosen, size), *(known[name] for name in names)
+
+    ranks = {"pairs": 2, "measures": 2, "cells": 4, "fine_cells": 4}
+
+    def load(chosen):
+        values = tf.numpy_function(fetch, [chosen], (tf.float32,) * (1 + len(names)))
+        values[0].set_shape((None, size, size, 3))
+        for name, value in zip(names, values[1:], strict=True):
+            value.set_shape((None,) * ranks[name])
+        return values[0], dict(zip(names, values[1:], strict=True))
+
+    chosen = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size, drop_remainder=True)
+    loaded = chosen.map(load, num_parallel_calls=1, deterministic=True).prefetch(2)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 2  # see `lib.data.batches.batches`
+    return loaded.with_options(options)
+
+
+def _judge(model: keras.Model, source: SourceSet, *, size: int, batch_size: int) -> dict:
+    """Loss and performance on the films that are held out."""
+    rows = np.arange(HELD_OUT)
+    outputs = model.predict(images(source, rows, size), batch_size=batch_size, verbose=0)
+    known = answers(source, rows, _grids(model))
+    losses = {
+        name: float(
+            np.mean((_summed_squares if name == "measures" else _summed_crossentropy)(
+                tf.constant(known[name]), tf.constant(outputs[name])
+            ))
+        )
+        for name in _WEIGHTS
+    }  # fmt: skip
+    spread = np.square(known["measures"] - known["measures"].mean(0)).sum(1).mean()
+    return {
+        "loss": sum(_WEIGHTS[name] * value for name, value in losses.items()),
+        # Named so that the line of the training loop shows it.
+        "macro_auc": float(roc_auc_score(known["pairs"].ravel(), outputs["pairs"].ravel())),
+        "measures_r2": 1 - losses["measures"] / float(spread),
+        **{f"{name}_loss": value for name, value in losses.items()},
+    }
+
+
+def phase_key(architecture: str, recipe: Recipe, number: int, source: SourceSet, seed: int) -> str:
+    """Identity of a phase: what was done up to its end."""
+    recipe = asdict(recipe) | {"phases": [asdict(x) for x in recipe.phases[: number + 1]]}
+    text = json.dumps([2, architecture, recipe, source.folder.name, seed], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def train(
+    architecture: str, source: SourceSet, folder: Path, *, seed: int, recipe: Recipe | None = None,
+    make: Callable | None = None, report: Callable[[str], None] = print,
+) -> tuple[keras.Model, pd.DataFrame]:  # fmt: skip
+    """Train all phases of a backbone; continues where it was interrupted.
+
+    Parameters
+    ----------
+    architecture : str
+        Key of `lib.study.architectures.ARCHITECTURES`.
+    source : SourceSet
+        Films; may still be in drawing.
+    folder : Path
+        Receives the state of the running phase and the product of every finished one.
+    recipe : Recipe, optional
+        That of `RECIPES` without.
+    make : callable, optional
+        Builds (backbone, model) for a size, instead of `build`; for small models.
+    report : callable
+        Receives one line per piece.
+
+    Returns
+    -------
+    backbone : keras.Model
+        At the size of the last phase.
+    curve : DataFrame
+        A row per piece: as `lib.models.training_loop.fit`, and ``phase``, ``size``, ``films``.
+    """
+    recipe = recipe or RECIPES[architecture]
+    make = make or (lambda size: build(architecture, size=size, recipe=recipe))
+    keras.config.set_dtype_policy(recipe.precision)
+    before, curves, seen = None, [], 0
+    for number, phase in enumerate(recipe.phases):
+        key = phase_key(architecture, recipe, number, source, seed)
+        product = Path(folder) / f"phase-{number}-{key}.weights.h5"
+        curve = product.with_suffix(".csv")
+        last = number == len(recipe.phases) - 1
+        if not curve.exists() or last:
+            keras.utils.set_random_seed(derive(seed, "weights", architecture, number))
+            backbone, model = make(phase.size)
+            if curve.exists():
+                model.load_weights(product)
+            elif before:
+                model.load_weights(before)
+        if not curve.exists():
+            report(f"{architecture}: phase {number + 1} of {len(recipe.phases)}: {phase}")
+            history = _train_phase(
+                model, source, phase, recipe, start=seen, seed=seed, product=product, key=key,
+                state=Path(folder) / f"phase-{number}.state", report=report,
+            )  # fmt: skip
+            write_table(curve, history.assign(phase=number, size=phase.size))
+        curves.append(read_table(curve))
+        before, seen = product, seen + phase.films
+    table = pd.concat(curves, ignore_index=True)
+    return backbone, table.assign(films=table.groupby("phase").cumcount().add(1) * recipe.piece)
+
+
+def _train_phase(model, source, phase, recipe, *, start, seed, product, key, state, report):
+    compile_model(model, phase, recipe)
+    grids = _grids(model)
+
+    def epoch_batches(piece):
+        rows = piece_rows(source, recipe, start=start + piece * recipe.piece, seed=seed)
+        _wait(source, rows)
+        return _dataset(source, rows, grids, size=phase.size, batch_size=recipe.batch_size)
+
+    def validate(model):
+        with atomic(product) as temporary:  # now, so that no kill between two steps loses it
+            model.save_weights(temporary)
+        return _judge(model, source, size=phase.size, batch_size=recipe.batch_size)
+
+    schedule = training_loop.Schedule(max(1, phase.films // recipe.piece), phase.rate)
+    return training_loop.fit(
+        model, epoch_batches, validate, schedule, seed=seed, state=state, key=key, report=report
+    )

@@ -1,0 +1,238 @@
+"""The tables of a study, stated once: which step writes them, when, and with which columns.
+
+Files are the doors between rooms: a step reads the tables of the steps before it and nothing else
+of them. A table that is written with other columns than these is refused.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lib.study.artefacts import write_table
+
+CELL = ["architecture", "method", "role", "pairing"]
+"""What makes a comparison: a network, a method, a layer's role and a kind of checkpoints."""
+
+PAIRINGS = (
+    *("finetune", "corrected", "placebo", "finetune_seeds", "transfer_seeds"),
+    *("explainer", "randomised", "ceiling"),
+)
+"""Kinds of pairs of checkpoints, see `lib.drift.pairings`."""
+SEED_PAIRINGS = ("finetune_seeds", "transfer_seeds")
+AUDIT_PAIRINGS = ("change", "explainer", "ceiling", "randomised")
+STRATA = ("kept-correct", "rescued", "lost", "kept-wrong")
+"""Outcomes of a film: before and after, right and wrong."""
+
+_SCORES = ["loss", "accuracy", "balanced_accuracy", "macro_auc"]
+_MEAN = ["n", "mean", "sd", "sd_pairs", "blank"]
+_ESTIMATE = ["estimate", "se", "se_patients", "se_seeds", "df", "low", "high", "seed_level"]
+_COUNTS = ["films", "patients", "seeds", "pairs", "blank"]
+_EFFECTS = [
+    f"{effect}{part}"
+    for effect in ("effect_a", "effect_b", "interaction")
+    for part in ("", "_low", "_high", "_df")
+]
+_TESTS = ["p_cross", "p_ruled_out", "p_same", "p_different"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table in ``tables/<name>.csv``.
+
+    Attributes
+    ----------
+    step : str
+        The notebook that writes it.
+    columns : list of str
+        In the order of the file.
+    when : {"always", "lesions", "shortcut", "asked"}
+        In every study, where the lesions are known, where a shortcut was planted, or where a verb
+        of the Makefile other than `reproduce` asks for it.
+    open : bool
+        Whether columns by class, architecture or metric of drift may stand between and after these.
+    published : bool
+        Whether it is small enough to be copied into ``results/reference``.
+    """
+
+    step: str
+    columns: list[str]
+    when: str = "always"
+    open: bool = False
+    published: bool = True
+
+
+TABLES = {
+    "drift": Table("05_drift", [*CELL, "metric", "pairs", *_MEAN]),
+    "strata": Table("05_drift", [*CELL, "stratum", "metric", "pairs", *_MEAN]),
+    "ranking": Table("05_drift", [*CELL, "metric", "pairs", *_MEAN, "rank"]),
+    "performance": Table(
+        "05_drift", ["architecture", "checkpoint", "split", "n", *_SCORES], open=True
+    ),
+    "history": Table(
+        "05_drift",
+        ["architecture", "checkpoint", "epoch", "train_loss", "steps", *_SCORES, "kept"],
+        open=True,
+    ),
+    "confusion": Table("05_drift", ["architecture", "checkpoint", "true", "predicted", "count"]),
+    "support": Table("05_drift", ["label", "films", "common"]),
+    "blanks": Table(
+        "05_drift",
+        ["architecture", "checkpoint", "role", "method", "label", "reason", "blank", "n"],
+    ),
+    "pairs": Table(
+        "05_drift",
+        [
+            *("architecture", "pairing", "before", "after", "role", "method"),
+            *("image_id", "partner_id", "stratum", "common", "blank"),
+        ],
+        open=True,
+        published=False,
+    ),
+    "evidence": Table(
+        "05_drift",
+        [
+            *("architecture", "stage", "role", "method", "measure", "n", "patients"),
+            *("mean", "low", "high", "blank", "uniform", "centre"),
+        ],
+        when="lesions",
+    ),
+    "evidence_change": Table(
+        "05_drift",
+        [
+            *("architecture", "pairing", "role", "method", "measure"),
+            *("n", "patients", "mean", "low", "high"),
+        ],
+        when="lesions",
+    ),
+    "validity": Table(
+        "05_drift",
+        [
+            *("architecture", "pairing", "role", "method", "metric", "relation"),
+            *("rho", "low", "high", "n", "blank", "films", "patients", "runs"),
+        ],
+        when="lesions",
+    ),
+    "shortcut": Table(
+        "05_drift",
+        [*CELL, "before", "after", "image_id", "partner_id", "common", "patient_id", "lesion_gain"],
+        when="shortcut",
+    ),
+    "correction": Table(
+        "05_drift",
+        [
+            *("architecture", "role", "method", "measure", "kind", "removed", "kept"),
+            *("difference", "low", "high", "n", "patients", "finding"),
+        ],
+        when="shortcut",
+    ),
+    "retained": Table(
+        "06_hypotheses", ["architecture", "method", "role", "metric", *_ESTIMATE, *_COUNTS]
+    ),
+    "contrasts": Table(
+        "06_hypotheses",
+        [
+            *("architecture", "method", "role", "metric", "contrast"),
+            *(*_ESTIMATE, "p_value", *_COUNTS),
+        ],
+    ),
+    "crossover": Table(
+        "06_hypotheses",
+        [
+            *("first", "second", "role", "method_a", "method_b", *_EFFECTS, *_TESTS),
+            *("margin", "margin_origin", "seed_level", "films", "pairs", "blank", "problem"),
+            *(
+                *(f"{test}_adjusted" for test in _TESTS),
+                "crosses",
+                "ruled_out",
+                "same",
+                "different",
+            ),
+        ],
+    ),
+    "ranks": Table(
+        "06_hypotheses",
+        ["method", "role", "architecture", "rank", "probability", "resamples", "seeds"],
+    ),
+    "agreement": Table(
+        "06_hypotheses",
+        [
+            *("method_a", "method_b", "role", "tau", "probability", "resamples", "observed"),
+            "architectures",
+        ],
+    ),
+    "priors": Table(
+        "06_hypotheses", ["grid", "prior", "metric", "mean", "sd", "se", "pairs", "exact"]
+    ),
+    "paper": Table("06_hypotheses", ["claim", "published", "measured", "holds", "differs"]),
+    "sensitivity": Table(
+        "A2_sensitivity",
+        ["role", "method", "n", "blank", "order", "largest_change", "tau"],
+        when="asked",
+        open=True,
+    ),
+    "randomisation": Table(
+        "A5_randomised_weights",
+        [
+            *("architecture", "method", "role", "step", "metric", "n", "blank", "mean", "low"),
+            *("high", "excess", "excess_low", "excess_high", "entropy_rise", "finding"),
+        ],
+        when="asked",
+    ),
+    "remedies": Table(
+        "A3_data_remedies",
+        ["trial", "kind", "probe", "films", "balanced_accuracy", "sd", "chance", "change"],
+        when="asked",
+    ),
+    "remedies_drift": Table(
+        "A3_data_remedies",
+        [
+            *("architecture", "role", "method", "pairing", "before", "after", "change"),
+            *("n_before", "n_after", "blank_before", "blank_after"),
+        ],
+        when="asked",
+    ),
+}
+
+
+def written_by(step: str, *, shortcut: bool = False) -> list[str]:
+    """Names of the tables that a step writes, the first of them with its manifest.
+
+    Those of known lesions are written in every study, empty where the lesions are not known.
+    """
+    return [
+        name
+        for name, table in TABLES.items()
+        if table.step == step and (shortcut or table.when != "shortcut")
+    ]
+
+
+def require_columns(frame: pd.DataFrame, columns: Iterable[str], name: str) -> None:
+    """Raise ValueError, naming what is missing, unless all columns are there."""
+    if missing := [column for column in columns if column not in frame]:
+        raise ValueError(f"{name}: found columns {list(frame)}; expected also {missing}.")
+
+
+def check(name: str, frame: pd.DataFrame) -> None:
+    """Raise ValueError unless a table has the columns of `TABLES`, in their order.
+
+    A table without a row may lack them: an experiment that was not run has nothing to say.
+    """
+    table, found = TABLES[name], list(frame)
+    expected = [column for column in found if column in table.columns] if table.open else found
+    if len(frame) and expected != table.columns:
+        raise ValueError(
+            f"tables/{name}.csv: found columns {found}; expected {table.columns}"
+            f"{' among them, in this order' if table.open else ''} (lib/study/schema.py)."
+        )
+
+
+def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> list[Path]:
+    """Check and write tables by name into a folder; the files, in the same order."""
+    files = []
+    for name, frame in tables.items():
+        check(name, frame)
+        files.append(folder / f"{name}.csv")
+        write_table(files[-1], frame)
+    return files
