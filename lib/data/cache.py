@@ -12,17 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.data.films.decode import decode, read_bytes
-from lib.data.films.film import ImageRefused, eight_bit
-from lib.data.films.treat import (
-    apply,
-    apply_to_mask,
-    check_masks,
-    lungs_needed,
-    read_mask,
-    resize,
-    resize_mask,
-)
+from lib.data.films.film import ImageRefused
+from lib.data.films.squares import Squares
+from lib.data.films.treat import check_masks
 from lib.data.growing_arrays import growing_arrays
 from lib.data.index import MASKS
 from lib.study.errors import DataError, few
@@ -41,22 +33,10 @@ def build(
     ----------
     index : pandas.DataFrame
         Of `index.read_index`; its order is kept. Rows with a reason in ``refused`` are not read.
-    root : path-like
-        Folder to which ``file`` is relative.
-    sizes : sequence of int
-        Sides in pixels.
-    aspect : {"letterbox", "crop", "squash"}
-        See `lib.data.films.treat.resize`.
+    root, sizes, aspect, remedies, views, measure
+        As `lib.data.films.squares.Squares`. The values of `measure` become further columns.
     folder : path-like
         Where to write; created if need be.
-    remedies : lib.study.data_params.Remedies, optional
-        What is done to each film first, see `lib.data.films.treat.apply`. Nothing by default.
-    views : sequence of str
-        View positions to take, e.g. PA and AP; films of another known view are rejected. All by
-        default.
-    measure : callable, optional
-        Called as ``measure(film, shown, size, treated)``, see `audit.measures.measure`; what it
-        returns becomes further columns.
     workers : int, optional
         Threads; one more than processors, at most 9, by default, because a thread that reads a file
         leaves its processor idle; more disturb each other's caches. No influence on the result.
@@ -76,9 +56,8 @@ def build(
         When a parameter is wrong, no film can be read, a region control has no masks or a mask is
         wrong, or the disk is full (nothing remains).
     """
-    sizes = list(dict.fromkeys(sizes))
-    active = remedies is not None and remedies.active
-    if active:
+    how = Squares(Path(root), list(dict.fromkeys(sizes)), aspect, remedies, views, measure)
+    if how.treated:
         check_masks(index, remedies)
 
     def prepare(row):
@@ -86,74 +65,59 @@ def build(
         if refused:
             return (refused, None, None), None
         try:
-            data = read_bytes(Path(root) / file)
-            digest = hashlib.sha256(data).hexdigest()  # now, while the bytes are at hand
-            film = decode(data)
-            view = view or film.view
-            if views and view and view not in views:
-                raise ImageRefused(f"another view (found {view}; expected {', '.join(views)})")
-            shown = eight_bit(film.grey)
-            treated = shown
-            if active:
-                lungs = lungs_needed(root, mask, film.grey.shape, remedies)
-                treated = apply(film.grey, remedies, lungs=lungs)
+            facts, header, squares = how.of_film(file, view=view, lung_mask=mask)
         except ImageRefused as refusal:
             return (str(refusal), None, None), None
-        facts = {
-            "sha256": digest,
-            "width": shown.shape[1],
-            "height": shown.shape[0],
-        }
-        more = measure(film, shown, len(data), treated) if measure else {}
-        header = {"view": view, "dicom_patient": film.patient_id}
-        squares = [resize(treated, size=size, aspect=aspect) for size in sizes]
-        return ("", facts | more, header), squares
+        return ("", facts, header), squares
 
     blank = [""] * len(index)
     view = index["view"].str.strip().str.upper() if "view" in index else blank
     refused, masks = (index.get(column, blank) for column in ("refused", "lung_mask"))
     rows = zip(index["file"], refused, view, masks, strict=True)
-    reasons, measured, told = {}, {}, []
-    key = _key(index, root, sizes, aspect, remedies, views, measure)
-    with growing_arrays(folder, "images", sizes, np.uint8, most_rows=len(index), key=key) as arrays:
-        fresh = _in_order(prepare, islice(rows, len(arrays.done), None), workers)
-        for number, (entry, squares) in enumerate(
-            chain(((entry, ()) for entry in arrays.done), fresh)
-        ):
-            if number >= len(arrays.done):
-                arrays.add(squares, entry)
-            reason, facts, header = entry
+
+    def entries(arrays):
+        """Of each film why it was refused, facts and header; new squares go to the arrays."""
+        yield from arrays.done
+        for entry, squares in _in_order(prepare, islice(rows, len(arrays.done), None), workers):
+            arrays.add(squares, entry)
+            yield entry
+
+    reasons, facts, headers = {}, {}, []
+    with growing_arrays(
+        folder, "images", how.sizes, np.uint8, most_rows=len(index), key=_key(index, how)
+    ) as arrays:
+        for number, (reason, found, header) in enumerate(entries(arrays)):
             if reason:
                 reasons[number] = reason
             else:
-                measured[number] = facts
-                told.append(header)
+                facts[number] = found
+                headers.append(header)
             if progress is not None:
                 progress(number + 1, len(index))
-        if not measured:
-            found = few(dict.fromkeys(reasons.values()))
+        if not facts:
             raise DataError(
-                f"{root}: none of {len(index)} files could be read, found {found}; expected PNG, "
-                "JPEG, TIFF or DICOM films. Check the data folder."
+                f"{root}: none of {len(index)} files could be read, found "
+                f"{few(dict.fromkeys(reasons.values()))}; expected PNG, JPEG, TIFF or DICOM films. "
+                "Check the data folder."
             )
-    manifest = (
-        index.iloc[list(measured)].reset_index(drop=True).drop(columns="refused", errors="ignore")
+    manifest = index.iloc[list(facts)].reset_index(drop=True)
+    manifest = _add_headers(
+        manifest.drop(columns="refused", errors="ignore"), pd.DataFrame(headers)
     )
-    manifest = _add_headers(manifest, pd.DataFrame(told))
-    manifest = manifest.assign(**pd.DataFrame(list(measured.values())), row=range(len(measured)))
+    manifest = manifest.assign(**pd.DataFrame(list(facts.values())), row=range(len(facts)))
     rejected = index.iloc[list(reasons)][["file", "label"]].reset_index(drop=True)
     return manifest, rejected.assign(reason=pd.Series(list(reasons.values()), dtype=str))
 
 
-def _key(index, root, *settings):
+def _key(index, how):
     """Hash of all that decides about the cache: the settings, and the files as they lie there."""
-    *settings, measure = settings
     columns = [c for c in ("file", "refused", "view", "lung_mask") if c in index]
-    facts = [str(root), getattr(measure, "__qualname__", None), *map(repr, settings)]
+    facts = [str(how.root), getattr(how.measure, "__qualname__", None)]
+    facts += [repr(setting) for setting in (how.sizes, how.aspect, how.remedies, how.views)]
     facts += [[column, index[column].tolist()] for column in columns]
     for file in chain(index["file"], index.get("lung_mask", ())):
         try:
-            stat = os.stat(Path(root) / file)
+            stat = os.stat(how.root / file)
             facts.append([stat.st_size, stat.st_mtime_ns])
         except (OSError, ValueError):  # none there, or no file name
             facts.append(None)
@@ -178,7 +142,7 @@ def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
     ----------
     manifest : pandas.DataFrame
         Of `build`. The columns of `lib.data.index.MASKS` that it has name PNG files relative to
-        `root`, inside where at least half of the file's maximum; a blank is an all-false mask.
+        `root`, see `lib.data.films.squares.Squares.of_mask`.
     root, sizes, aspect, folder, remedies
         As in `build`: masks follow the geometry of their films.
 
@@ -193,17 +157,11 @@ def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
     DataError
         When a mask cannot be read or has other proportions than its film, or the disk is full.
     """
-    sizes = list(dict.fromkeys(sizes))
-    active = remedies is not None and remedies.active
+    how = Squares(Path(root), list(dict.fromkeys(sizes)), aspect, remedies)
 
     def prepare(row):
         file, width, height = row
-        if not file:
-            return [np.zeros((size, size), bool) for size in sizes]
-        mask = read_mask(root, file, width=width, height=height)
-        if active:
-            mask = apply_to_mask(mask, remedies)
-        return [resize_mask(mask, size=size, aspect=aspect) for size in sizes]
+        return how.of_mask(file, width=width, height=height)
 
     result = manifest.copy()
     # The arrays are addressed by `row` like those of the films, also where a row was left out.
@@ -212,7 +170,7 @@ def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
         table = table.reindex(range(table.index.max() + 1))
         table[column] = table[column].fillna("")
         rows = table.itertuples(index=False, name=None)
-        with growing_arrays(folder, MASKS[column], sizes, bool, most_rows=len(table)) as arrays:
+        with growing_arrays(folder, MASKS[column], how.sizes, bool, most_rows=len(table)) as arrays:
             for squares in _in_order(prepare, rows):
                 arrays.add(squares)
         result[f"has_{MASKS[column]}"] = manifest[column] != ""

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lib.data import layouts
+from lib.data.choices import check_choice
 from lib.study.errors import DataError, few
 from lib.study.names import SPLITS
 
@@ -54,8 +55,7 @@ def read_index(path, *, classes, labels=None, other_labels="error"):
         On anything missing, unknown, duplicated, or on a path that leaves the data folder.
     """
     path, classes, labels = Path(path), list(classes), dict(labels or {})
-    if other_labels not in ("error", "reject"):
-        raise DataError(f"other_labels: found {other_labels!r}, expected error or reject.")
+    check_choice("other_labels", other_labels)
     _check_classes(classes, labels)
     root, table = _read(path, classes, labels, other_labels)
     extra = [column for column in table if column not in ("file", "label")]

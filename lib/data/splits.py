@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from lib.data.choices import check_choice
 from lib.study.errors import DataError, few
 from lib.study.names import SPLITS
-
-LEAKAGE = ("report", "error", "repair", "redraw")
 
 
 def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
@@ -50,8 +49,7 @@ def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
             f"fractions: found {fractions}, expected positive shares of {SPLITS} that sum to 1. "
             "Correct them."
         )
-    if leakage not in LEAKAGE:
-        raise DataError(f"leakage: found {leakage!r}, expected one of {LEAKAGE}. Choose one.")
+    check_choice("leakage", leakage)
     given = index["split"] != ""
     if given.any() and not given.all() and leakage != "redraw":
         raise DataError(

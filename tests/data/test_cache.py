@@ -13,8 +13,9 @@ from material import CLASSES, encoded, film
 from lib.data import cache as image_cache
 from lib.data import growing_arrays
 from lib.data.audit.measures import COLUMNS, measure
+from lib.data.films import squares
 from lib.data.films.decode import read_bytes, read_image
-from lib.data.films.treat import resize
+from lib.data.films.squares import resize
 from lib.data.index import read_index
 from lib.study.errors import DataError
 
@@ -121,7 +122,7 @@ def test_an_interrupted_run_is_taken_up_where_it_stopped(collection, tmp_path, m
         decoded.append(path)
         return read_bytes(path)
 
-    monkeypatch.setattr(image_cache, "read_bytes", counted)
+    monkeypatch.setattr(squares, "read_bytes", counted)
     again = image_cache.build(index, collection, folder=folder, **settings)
     assert [str(path.name) for path in decoded] == [
         file.split("/")[1] for file in index["file"][8:]

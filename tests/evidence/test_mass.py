@@ -7,7 +7,7 @@ from scipy.stats import ttest_1samp
 
 from lib.attribution.maps import MapSet
 from lib.data import cache
-from lib.data.films.treat import resize_mask
+from lib.data.films.squares import resize_mask
 from lib.drift.pairings import Pairing
 from lib.drift.priors import centre_prior
 from lib.evidence.changes import (

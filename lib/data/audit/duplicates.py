@@ -14,11 +14,11 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from lib.data.choices import check_choice
 from lib.study.errors import DataError, few
 
 HASH_SIDE = 16
 BLOCK = (16, 4096)  # hashes against hashes; fits the cache of a processor
-CONFLICTING, COPIES = ("error", "drop", "keep"), ("keep", "drop")
 
 
 def perceptual_hash(film):
@@ -194,12 +194,8 @@ def resolve(manifest, *, conflicting="error", copies="keep"):
     DataError
         On differing labels, unless told otherwise, or on another value of a parameter.
     """
-    for name, value, allowed in (
-        ("conflicting", conflicting, CONFLICTING),
-        ("copies", copies, COPIES),
-    ):
-        if value not in allowed:
-            raise DataError(f"{name}: found {value!r}, expected one of {allowed}. Choose one.")
+    check_choice("conflicting_labels", conflicting)
+    check_choice("copies", copies)
     wrong = manifest.groupby("sha256")["label"].transform("nunique") > 1
     if wrong.any() and conflicting == "error":
         films = manifest[wrong].groupby("sha256", sort=False)["file"].agg(" = ".join)

@@ -11,9 +11,8 @@ from hostile_material import jpeg_of_claimed_size, png_of_chunks, png_of_claimed
 from material import encoded, film
 from PIL import Image
 
-from lib.data.films import treat
 from lib.data.films.decode import ImageRefused, decode, read_image
-from lib.data.films.treat import resize, resize_mask
+from lib.data.films.squares import resize, resize_mask
 from lib.study.errors import DataError
 
 PNG, JPEG = encoded(film()), encoded(film(), "JPEG")
@@ -227,7 +226,7 @@ def test_growing_is_linear():
 def test_mask_follows_the_film():
     image = np.zeros((90, 150), np.uint8)
     image[20:60, 50:130] = 255
-    for aspect in treat.ASPECTS:
+    for aspect in ("letterbox", "crop", "squash"):
         mask = resize_mask(image > 0, size=30, aspect=aspect)
         assert mask.dtype == bool
         np.testing.assert_array_equal(mask, resize(image, size=30, aspect=aspect) >= 128)

@@ -11,7 +11,7 @@ from lib.data.audit.measures import measure
 from lib.data.films import treat
 from lib.data.films.decode import read_image
 from lib.data.films.film import Film, ImageRefused, eight_bit
-from lib.data.films.treat import resize, resize_mask
+from lib.data.films.squares import resize, resize_mask
 from lib.data.index import read_index
 from lib.study import load
 from lib.study.data_params import Remedies

@@ -1,0 +1,201 @@
+"""The one way from a film's file to squares: read, decode, treat, resize. Masks follow their films.
+
+`lib.data.cache` goes it for each row of an index; no other module decodes the films of a study.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lib.data.choices import check_choice
+from lib.data.films import treat
+from lib.data.films.decode import decode, read_bytes
+from lib.data.films.film import ImageRefused, eight_bit
+from lib.study.data_params import Remedies
+from lib.study.errors import DataError
+
+
+@dataclass(frozen=True)
+class Squares:
+    """How the files of a collection become squares.
+
+    Attributes
+    ----------
+    root : Path
+        Folder to which files are relative.
+    sizes : sequence of int
+        Sides in pixels.
+    aspect : {"letterbox", "crop", "squash"}
+        See `resize`.
+    remedies : Remedies, optional
+        What is done to a film first, see `lib.data.films.treat.apply`.
+    views : sequence of str
+        View positions to take; films of another known view are refused. All if there are none.
+    measure : callable, optional
+        See `lib.data.audit.measures.measure`.
+    """
+
+    root: Path
+    sizes: Sequence[int]
+    aspect: str
+    remedies: Remedies | None = None
+    views: Sequence[str] = ()
+    measure: Callable | None = None
+
+    @property
+    def treated(self) -> bool:
+        """Whether remedies change the films."""
+        return self.remedies is not None and self.remedies.active
+
+    def of_film(self, file, *, view="", lung_mask=""):
+        """Read, decode, treat and resize one film.
+
+        Parameters
+        ----------
+        file : str
+        view, lung_mask : str
+            As the index has them; "" where it has none.
+
+        Returns
+        -------
+        facts : dict
+            ``sha256``, ``width`` and ``height`` of the file, and what `measure` returns.
+        header : dict
+            ``view`` (of the index, else of the file) and ``dicom_patient``.
+        squares : list of numpy.ndarray
+            (size, size) uint8 for each of the sizes.
+
+        Raises
+        ------
+        ImageRefused
+            If the film is unusable, of another view, or nothing is left of it.
+        DataError
+            If its mask is wrong.
+        """
+        data = read_bytes(self.root / file)
+        digest = hashlib.sha256(data).hexdigest()  # now, while the bytes are at hand
+        film = decode(data)
+        view = view or film.view
+        if self.views and view and view not in self.views:
+            raise ImageRefused(f"another view (found {view}; expected {', '.join(self.views)})")
+        shown = eight_bit(film.grey)
+        height, width = shown.shape
+        treated, lungs = shown, None
+        if self.treated:
+            if lung_mask and self.remedies.region in treat.MASKED:
+                lungs = self._mask(lung_mask, width=width, height=height)
+            treated = treat.apply(film.grey, self.remedies, lungs=lungs)
+        facts = {"sha256": digest, "width": width, "height": height}
+        if self.measure:
+            facts |= self.measure(film, shown, len(data), treated)
+        squares = [resize(treated, size=size, aspect=self.aspect) for size in self.sizes]
+        return facts, {"view": view, "dicom_patient": film.patient_id}, squares
+
+    def of_mask(self, file, *, width, height):
+        """Read the mask of a film of that many pixels and bring it to the geometry of the film.
+
+        Parameters
+        ----------
+        file : str
+            A PNG; inside is at least half of its maximum. "" is a mask without an inside.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            (size, size) bool for each of the sizes.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read or has other proportions than its film.
+        """
+        if not file:
+            return [np.zeros((size, size), bool) for size in self.sizes]
+        mask = self._mask(file, width=width, height=height)
+        if self.treated:
+            mask = treat.apply_to_mask(mask, self.remedies)
+        return [resize_mask(mask, size=size, aspect=self.aspect) for size in self.sizes]
+
+    def _mask(self, file, *, width, height):
+        try:
+            mask = decode(read_bytes(self.root / file)).grey
+        except ImageRefused as refusal:
+            raise DataError(
+                f"{file}: mask refused: {refusal}; expected a PNG of the film's shape. "
+                "Replace it or leave its field blank."
+            ) from refusal
+        if abs(mask.shape[1] * height - mask.shape[0] * width) > 0.01 * mask.shape[1] * height:
+            raise DataError(
+                f"{file}: found a mask of {mask.shape[1]}x{mask.shape[0]} pixels, expected the "
+                f"proportions of its film, {width}x{height}. Export it again with the film."
+            )
+        return mask >= max(1, mask.max() / 2)
+
+
+def resize(image, *, size, aspect):
+    """Bring a film to a square.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (h, w) uint8.
+    size : int
+        Side of the result in pixels.
+    aspect : {"letterbox", "crop", "squash"}
+        Keep all and pad the shorter side with black, keep the central square, or distort.
+
+    Returns
+    -------
+    numpy.ndarray
+        (size, size) uint8. Averaged over areas where it shrinks, linear where it grows.
+
+    Raises
+    ------
+    DataError
+        On another dtype, number of dimensions, size or aspect.
+    """
+    if getattr(image, "dtype", None) != np.uint8:
+        found = getattr(image, "dtype", type(image))
+        raise DataError(f"image: found {found}, expected a uint8 array. Read it by read_image.")
+    return _square(image, size, aspect)
+
+
+def resize_mask(mask, *, size, aspect):
+    """Bring a mask (h, w) to a square by the geometry of `resize`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (size, size) bool: at least half of the pixel's area lies inside the mask.
+    """
+    return _square(np.asarray(mask, dtype=bool).astype(np.float32), size, aspect) >= 0.5
+
+
+def _square(image, size, aspect):
+    if image.ndim != 2 or not image.size:
+        raise DataError(f"image: found shape {image.shape}, expected (h, w). Pass one grey image.")
+    check_choice("aspect", aspect)
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        raise DataError(f"size: found {size!r}, expected a positive integer. Correct it.")
+    height, width = image.shape
+    if aspect == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        image = image[top : top + side, left : left + side]
+        height = width = side
+    longer = max(height, width)
+    new = [size, size]
+    if aspect == "letterbox":
+        new = [max(1, round(size * side / longer)) for side in (height, width)]
+    # Each axis shrinks or grows by itself: INTER_AREA stops averaging when one of the two grows.
+    smaller = (min(new[1], width), min(new[0], height))
+    image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
+    image = cv2.resize(image, (new[1], new[0]), interpolation=cv2.INTER_LINEAR)
+    square = np.zeros((size, size), image.dtype)
+    top, left = (size - new[0]) // 2, (size - new[1]) // 2
+    square[top : top + new[0], left : left + new[1]] = image
+    return square
