@@ -22,13 +22,7 @@ BUFFER = 2**21  # bytes: few long writes take a tenth of the time of many short 
 
 
 class Rows:
-    """Where to append; ``done`` are the journal's entries of an earlier, interrupted run.
-
-    Attributes
-    ----------
-    done : list
-        Whatever was given to `add` as ``entry``, in order.
-    """
+    """Where to append; ``done`` are the entries that an earlier, interrupted run gave to `add`."""
 
     def __init__(self, handles, sizes, dtype, journal=None, done=()):
         self.handles, self.sizes, self.dtype, self.journal = handles, sizes, dtype, journal
@@ -75,11 +69,6 @@ def growing_arrays(folder, name, sizes, dtype, *, most_rows, key=None):
 
     Parameters
     ----------
-    folder : path-like
-        Created if need be.
-    name : str
-    sizes : sequence of int
-    dtype : dtype
     most_rows : int
         For which there must be space.
     key : str, optional

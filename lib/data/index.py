@@ -95,18 +95,7 @@ def class_names(path, labels=None):
     """Sorted classes of a collection whose classes nobody named: its folders, or its labels.
 
     Sorted names are also the order of outputs of models trained by
-    ``keras.utils.image_dataset_from_directory``.
-
-    Parameters
-    ----------
-    path : path-like
-        As `read_index`.
-    labels : dict of str to str, optional
-        Class of what the collection calls otherwise.
-
-    Returns
-    -------
-    tuple of str
+    ``keras.utils.image_dataset_from_directory``. Parameters as of `read_index`.
 
     Raises
     ------

@@ -21,12 +21,11 @@ NIH_MORE |= {"Patient Gender": "sex", "Patient Sex": "sex"}
 def scan(root, classes, labels, *, others):
     """List the files of class folders, or of ``train``, ``val`` and ``test`` of class folders.
 
+    Split folders are told by their names: all folders are named train, val, valid, validation or
+    test, and no class is.
+
     Parameters
     ----------
-    root : pathlib.Path
-        Split folders are told by their names: all of its folders are named train, val, valid,
-        validation or test, and no class is.
-    classes : list of str
     labels : dict of str to str
         Class of a folder of another name.
     others : bool
@@ -58,21 +57,7 @@ def scan(root, classes, labels, *, others):
 
 
 def class_folders(root):
-    """Names of the class folders in a folder, or in its split folders, sorted.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    DataError
-        As `scan`.
-    """
+    """Names of the class folders in a folder, or in its split folders, sorted; raises as `scan`."""
     folders = _folders(root)
     if folders and set(folders) <= set(SPLIT_FOLDERS):
         return sorted({name for split in folders for name in _folders(root / split)})
@@ -165,7 +150,6 @@ def from_nih(table, root, classes, labels):
         Text columns of NIH, as read.
     root : pathlib.Path
         Folder of the table; films are looked up by name in it and below.
-    classes : list of str
     labels : dict of str to str
         Class of a finding.
 

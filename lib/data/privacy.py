@@ -20,16 +20,7 @@ KEPT = (
 
 
 def read_salt(path):
-    """Read the secret of a study.
-
-    Parameters
-    ----------
-    path : str
-        A file outside the results, relative to the repository; "" for none.
-
-    Returns
-    -------
-    bytes or None
+    """Read the secret of a study from a file relative to the repository; None for no file ("").
 
     Raises
     ------
@@ -55,24 +46,12 @@ def read_salt(path):
 
 
 def pseudonyms(names, salt):
-    """Hash names by HMAC-SHA-256, to 16 hexadecimal digits; the empty name stays empty.
-
-    Parameters
-    ----------
-    names : pandas.Series of str
-    salt : bytes
-
-    Returns
-    -------
-    pandas.Series of str
-    """
+    """Hash a Series of names by HMAC-SHA-256, to 16 hexadecimal digits; the empty one stays."""
     known = {
         name: hmac.new(salt, str(name).encode(), hashlib.sha256).hexdigest()[:DIGITS]
-        if name
-        else ""
         for name in names.unique()
     }
-    return names.map(known)
+    return names.map(known | {"": ""})
 
 
 def pseudonymise(manifest, rejected, *, salt, keep=()):

@@ -118,7 +118,7 @@ def check_counts(manifest, *, classes):
     Returns
     -------
     pandas.DataFrame
-        ``label``, ``split``, ``images``, ``patients``; classes in the order given, then splits.
+        ``label``, ``split``, ``images``, ``patients``; classes in the order given.
 
     Raises
     ------

@@ -22,20 +22,10 @@ BLOCK = (16, 4096)  # hashes against hashes; fits the cache of a processor
 
 
 def perceptual_hash(film):
-    """Hash the look of a film.
+    """Hash the look of a film, (h, w) uint8, to 64 hexadecimal digits.
 
     Saving as JPEG, resizing and moderate changes of exposure move it by at most 20 bits of 256;
     different films are 122 apart in the median.
-
-    Parameters
-    ----------
-    film : numpy.ndarray
-        (h, w) uint8.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
     """
     small = cv2.resize(film, (4 * HASH_SIDE, 4 * HASH_SIDE), interpolation=cv2.INTER_AREA)
     return str(imagehash.phash(Image.fromarray(small), hash_size=HASH_SIDE))
@@ -99,17 +89,16 @@ def _near(codes, distance):
     return pairs[kept], bits[kept]
 
 
-def find(manifest, hashes, *, distance):
-    """Pair films of equal bytes and films that look alike.
+def equal_bytes(manifest):
+    """Pair every film with the first one of the same ``sha256``; columns as of `find`."""
+    positions = pd.Series(np.arange(len(manifest)))
+    first = positions.groupby(manifest["sha256"].to_numpy()).transform("first").to_numpy()
+    second = np.flatnonzero(first != positions)
+    return pd.DataFrame({"first": first[second], "second": second, "bits": 0, "identical": True})
 
-    Parameters
-    ----------
-    manifest : pandas.DataFrame
-        With ``sha256``.
-    hashes : sequence of str
-        Of `perceptual_hash`, for each row.
-    distance : int
-        See `neighbours`.
+
+def find(manifest, hashes, *, distance):
+    """Pair films of equal bytes, and films that look alike by `neighbours` of their hashes.
 
     Returns
     -------
@@ -117,13 +106,9 @@ def find(manifest, hashes, *, distance):
         ``first``, ``second`` (positions in the manifest), ``bits`` and ``identical`` (equal bytes).
     """
     digests = manifest["sha256"].to_numpy()
-    positions = pd.Series(np.arange(len(manifest)))
-    first = positions.groupby(digests).transform("first").to_numpy()
-    copies = np.flatnonzero(first != positions)
-    equal = pd.DataFrame({"first": first[copies], "second": copies, "bits": 0})
-    near = neighbours(list(hashes), distance=distance)
-    pairs = pd.concat([equal, near]).astype(np.int64).drop_duplicates(["first", "second"])
-    pairs["identical"] = digests[pairs["first"]] == digests[pairs["second"]]
+    near = neighbours(list(hashes), distance=distance).astype(np.int64)
+    near["identical"] = digests[near["first"]] == digests[near["second"]]
+    pairs = pd.concat([equal_bytes(manifest), near]).drop_duplicates(["first", "second"])
     return pairs.sort_values(["first", "second"]).reset_index(drop=True)
 
 
@@ -144,15 +129,8 @@ def groups(manifest, pairs):
 
 
 def across(manifest, pairs, column):
-    """The pairs that differ in their label or split, in words.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``file``, ``other_file``, `column`, ``other_`` + `column`, ``bits``, ``identical``.
-    """
+    """Those of `describe` that differ in a column, ``label`` or ``split``."""
     table = describe(manifest, pairs)
-    table = table[["file", "other_file", column, f"other_{column}", "bits", "identical"]]
     return table[table[column] != table[f"other_{column}"]].reset_index(drop=True)
 
 
@@ -177,8 +155,6 @@ def resolve(manifest, *, conflicting="error", copies="keep"):
 
     Parameters
     ----------
-    manifest : pandas.DataFrame
-        Of `lib.data.cache.build`.
     conflicting : {"error", "drop", "keep"}
         Where their labels differ, one of them is wrong: an error, leave all of them out, or keep.
     copies : {"keep", "drop"}

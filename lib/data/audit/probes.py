@@ -28,15 +28,12 @@ METADATA, MOST_LEVELS = ("view", "age", "sex"), 20
 
 
 def linear_probe(features, labels, patients, *, folds=5, seed, strength=0.01):
-    """Ask how well a linear model tells the classes apart.
-
-    A multinomial logistic regression on standardised features is tested on patients that it has not
-    seen.
+    """Ask how well a linear model tells the classes apart: a multinomial logistic regression.
 
     Parameters
     ----------
     features : numpy.ndarray
-        (n, k) numbers, k >= 1.
+        (n, k) numbers, k >= 1; they are standardised.
     labels, patients : sequence of str
         (n,) class and patient (or group) of each image.
     folds, seed : int
@@ -74,9 +71,13 @@ def linear_probe(features, labels, patients, *, folds=5, seed, strength=0.01):
             model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
             model.fit(features[train], labels[train])
             scores.append(balanced_accuracy_score(labels[test], model.predict(features[test])))
-    result = {"balanced_accuracy": float(np.mean(scores)), "sd": float(np.std(scores, ddof=1))}
-    settings = {"folds": folds, "features": features.shape[1]}
-    return result | {"chance": 1 / len(classes)} | settings
+    return {
+        "balanced_accuracy": float(np.mean(scores)),
+        "sd": float(np.std(scores, ddof=1)),
+        "chance": 1 / len(classes),
+        "folds": folds,
+        "features": features.shape[1],
+    }
 
 
 def thumbnail_probe(images, labels, patients, *, side=32, folds=5, seed):
@@ -86,20 +87,8 @@ def thumbnail_probe(images, labels, patients, *, side=32, folds=5, seed):
     ----------
     images : numpy.ndarray
         (n, h, w) uint8, e.g. of `lib.data.cache.load`.
-    labels, patients : sequence of str
-        (n,) class and patient of each image.
-    side, folds, seed : int
-        Side of the thumbnail in pixels; see `linear_probe`.
-
-    Returns
-    -------
-    dict
-        Of `linear_probe`, and ``side``.
-
-    Raises
-    ------
-    DataError
-        See `linear_probe`.
+    side : int
+        Of the thumbnail in pixels; it becomes ``side`` of the result.
     """
     pixels = thumbnails(images, side).reshape(len(images), -1)
     return linear_probe(pixels, labels, patients, folds=folds, seed=seed) | {"side": side}
@@ -161,16 +150,12 @@ def all_probes(manifest, measures, images, *, groups=None, folds, seed, names=tu
 
     Parameters
     ----------
-    manifest : pandas.DataFrame
-        Of `lib.data.cache.build`.
     measures : pandas.DataFrame
         Of `lib.data.audit.measures.measure`, row by row.
     images : numpy.ndarray
         (n, h, w) uint8 squares, row by row: borders and thumbnails are those that a model sees.
     groups : sequence of str, optional
         Kept in one fold; the patients by default.
-    folds, seed : int
-        See `linear_probe`.
     names : sequence of str
         Which of them; all by default.
 

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.stats import kruskal
 from scipy.stats.contingency import association
 
-from lib.data.audit.duplicates import across
+from lib.data.audit.duplicates import across, describe, equal_bytes
 from lib.data.audit.measures import NUMBERS
 from lib.study.errors import ArtefactError
 from lib.study.names import SOURCES
@@ -40,15 +40,12 @@ def summarise(
     manifest, rejected : pandas.DataFrame
         Of `lib.data.cache.build`, the manifest with its splits assigned.
     probe : dict
-        Of `lib.data.audit.probes.thumbnail_probe`.
-    measures : pandas.DataFrame, optional
-        Of `lib.data.audit.measures.measure`, row by row: adds ``measures``.
-    probes : dict, optional
-        Of `lib.data.audit.probes.all_probes`: adds ``probes``.
-    pairs : pandas.DataFrame, optional
-        Of `lib.data.audit.duplicates.find`: adds ``near_duplicates``.
+        Of `probes.thumbnail_probe`.
+    measures, probes, pairs : optional
+        Of `measures.measure` (row by row), `probes.all_probes` and `duplicates.find`: add
+        ``measures``, ``probes`` and ``near_duplicates``.
     sources : sequence of str
-        Columns that tell where a film is from, see `lib.data.audit.summary.source_association`.
+        See `source_association`.
 
     Returns
     -------
@@ -113,17 +110,14 @@ def _integers(series):
 
 
 def _duplicates(manifest):
-    """Compare each file with the first of equal bytes; list the pairs that cross a border."""
-    first = manifest.drop_duplicates("sha256").set_index("sha256").loc[manifest["sha256"]]
-    here = manifest[["file", "split", "label"]].assign(first=first["file"].to_numpy())
-    for column in ("split", "label"):
-        here[f"other_{column}"] = here[column].to_numpy() != first[column].to_numpy()
-    across = here[here["other_split"] | here["other_label"]]
+    copies = describe(manifest, equal_bytes(manifest))
+    splits, classes = (copies[c] != copies[f"other_{c}"] for c in ("split", "label"))
+    crossing = copies.loc[splits | classes, ["file", "other_file"]]
     return {
-        "copies": int(manifest["sha256"].duplicated().sum()),
-        "across_splits": int(here["other_split"].sum()),
-        "across_classes": int(here["other_label"].sum()),
-        "pairs": across[["first", "file"]].head(20).to_numpy().tolist(),
+        "copies": len(copies),
+        "across_splits": int(splits.sum()),
+        "across_classes": int(classes.sum()),
+        "pairs": crossing.head(20).to_numpy().tolist(),
     }
 
 
@@ -220,15 +214,11 @@ def _near_duplicate_findings(near):
         yield NOTE, f"{near['pairs']} pairs of near-duplicates in all."
 
 
-SHAPE = ("width", "height", "aspect")
-
-
 def source_association(manifest, columns=SOURCES):
     """Measure how far the source of a film tells its class.
 
     Parameters
     ----------
-    manifest : pandas.DataFrame
     columns : sequence of str
         Columns that may say where a film is from; those absent, or of one value, are passed over.
 
@@ -282,7 +272,7 @@ def by_class(manifest, measures):
             },
             "effect": _epsilon_squared(table[name], labels),
         }
-        for name in (*SHAPE, *NUMBERS)
+        for name in ("width", "height", "aspect", *NUMBERS)
     }
 
 

@@ -63,14 +63,14 @@ def probe_trials(index, root, trials, *, size, folder, seed, report=None):
 
     Parameters
     ----------
-    index : pandas.DataFrame
-        Of `lib.data.index.read_index`.
-    root, folder : path-like
-        Folder to which ``file`` is relative, and one for the films of a trial while it runs.
+    index, root
+        As of `lib.data.cache.build`.
     trials : dict of str to lib.study.data_params.Data
         Of `trials_of`.
     size : int
         Side of the squares in pixels, of which thumbnails and borders are taken.
+    folder : path-like
+        For the films of a trial while it runs.
     seed : int
         Of the folds.
     report : callable, optional

@@ -35,13 +35,7 @@ class Film:
 
 
 def check_size(width, height):
-    """Refuse a film by the size in its header, before anything is decoded.
-
-    Raises
-    ------
-    ImageRefused
-        Under 32 pixels on a side or over 100 megapixels.
-    """
+    """Refuse (`ImageRefused`) a film by the size in its header, before anything is decoded."""
     if min(width, height) < MIN_SIDE:
         raise ImageRefused(f"smaller than 32 pixels on a side (found {width}x{height})")
     if width * height > MAX_PIXELS:
@@ -49,17 +43,7 @@ def check_size(width, height):
 
 
 def deep(pixels):
-    """Stretch pixels of any number type over 16 bits, from their own minimum and maximum.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        (h, w), integers or floats.
-
-    Returns
-    -------
-    numpy.ndarray
-        (h, w) uint16.
+    """Stretch pixels (h, w) of any number type over uint16, from their own minimum and maximum.
 
     Raises
     ------
@@ -77,7 +61,10 @@ def deep(pixels):
 
 
 def eight_bit(pixels):
-    """Refuse a constant film, and stretch one of 16 bits over 8; see `films.decode.read_image`.
+    """Refuse a constant film, and stretch one of 16 bits over 8, from its own minimum and maximum.
+
+    10-, 12- and 16-bit detectors all store into 16 bits, so that the range of the dtype would
+    render some films black.
 
     Parameters
     ----------
@@ -92,7 +79,7 @@ def eight_bit(pixels):
     Raises
     ------
     ImageRefused
-        Constant.
+        If it is constant.
     """
     if (pixels[0] == pixels[0, 0]).all() and (pixels == pixels[0, 0]).all():  # mostly one row
         raise ImageRefused("constant image")
