@@ -9,22 +9,9 @@ import zlib
 
 import cv2
 import numpy as np
-from pydicom import config, dcmread
+from pydicom import config, dcmread, uid
 from pydicom.encaps import generate_frames
-from pydicom.pixels import (
-    apply_modality_lut,
-    apply_voi,
-    apply_windowing,
-    get_decoder,
-    pixel_array,
-)
-from pydicom.uid import (
-    JPEG2000,
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGExtended12Bit,
-)
+from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing, get_decoder, pixel_array
 
 from lib.data.films.dicom_process import decode_apart
 from lib.data.films.film import MAX_BYTES, Film, ImageRefused, check_size, deep
@@ -55,16 +42,13 @@ def is_dicom(data):
 
 
 def decode(data):
-    """Decode the bytes of a DICOM file.
+    """Decode the bytes of a DICOM file to a `Film`.
 
     Of several windows or VOI LUTs the first is applied. Without any, a film of at most 8 bits stays
     as it is and a deeper one is stretched from its own minimum to its maximum. Padding becomes
     black.
 
-    Returns
-    -------
-    lib.data.films.film.Film
-        ``grey`` is uint8 where a window or VOI LUT says what black and white are.
+    Its ``grey`` is uint8 where a window or VOI LUT says what black and white are.
 
     Raises
     ------
@@ -80,9 +64,9 @@ def decode(data):
     if "PixelData" not in header:
         kind = "floating-point" if "FloatPixelData" in header else "no"
         raise ImageRefused(f"cannot be decoded ({kind} pixels; expected whole numbers)")
-    _check_decoder(header)
+    trusted = [name for name in TRUSTED if name in _plugins(header)]
     _check_boxes(header)
-    raw = _pixels(header, data)
+    raw = pixel_array(header, decoding_plugin=trusted[0]) if trusted else decode_apart(data)
     facts = {
         "format": "DICOM",
         "view": _text(header, "ViewPosition").upper(),
@@ -104,7 +88,7 @@ def _text(header, name, most=64):
 
 def _check_inflated_size(data):
     # pydicom inflates this syntax whole and without a limit, before the header can be looked at.
-    if DeflatedExplicitVRLittleEndian.encode() not in data[:2048]:
+    if uid.DeflatedExplicitVRLittleEndian.encode() not in data[:2048]:
         return
     length = int.from_bytes(data[140:144], "little")  # of the file meta group, by its first element
     stream, position, total = zlib.decompressobj(-zlib.MAX_WBITS), 144 + length, 0
@@ -119,9 +103,8 @@ def _check_inflated_size(data):
 def _check_kind(header):
     modality, sop = _text(header, "Modality").upper(), _text(header, "SOPClassUID")
     if modality not in MODALITIES and (modality or sop not in RADIOGRAPHS):
-        found = (
-            f"Modality {modality}" if modality else f"no Modality, {UID(sop).name or 'no class'}"
-        )
+        other = uid.UID(sop).name or "no class"
+        found = f"Modality {modality}" if modality else f"no Modality, {other}"
         raise ImageRefused(f"not a radiograph (found {found}; expected {', '.join(MODALITIES)})")
     if _text(header, "PresentationIntentType").upper() == "FOR PROCESSING":
         raise ImageRefused("raw detector data (FOR PROCESSING; export the film FOR PRESENTATION)")
@@ -133,42 +116,33 @@ def _check_kind(header):
         raise ImageRefused(f"cannot be decoded (found {found}; expected MONOCHROME1, 2, RGB, YBR)")
 
 
-def _check_decoder(header):
+def _plugins(header):
+    """Names of the decoders at hand for the compression of the film; refused without any."""
     syntax = header.file_meta.get("TransferSyntaxUID")
     if syntax is None:
         raise ImageRefused("cannot be decoded (no transfer syntax)")
     if not syntax.is_compressed or syntax.is_deflated:
-        return
+        return TRUSTED
     try:
         decoder = get_decoder(syntax)
-        missing = [] if decoder.is_available else decoder.missing_dependencies
     except NotImplementedError:
         raise ImageRefused(f"no decoder for {syntax.name} (pydicom knows none)") from None
-    if syntax == JPEGExtended12Bit and int(header.get("BitsStored") or 0) > 8:
+    plugins = decoder.available_plugins
+    if syntax == uid.JPEGExtended12Bit and int(header.get("BitsStored") or 0) > 8:
         # GDCM and Pillow decode this syntax at 8 bits only.
-        missing = [] if "pylibjpeg" in decoder.available_plugins else decoder.missing_dependencies
-    if missing:
+        plugins = [name for name in plugins if name == "pylibjpeg"]
+    if not plugins and (missing := decoder.missing_dependencies):
         raise ImageRefused(
             f"no decoder for {syntax.name} (install one: {'; or '.join(missing)}; "
             "or convert the film to an uncompressed syntax)"
         )
-
-
-def _pixels(header, data):
-    syntax = header.file_meta.TransferSyntaxUID
-    if not syntax.is_compressed or syntax.is_deflated:
-        return pixel_array(header)
-    deep = syntax == JPEGExtended12Bit and int(header.get("BitsStored") or 0) > 8
-    plugins = () if deep else get_decoder(syntax).available_plugins
-    if trusted := [name for name in TRUSTED if name in plugins]:
-        return pixel_array(header, decoding_plugin=trusted[0])
-    return decode_apart(data)
+    return plugins
 
 
 def _check_boxes(header):
     # Some writers wrap JPEG 2000 in the boxes of JP2. pydicom 3.0 walks them for ever where one has
     # no length (pydicom.pixels.utils.get_j2k_parameters).
-    if header.file_meta.TransferSyntaxUID not in (JPEG2000, JPEG2000Lossless):
+    if header.file_meta.TransferSyntaxUID not in (uid.JPEG2000, uid.JPEG2000Lossless):
         return
     for stream in generate_frames(header.PixelData, number_of_frames=1):
         place = 12

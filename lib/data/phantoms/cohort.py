@@ -5,12 +5,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from lib.data.phantoms.draw import cohort, draw
 from lib.study.artefacts import write_table
 from lib.study.data_params import PhantomData
 from lib.study.errors import ArtefactError
+
+FOLDERS = {
+    "films": ("image", "file"),
+    "lungs": ("lungs", "lung_mask"),
+    "lesions": ("lesion", "lesion_mask"),
+    "markers": ("marker", "marker_mask"),
+}
+"""Of each folder of a cohort, the layer of a phantom in it and the column of the index."""
+INDEX = (
+    *("image_id", "file", "label", "patient_id"),
+    *("lung_mask", "lesion_mask", "marker", "marker_mask"),
+)
 
 
 def write_cohort(
@@ -45,39 +56,27 @@ def write_cohort(
         # Without a shortcut its class has no meaning and need not be one of the study's.
         shortcut_class=params.shortcut_class if params.shortcut else classes[0],
     )  # fmt: skip
-    for name in ("films", "lungs", "lesions", *(["markers"] if params.shortcut else [])):
+    shown = [name for name in FOLDERS if params.shortcut or name != "markers"]
+    for name in shown:
         (folder / name).mkdir(parents=True, exist_ok=True)
     for number, row in enumerate(images.itertuples(), start=1):
         phantom = draw(
             row.label, patient_seed=row.patient_seed, image_seed=row.image_seed, size=params.size,
             conspicuity=params.conspicuity, marker=row.marker,
         )  # fmt: skip
-        _write_png(folder / f"films/{row.image_id}.png", phantom.image)
-        _write_png(folder / f"lungs/{row.image_id}.png", phantom.lungs.astype(np.uint8) * 255)
-        _write_png(folder / f"lesions/{row.image_id}.png", phantom.lesion.astype(np.uint8) * 255)
-        if params.shortcut:
-            marker = phantom.marker.astype(np.uint8) * 255
-            _write_png(folder / f"markers/{row.image_id}.png", marker)
+        for name in shown:
+            layer, _ = FOLDERS[name]
+            _write_png(folder / name / f"{row.image_id}.png", getattr(phantom, layer))
         if report:
             report(number, len(images))
-    index = pd.DataFrame(
-        {
-            "image_id": images["image_id"],
-            "file": "films/" + images["image_id"] + ".png",
-            "label": images["label"],
-            "patient_id": images["patient_id"],
-            "lung_mask": "lungs/" + images["image_id"] + ".png",
-            "lesion_mask": "lesions/" + images["image_id"] + ".png",
-            "marker": images["marker"].astype(int),
-        }
-    )
-    if params.shortcut:
-        index["marker_mask"] = "markers/" + images["image_id"] + ".png"
-    write_table(folder / "phantoms.csv", index)
+    files = {FOLDERS[name][1]: f"{name}/" + images["image_id"] + ".png" for name in shown}
+    index = images.assign(**files, marker=images["marker"].astype(int))
+    write_table(folder / "phantoms.csv", index.filter(INDEX))
     return folder / "phantoms.csv"
 
 
-def _write_png(path: Path, image: np.ndarray) -> None:
+def _write_png(path: Path, layer: np.ndarray) -> None:
+    image = layer.astype(np.uint8) * 255 if layer.dtype == bool else layer
     try:
         path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
     except OSError as error:

@@ -48,19 +48,19 @@ MARKERS = {  # strokes of the lead letters R and L in a box of unit size
 
 @dataclass(frozen=True)
 class Phantom:
-    """One radiograph.
+    """One radiograph; each layer of shape (size, size).
 
     Attributes
     ----------
-    image : numpy.ndarray
-        uint8, shape (size, size), bright is dense.
-    lungs : numpy.ndarray
-        bool, shape (size, size), aerated lung not hidden by heart or diaphragm.
-    lesion : numpy.ndarray
-        bool, shape (size, size), all False for a normal radiograph.
-    marker : ndarray
-        bool, shape (size, size), the smallest rectangle around the lead side marker in an upper
-        corner, all False where none was drawn.
+    image : ndarray of uint8
+        In 0 … 255, bright is dense.
+    lungs : ndarray of bool
+        Aerated lung not hidden by heart or diaphragm.
+    lesion : ndarray of bool
+        All False for a normal radiograph.
+    marker : ndarray of bool
+        The smallest rectangle around the lead side marker in an upper corner, all False where none
+        was drawn.
     """
 
     image: np.ndarray
@@ -143,11 +143,6 @@ def draw(
         Factor on the contrast of the lesion, in (0, 2]. Does not change the lesion mask.
     marker : bool
         Whether a lead letter is drawn in an upper corner, outside the lungs.
-
-    Returns
-    -------
-    Phantom
-        Image uint8 in [0, 255], lungs, lesion and marker bool, each of shape (size, size).
 
     Raises
     ------
