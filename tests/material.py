@@ -1,5 +1,6 @@
 """Films, indices and phantoms made on the spot, shared by several tests."""
 
+import csv
 import io
 from functools import cache
 
@@ -27,6 +28,12 @@ def encoded(image, kind="PNG", **options):
         buffer, kind, **options
     )
     return buffer.getvalue()
+
+
+def write_csv(path, rows):
+    with open(path, "w", encoding="utf-8", newline="") as handle:
+        csv.writer(handle).writerows(rows)
+    return path
 
 
 def cohort(patients=200, seed=0, classes=("a", "b", "c")):

@@ -20,6 +20,12 @@ from lib.data.index import read_index
 from lib.study.errors import DataError
 
 
+def built(index, root, tmp_path, **options):
+    """Manifest and rejected of a cache in a folder of that name, 32 pixels, cropped."""
+    settings = {"sizes": [32], "aspect": "crop", "folder": tmp_path / "cache"} | options
+    return image_cache.build(index, root, **settings)
+
+
 def test_cache_is_the_resized_film_row_by_row(collection, tmp_path):
     (collection / "normal" / "normal_2.png").write_bytes(b"")
     (collection / "covid19" / "covid19_1.png").write_bytes(encoded(film(), "JPEG")[:200])
@@ -27,15 +33,10 @@ def test_cache_is_the_resized_film_row_by_row(collection, tmp_path):
     caches, seen = [], []
     for workers in (1, 4):
         folder = tmp_path / f"cache{workers}"
-        manifest, rejected = image_cache.build(
-            index,
-            collection,
-            sizes=[32, 20],
-            aspect="letterbox",
-            folder=folder,
-            workers=workers,
-            progress=lambda done, total: seen.append((done, total)),
-        )
+        manifest, rejected = built(
+            index, collection, tmp_path, sizes=[32, 20], aspect="letterbox", folder=folder,
+            workers=workers, progress=lambda done, total: seen.append((done, total)),
+        )  # fmt: skip
         assert sorted(p.name for p in folder.iterdir()) == ["images_20.npy", "images_32.npy"]
         caches.append([(folder / f"images_{size}.npy").read_bytes() for size in (20, 32)])
     assert caches[0] == caches[1]
@@ -58,11 +59,10 @@ def test_cache_is_the_resized_film_row_by_row(collection, tmp_path):
 
 def test_no_readable_film_is_an_error_and_keeps_the_old_cache(collection, tmp_path):
     index = read_index(collection, classes=CLASSES)
-    settings = {"sizes": [32], "aspect": "crop", "folder": tmp_path / "cache"}
-    image_cache.build(index, collection, **settings)
+    built(index, collection, tmp_path)
     before = (tmp_path / "cache" / "images_32.npy").read_bytes()
     with pytest.raises(DataError, match="none of 12 files could be read, found 'missing'"):
-        image_cache.build(index, tmp_path / "elsewhere", **settings)
+        built(index, tmp_path / "elsewhere", tmp_path)
     assert [p.name for p in (tmp_path / "cache").iterdir()] == ["images_32.npy"]
     assert (tmp_path / "cache" / "images_32.npy").read_bytes() == before
 
@@ -136,37 +136,27 @@ def test_an_interrupted_run_is_taken_up_where_it_stopped(collection, tmp_path, m
 
 def test_rows_of_other_films_or_settings_are_not_taken_up(collection, tmp_path):
     index = read_index(collection, classes=CLASSES)
-    folder = tmp_path / "cache"
 
     def stop(done, total):
         if done == 8:
             raise KeyboardInterrupt
 
-    def interrupted():
+    for aspect, change in (("crop", encoded(film(77))), ("squash", None)):
         with pytest.raises(KeyboardInterrupt):
-            image_cache.build(
-                index, collection, sizes=[20], aspect="crop", folder=folder, progress=stop
-            )
-
-    interrupted()
-    (collection / "normal" / "normal_2.png").write_bytes(encoded(film(77)))
-    image_cache.build(index, collection, sizes=[20], aspect="crop", folder=folder)
-    cache = image_cache.load(folder / "images_20.npy")
-    np.testing.assert_array_equal(cache[2], resize(film(77), size=20, aspect="crop"))
-    interrupted()
-    image_cache.build(index, collection, sizes=[20], aspect="squash", folder=folder)
-    cache = image_cache.load(folder / "images_20.npy")
-    np.testing.assert_array_equal(cache[2], resize(film(77), size=20, aspect="squash"))
-    assert [path.name for path in folder.iterdir()] == ["images_20.npy"]
+            built(index, collection, tmp_path, progress=stop)
+        if change:
+            (collection / "normal" / "normal_2.png").write_bytes(change)
+        built(index, collection, tmp_path, aspect=aspect)
+        cache = image_cache.load(tmp_path / "cache" / "images_32.npy")
+        np.testing.assert_array_equal(cache[2], resize(film(77), size=32, aspect=aspect))
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["images_32.npy"]
 
 
 def test_folder_that_cannot_be_made(collection, tmp_path):
     (tmp_path / "file").write_text("in the way")
     index = read_index(collection, classes=CLASSES)
     with pytest.raises(DataError, match=r"images_32\.npy: cannot be written"):
-        image_cache.build(
-            index, collection, sizes=[32], aspect="crop", folder=tmp_path / "file" / "x"
-        )
+        built(index, collection, tmp_path, folder=tmp_path / "file" / "x")
 
 
 def test_load_cache_refuses_what_is_no_cache(tmp_path):
@@ -230,19 +220,18 @@ def test_headers_of_dicom_fill_in_view_and_patient(collection, tmp_path):
     (collection / "normal" / "normal_2.png").write_bytes(dicom(film(52), ViewPosition="LL"))
     index = read_index(collection, classes=CLASSES)
     index.loc[1, ["patient_id", "patient_known"]] = ["known before", True]
-    settings = {"sizes": [32], "aspect": "crop", "folder": tmp_path / "cache"}
-    manifest, rejected = image_cache.build(index, collection, **settings)
+    manifest, rejected = built(index, collection, tmp_path)
     assert manifest["view"].tolist() == ["PA", "PA", "LL", *[""] * 9] and rejected.empty
     assert manifest["patient_id"].tolist()[:4] == [
         "p1", "known before", "patient 7", "normal/normal_3.png",
     ]  # fmt: skip
     assert manifest["patient_known"].tolist() == [True] * 3 + [False] * 9
-    manifest, rejected = image_cache.build(index, collection, views=("PA", "AP"), **settings)
+    manifest, rejected = built(index, collection, tmp_path, views=("PA", "AP"))
     assert rejected["file"].tolist() == ["normal/normal_2.png"]
     assert rejected["reason"].tolist() == ["another view (found LL; expected PA, AP)"]
     assert manifest["view"].tolist() == ["PA", "PA", *[""] * 9]
     told = index.assign(view=[""] * 11 + ["lateral"])
-    _, rejected = image_cache.build(told, collection, views=("PA", "LL"), **settings)
+    _, rejected = built(told, collection, tmp_path, views=("PA", "LL"))
     assert rejected["reason"].tolist() == ["another view (found LATERAL; expected PA, LL)"]
 
 
@@ -250,9 +239,7 @@ def test_rows_refused_by_the_index_are_listed_and_not_read(collection, tmp_path)
     (collection / "flu").mkdir()
     (collection / "flu" / "fifo.png").write_bytes(encoded(film(9)))
     index = read_index(collection, classes=CLASSES, other_labels="reject")
-    manifest, rejected = image_cache.build(
-        index, collection, sizes=[32], aspect="crop", folder=tmp_path / "cache"
-    )
+    manifest, rejected = built(index, collection, tmp_path)
     assert len(manifest) == 12 and "refused" not in manifest and "view" not in manifest
     assert rejected.to_numpy().tolist() == [
         ["flu/fifo.png", "flu", "no class of the study (found 'flu')"]
@@ -262,9 +249,7 @@ def test_rows_refused_by_the_index_are_listed_and_not_read(collection, tmp_path)
 def test_measures_change_neither_table_nor_cache(collection, tmp_path):
     index = read_index(collection, classes=CLASSES)
     plain, measured = (
-        image_cache.build(
-            index, collection, sizes=[32], aspect="crop", folder=tmp_path / name, measure=how
-        )[0]
+        built(index, collection, tmp_path, folder=tmp_path / name, measure=how)[0]
         for name, how in (("plain", None), ("measured", measure))
     )
     assert measured.drop(columns=list(COLUMNS)).equals(plain)

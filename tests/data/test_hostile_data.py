@@ -1,6 +1,5 @@
 """Whatever lies in a data folder: a row of rejected films or an error in words, never a crash."""
 
-import csv
 import random
 import time
 from contextlib import suppress
@@ -12,7 +11,7 @@ import pandas as pd
 import pytest
 from dicom_material import dicom
 from hostile_material import HOSTILE, READABLE, reasons
-from material import CLASSES, FRACTIONS, encoded, film
+from material import CLASSES, FRACTIONS, encoded, film, write_csv
 from pydicom import uid
 
 from lib.data import cache
@@ -133,20 +132,8 @@ def small_only(width, height):
 
 FIELDS = (
     *("normal", "covid19", "", " ", "a.png", "../a.png", "/etc/passwd", "a.png/", ".", "x" * 300),
-    *(
-        "a\nb.png",
-        "a,b",
-        '"',
-        "\0",
-        "nan",
-        "train",
-        "val",
-        "1",
-        "../../..",
-        "C:\\a",
-        "\ufeff",
-        "a/./b",
-    ),
+    *("a\nb.png", "a,b", '"', "\0", "nan", "train", "val", "1", "../../..", "C:\\a", "\ufeff"),
+    "a/./b",
 )
 HEADERS = (
     *("file", "label", "image_id", "patient_id", "split", "view", "lung_mask", "Image Index"),
@@ -176,8 +163,7 @@ def test_random_manifests_are_read_or_refused(tmp_path, number):
                 rows.append(list(chance.choice(rows)))
             else:
                 del row[-1:]
-        with open(path, "w", encoding="utf-8", newline="") as handle:
-            csv.writer(handle).writerows(rows)
+        write_csv(path, rows)
         if chance.random() < 0.2:
             path.write_bytes(mutated(path.read_bytes(), chance))
         seen[listed(path, tmp_path)] += 1

@@ -1,26 +1,18 @@
 """Known answers for the index, the splits and the counts of a collection."""
 
-import csv
-
 import pandas as pd
 import pytest
-from material import CLASSES, encoded, film
+from material import CLASSES, encoded, film, write_csv
 
 from lib.data import cache
 from lib.data.index import read_index
 from lib.study.errors import DataError
 
 
-def write_manifest(path, rows):
-    with open(path, "w", encoding="utf-8", newline="") as handle:
-        csv.writer(handle).writerows(rows)
-    return path
-
-
 def test_folder_and_manifest_give_the_same_index(collection):
     folder = read_index(collection, classes=CLASSES)
     rows = [("file", "label"), *folder[["file", "label"]].itertuples(index=False)]
-    manifest = write_manifest(collection / "manifest.csv", rows)
+    manifest = write_csv(collection / "manifest.csv", rows)
     pd.testing.assert_frame_equal(read_index(manifest, classes=CLASSES), folder)
     assert folder["file"].tolist() == [f"{c}/{c}_{n}.png" for c in CLASSES for n in range(6)]
     assert folder["label"].tolist() == ["normal"] * 6 + ["covid19"] * 6
@@ -39,7 +31,7 @@ def test_folder_is_searched_in_depth_without_hidden_files(collection):
 
 
 def test_manifest_columns(tmp_path):
-    manifest = write_manifest(
+    manifest = write_csv(
         tmp_path / "m.csv",
         [
             ("image_id", "file", "label", "patient_id", "split", "source"),
@@ -75,7 +67,7 @@ def test_hostile_names_survive(tmp_path):
             (tmp_path / label / name).write_bytes(encoded(film(number)))
     folder = read_index(tmp_path, classes=CLASSES)
     rows = [("file", "label"), *folder[["file", "label"]].itertuples(index=False)]
-    manifest = write_manifest(tmp_path / "m.csv", rows)
+    manifest = write_csv(tmp_path / "m.csv", rows)
     pd.testing.assert_frame_equal(read_index(manifest, classes=CLASSES), folder)
     accepted, rejected = cache.build(
         folder, tmp_path, sizes=[32], aspect="squash", folder=tmp_path / "cache"
@@ -118,7 +110,7 @@ GOOD = [("n.png", "normal"), ("c.png", "covid19")]
     ],
 )
 def test_manifest_errors_name_what_is_wrong(tmp_path, rows, message):
-    manifest = write_manifest(tmp_path / "m.csv", rows)
+    manifest = write_csv(tmp_path / "m.csv", rows)
     with pytest.raises(DataError, match=message) as caught:
         read_index(manifest, classes=CLASSES)
     assert str(manifest) in str(caught.value)

@@ -1,11 +1,10 @@
 """Known answers for split folders, NIH-style tables, archives and films in odd places."""
 
-import csv
 import os
 import zipfile
 
 import pytest
-from material import CLASSES, encoded, film
+from material import CLASSES, encoded, film, write_csv
 
 from lib.data.index import read_index
 from lib.study.errors import DataError
@@ -17,12 +16,6 @@ NIH_ROWS = [
     ["1_001.png", "Pneumonia|Pneumonia", "1", "1", "58", "M", "AP", "2894", "2729", ""],
     ["2_000.png", "Effusion|Pneumonia", "0", "2", "81", "F", "PA", "2500", "2048", ""],
 ]
-
-
-def write(path, rows):
-    with open(path, "w", encoding="utf-8", newline="") as handle:
-        csv.writer(handle).writerows(rows)
-    return path
 
 
 def films(*paths):
@@ -71,7 +64,7 @@ def test_other_folders_can_be_listed_as_rejected(collection):
 
 def test_nih_table(tmp_path):
     films(tmp_path / "images_001" / "images" / "1_000.png", tmp_path / "images_002" / "2_000.png")
-    table = write(tmp_path / "Data_Entry_2017.csv", [NIH, *NIH_ROWS])
+    table = write_csv(tmp_path / "Data_Entry_2017.csv", [NIH, *NIH_ROWS])
     with pytest.raises(DataError, match=r"label of rows 3: found 'Effusion\|Pneumonia'.*reject"):
         read_index(table, classes=["normal", "pneumonia"])
     index = read_index(table, classes=["normal", "pneumonia"], other_labels="reject")
@@ -95,7 +88,7 @@ def test_nih_table(tmp_path):
 
 def test_nih_film_in_two_places(tmp_path):
     films(tmp_path / "a" / "1_000.png", tmp_path / "b" / "1_000.png")
-    table = write(tmp_path / "t.csv", [NIH, *NIH_ROWS])
+    table = write_csv(tmp_path / "t.csv", [NIH, *NIH_ROWS])
     with pytest.raises(DataError, match=r"found '1_000\.png' in 'a/1_000\.png', 'b/1_000\.png'"):
         read_index(table, classes=["normal", "pneumonia"], other_labels="reject")
 

@@ -1,0 +1,62 @@
+"""Known answers for bringing films and masks to squares."""
+
+import numpy as np
+import pytest
+from material import film
+
+from lib.data.films.squares import resize, resize_mask
+from lib.study.errors import DataError
+
+
+def test_letterbox_of_a_wide_white_film_is_half_black():
+    square = resize(np.full((100, 200), 255, np.uint8), size=64, aspect="letterbox")
+    expected = np.zeros((64, 64), np.uint8)
+    expected[16:48] = 255
+    np.testing.assert_array_equal(square, expected)
+    tall = resize(np.full((200, 100), 255, np.uint8), size=64, aspect="letterbox")
+    np.testing.assert_array_equal(tall, expected.T)
+
+
+def test_crop_keeps_the_centre():
+    image = np.zeros((40, 120), np.uint8)
+    image[:, 40:80] = np.arange(40)
+    np.testing.assert_array_equal(resize(image, size=40, aspect="crop"), image[:, 40:80])
+    np.testing.assert_array_equal(resize(image.T, size=40, aspect="crop"), image[:, 40:80].T)
+
+
+def test_shrinking_averages_areas_also_where_the_other_axis_grows():
+    stripes = np.tile(np.array([0, 0, 0, 200], np.uint8), (16, 32))
+    for aspect in ("squash", "crop"):
+        image = stripes if aspect == "squash" else np.tile(stripes, (8, 1))
+        np.testing.assert_array_equal(resize(image, size=32, aspect=aspect), 50)
+
+
+def test_growing_is_linear():
+    ramp = np.repeat(np.array([[0, 100]], np.uint8), 2, axis=0)
+    assert resize(ramp, size=4, aspect="squash")[0].tolist() == [0, 25, 75, 100]
+
+
+def test_mask_follows_the_film():
+    image = np.zeros((90, 150), np.uint8)
+    image[20:60, 50:130] = 255
+    for aspect in ("letterbox", "crop", "squash"):
+        mask = resize_mask(image > 0, size=30, aspect=aspect)
+        assert mask.dtype == bool
+        np.testing.assert_array_equal(mask, resize(image, size=30, aspect=aspect) >= 128)
+    half_and_quarter = np.array([[1, 1, 1, 0], [0, 0, 0, 0]] * 2, bool)
+    assert resize_mask(half_and_quarter, size=2, aspect="crop").tolist() == [[True, False]] * 2
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "message"),
+    [
+        (film(), {"aspect": "stretch"}, r"aspect: found 'stretch', expected one of \('letterbox'"),
+        (film(), {"size": 0}, "size: found 0, expected a positive integer"),
+        (film(), {"size": 9.5}, "size: found 9.5"),
+        (film() / 255, {}, "image: found float64, expected a uint8 array"),
+        (np.zeros((9, 9, 3), np.uint8), {}, r"image: found shape \(9, 9, 3\), expected \(h, w\)"),
+    ],
+)
+def test_resize_errors(image, options, message):
+    with pytest.raises(DataError, match=message):
+        resize(image, **({"size": 8, "aspect": "crop"} | options))
