@@ -21,8 +21,6 @@ def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
         Of `lib.data.index.read_index`, or the manifest of `lib.data.cache.build`.
     fractions : dict of str to float
         Shares of the images for train, validation and test; positive, of sum 1.
-    seed : int
-        Seed of the drawing.
     groups : sequence of str, optional
         What a drawn or repaired split keeps together, for each row: of `duplicates.groups`, or
         the patients.

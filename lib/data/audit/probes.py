@@ -122,11 +122,7 @@ def border_features(small):
 def metadata_features(manifest, measures):
     """Format, depth, colour and bytes per pixel of the file, and view, age, sex where known.
 
-    Returns
-    -------
-    numpy.ndarray
-        (n, k): numbers as they are, the median for unknown ones; words of up to 20 values as
-        indicators.
+    Numbers are as they are, the median where unknown, and the commonest words indicators: (n, k).
     """
     area = manifest["width"].to_numpy(float) * manifest["height"].to_numpy(float)
     table = {"density": np.log(measures["bytes"].to_numpy(float) / area)}

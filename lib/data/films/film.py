@@ -61,20 +61,10 @@ def deep(pixels):
 
 
 def eight_bit(pixels):
-    """Refuse a constant film, and stretch one of 16 bits over 8, from its own minimum and maximum.
+    """A film (h, w) as uint8: uint16 is stretched from its own minimum and maximum.
 
     10-, 12- and 16-bit detectors all store into 16 bits, so that the range of the dtype would
     render some films black.
-
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        (h, w) uint8 or uint16.
-
-    Returns
-    -------
-    numpy.ndarray
-        (h, w) uint8.
 
     Raises
     ------

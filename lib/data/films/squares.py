@@ -52,13 +52,7 @@ class Squares:
         return self.remedies is not None and self.remedies.active
 
     def of_film(self, file, *, view="", lung_mask=""):
-        """Read, decode, treat and resize one film.
-
-        Parameters
-        ----------
-        file : str
-        view, lung_mask : str
-            As the index has them; "" where it has none.
+        """Read, decode, treat and resize one film; its view and mask as the index has them.
 
         Returns
         -------
@@ -96,12 +90,9 @@ class Squares:
         return facts, {"view": view, "dicom_patient": film.patient_id}, squares
 
     def of_mask(self, file, *, width, height):
-        """Read the mask of a film of that many pixels and bring it to the geometry of the film.
+        """Bring a mask to the squares of its film, which has that many pixels.
 
-        Parameters
-        ----------
-        file : str
-            A PNG; inside is at least half of its maximum. "" is a mask without an inside.
+        Inside is at least half of the maximum of the file; no file ("") has no inside.
 
         Returns
         -------
@@ -137,21 +128,14 @@ class Squares:
 
 
 def resize(image, *, size, aspect):
-    """Bring a film to a square.
+    """Bring a film, (h, w) uint8, to a square, (size, size) uint8.
+
+    It is averaged over areas where it shrinks, and linear where it grows.
 
     Parameters
     ----------
-    image : numpy.ndarray
-        (h, w) uint8.
-    size : int
-        Side of the result in pixels.
     aspect : {"letterbox", "crop", "squash"}
         Keep all and pad the shorter side with black, keep the central square, or distort.
-
-    Returns
-    -------
-    numpy.ndarray
-        (size, size) uint8. Averaged over areas where it shrinks, linear where it grows.
 
     Raises
     ------
@@ -165,13 +149,7 @@ def resize(image, *, size, aspect):
 
 
 def resize_mask(mask, *, size, aspect):
-    """Bring a mask (h, w) to a square by the geometry of `resize`.
-
-    Returns
-    -------
-    numpy.ndarray
-        (size, size) bool: at least half of the pixel's area lies inside the mask.
-    """
+    """Bring a mask to a square, bool, as `resize`: half of a pixel's area or more is inside."""
     return _square(np.asarray(mask, dtype=bool).astype(np.float32), size, aspect) >= 0.5
 
 

@@ -28,13 +28,7 @@ def has_masks(index):
 
 
 def check_masks(index, remedies):
-    """Check that there are lungs where a region control needs them.
-
-    Raises
-    ------
-    DataError
-        If the index has no column ``lung_mask``, or names no mask in it.
-    """
+    """Raise `DataError` if a region control needs the lungs and the index names no mask of them."""
     if remedies.region in MASKED and not has_masks(index):
         found = "only blanks in it" if "lung_mask" in index else "no such column"
         raise DataError(
@@ -51,7 +45,6 @@ def apply(grey, remedies, *, lungs=None):
     ----------
     grey : numpy.ndarray
         (h, w) uint8 or uint16, as decoded.
-    remedies : lib.study.data_params.Remedies
     lungs : numpy.ndarray, optional
         (h', w') bool, of the proportions of the film; needed by the regions of `MASKED`.
 

@@ -147,7 +147,7 @@ def draw(
     Raises
     ------
     ValueError
-        If label is unknown, a seed is negative, size is below 64 or conspicuity outside (0, 2].
+        If an argument is outside these ranges.
     """
     _expect(label in CLASSES, "label", label, f"one of {CLASSES}")
     _expect(patient_seed >= 0, "patient_seed", patient_seed, "a non-negative integer")
@@ -198,11 +198,11 @@ def cohort(
     seed : int
         Non-negative; fixes rows and their order.
     patients_per_class : int
-        Number of patients of each class, at least 1.
+        At least 1.
     images_per_patient : tuple of int
         Lowest and highest number of images of a patient, both inclusive, drawn uniformly.
     classes : sequence of str
-        Classes to include, from CLASSES.
+        Some of CLASSES.
     shortcut : float
         In [0, 1]. With this probability the marker of an image is present exactly if its label is
         shortcut_class; otherwise a fair coin decides. At 0 the marker carries no information.
