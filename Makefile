@@ -96,7 +96,7 @@ plan: $(STAMP)  ## show what reproduce would run, without running it
 unlock: $(STAMP)  ## after a killed run: let Snakemake take the folder again
 	@$(SNAKEMAKE) --configfile $(PARAMS) --unlock
 
-check: $(STAMP) lint  ## what can be checked in minutes: no network, no notebook, no browser
+check: $(STAMP) lint  ## what can be checked in minutes: builds no neural network, runs no notebook
 	$(PY) -m pytest $(WORKERS) -m "not backbone and not network and not study" tests
 
 test: $(STAMP) lint  ## lint, unit tests, smoke study with all backbones, notebook regression

@@ -17,10 +17,9 @@ from lib.hypotheses.stated import Reversal
 from lib.inference.bootstrap import bootstrap, rank_agreement, rank_probabilities
 from lib.inference.contrasts import contrast, retained_evidence
 from lib.inference.crossed import CrossedCells
+from lib.study.schema import COUNTS, ESTIMATE
 
 KEYS = ["architecture", "method", "role"]
-_ESTIMATE = ["estimate", "se", "se_patients", "se_seeds", "df", "low", "high", "seed_level"]
-_COUNTS = ["films", "patients", "seeds", "pairs", "blank"]
 CONTRASTS = {
     "placebo − finetune": ("placebo", "finetune"),
     "seed floor − finetune": ("finetune_seeds", "finetune"),
@@ -70,8 +69,8 @@ def retained_table(
             if _known(cells, names.values()):
                 found = _described(retained_evidence(cells, **names), level)
             counts = observed.counts(metric, names["tuned"])
-            rows.append([*cell, metric, *found, *(counts[each] for each in _COUNTS)])
-    return pd.DataFrame(rows, columns=[*KEYS, "metric", *_ESTIMATE, *_COUNTS])
+            rows.append([*cell, metric, *found, *(counts[each] for each in COUNTS)])
+    return pd.DataFrame(rows, columns=[*KEYS, "metric", *ESTIMATE, *COUNTS])
 
 
 def difference_table(
@@ -99,10 +98,10 @@ def difference_table(
                     estimate = contrast(cells, dict(zip(names, (1, -1), strict=True)))
                     found, p_value = _described(estimate, level), float(estimate.p_value())
                 sides = [observed.counts(metric, name) for name in names]
-                counts = [min(side[each] for side in sides) for each in _COUNTS[:3]]
-                counts += [sum(side[each] for side in sides) for each in _COUNTS[3:]]
+                counts = [min(side[each] for side in sides) for each in COUNTS[:3]]
+                counts += [sum(side[each] for side in sides) for each in COUNTS[3:]]
                 rows.append([*cell, metric, title, *found, p_value, *counts])
-    columns = [*KEYS, "metric", "contrast", *_ESTIMATE, "p_value", *_COUNTS]
+    columns = [*KEYS, "metric", "contrast", *ESTIMATE, "p_value", *COUNTS]
     return pd.DataFrame(rows, columns=columns)
 
 

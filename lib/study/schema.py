@@ -27,8 +27,9 @@ STRATA = ("kept-correct", "rescued", "lost", "kept-wrong")
 
 _SCORES = ["loss", "accuracy", "balanced_accuracy", "macro_auc"]
 _MEAN = ["n", "mean", "sd", "sd_pairs", "blank"]
-_ESTIMATE = ["estimate", "se", "se_patients", "se_seeds", "df", "low", "high", "seed_level"]
-_COUNTS = ["films", "patients", "seeds", "pairs", "blank"]
+ESTIMATE = ["estimate", "se", "se_patients", "se_seeds", "df", "low", "high", "seed_level"]
+"""Columns of a contrast with its interval, and what it rests on."""
+COUNTS = ["films", "patients", "seeds", "pairs", "blank"]
 _EFFECTS = [
     f"{effect}{part}"
     for effect in ("effect_a", "effect_b", "interaction")
@@ -128,13 +129,13 @@ TABLES = {
         when="shortcut",
     ),
     "retained": Table(
-        "06_hypotheses", ["architecture", "method", "role", "metric", *_ESTIMATE, *_COUNTS]
+        "06_hypotheses", ["architecture", "method", "role", "metric", *ESTIMATE, *COUNTS]
     ),
     "contrasts": Table(
         "06_hypotheses",
         [
             *("architecture", "method", "role", "metric", "contrast"),
-            *(*_ESTIMATE, "p_value", *_COUNTS),
+            *(*ESTIMATE, "p_value", *COUNTS),
         ],
     ),
     "crossover": Table(
