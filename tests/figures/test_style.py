@@ -10,6 +10,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from lib.drift.metrics import metric_label
 from lib.figures import drift, pictures, style, training
+from lib.study.names import PAIRING_TITLES
+from lib.study.schema import AUDIT_PAIRINGS, PAIRINGS
 
 
 def test_no_two_looks_share_colour_marker_or_hatch():
@@ -80,3 +82,8 @@ style.save(figure, {str(tmp_path / "images")!r})
     assert notebook.cells[0].outputs == []
     (output,) = notebook.cells[1].outputs
     assert output.output_type == "display_data" and "image/png" in output.data
+
+
+def test_every_kind_of_pair_has_a_title_and_a_look():
+    assert list(style.PAIRING) == list(PAIRINGS)
+    assert set(PAIRING_TITLES) == {*PAIRINGS, *AUDIT_PAIRINGS}
