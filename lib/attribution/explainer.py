@@ -75,7 +75,15 @@ def reader(method: str, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor]
     """
     if method in VARIANTS:
         return lambda a, g: VARIANTS[method](np.asarray(a), np.asarray(g)).astype(np.float32)
-    explain = _in_graph(CAMS[method])(surrogate(shape))
+    explain, formula = CAMS[method](surrogate(shape)), None
+    if not isinstance(explain, GradcamPlusPlus):  # a formula with NumPy has no place in a graph
+        formula, modifiers = explain._calculate_cam, []
+
+        def inputs_of_formula(gradients, activations, *given):
+            modifiers[:] = given
+            return gradients, activations
+
+        explain._calculate_cam = inputs_of_formula
 
     # tf-keras-vis builds a model on each call, in a graph only on the first. It reads the number of
     # films while it is traced, so that a last, smaller batch traces again.
@@ -83,23 +91,11 @@ def reader(method: str, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor]
     def read(a, g):
         return explain(lambda output: output[:, 0], [a, g], penultimate_layer="map", **RAW)
 
-    return lambda a, g: np.asarray(read(a, g), dtype=np.float32)
+    def raw_maps(a, g):
+        found = read(a, g)
+        return np.asarray(formula(*found, *modifiers) if formula else found, dtype=np.float32)
 
-
-def _in_graph(method):
-    """A class of tf-keras-vis with its formula, where that uses NumPy, as one step of a graph."""
-    if method is GradcamPlusPlus:
-        return method
-
-    class InGraph(method):
-        def _calculate_cam(self, grads, penultimate_output, *modifiers):
-            def formula(g, a):
-                return np.asarray(plain(tf.constant(g), tf.constant(a), *modifiers))
-
-            plain = super()._calculate_cam
-            return tf.numpy_function(formula, [grads, penultimate_output], tf.float32)
-
-    return InGraph
+    return raw_maps
 
 
 def score_cam(
@@ -193,6 +189,7 @@ class Explainer:
             for method in self.methods
             if method != "scorecam"
         }
+        self._traced = set()  # numbers of films for which there are graphs
 
     def _explain(self, films, classes) -> tuple[np.ndarray, dict[tuple[str, str], np.ndarray]]:
         logits, activations, gradients = self._run(films, tf.constant(classes))
@@ -264,11 +261,16 @@ class Explainer:
         at_once = 1 if "scorecam" in self.methods else IN_FLIGHT
         with ThreadPoolExecutor(at_once) as pool:
             for films, labels, _ in batches(data, batch_size=batch_size):
-                if len(waiting) == at_once:
+                # A new number of films is traced: by one thread, while no other runs a graph.
+                known = len(labels) in self._traced
+                while len(waiting) >= (at_once if known else 1):
                     keep(*waiting.popleft())
                 part = slice(start, start + len(labels))
                 start = part.stop
                 waiting.append((part, pool.submit(self._explain, films, wanted[part])))
+                if not known:
+                    keep(*waiting.popleft())
+                    self._traced.add(len(labels))
             while waiting:
                 keep(*waiting.popleft())
         if explained == "prediction":

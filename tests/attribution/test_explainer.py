@@ -1,5 +1,7 @@
 """Attribution on small models with maps that can be computed by hand."""
 
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -150,6 +152,30 @@ def test_the_explained_class_is_the_true_one_the_predicted_one_or_a_given_one(ti
                 found.maps["top", "layercam"][film], of_class[label].maps["top", "layercam"][film]
             )
     assert (explain(data, ids, explained="prediction").explained_class != data.labels).any()
+
+
+def test_graphs_are_traced_by_one_thread_while_no_other_runs(tiny_model, monkeypatch):
+    model, running, alone = tiny_model(seed=4), set(), []
+    explain = explainer.Explainer(model, {"top": model.get_layer("top")}, methods=["layercam"])
+    plain = explain._explain
+
+    def watched(films, classes):
+        me = object()
+        others = set(running)
+        running.add(me)
+        found = plain(films, classes)
+        time.sleep(0.05)
+        alone.append((len(films), not others and running == {me}))
+        running.discard(me)
+        return found
+
+    monkeypatch.setattr(explain, "_explain", watched)
+    explain(films_of(17, 4), [str(film) for film in range(17)], batch_size=3)
+    # The first three films and the last two are new; what lies between may run beside another.
+    assert [count for count, _ in alone] == [3, 3, 3, 3, 3, 2]
+    assert alone[0][1] and alone[-1][1] and not all(known for _, known in alone)
+    again = explain(films_of(17, 4), [str(film) for film in range(17)], batch_size=3)
+    assert len(again.logits) == 17 and not all(known for _, known in alone[6:])
 
 
 def test_the_gradient_of_the_probability_is_the_chain_rule_and_vanishes(tiny_model):
