@@ -31,7 +31,7 @@ import pandas as pd
 
 from lib.study import StudyPaths, artefacts, derive, load_stage
 from lib.data import batches, cache as image_cache
-from lib.models import backbones, layers, performance, training
+from lib.models import backbones, convergence, layers, performance, training
 from lib.models.weights import builder_weights, weights_file
 from lib.figures import style, training as training_plots
 
@@ -128,6 +128,7 @@ run = training.Run(
     key=record.key,
 )
 history = training.train_transfer(model, run, features=features)
+print(name, "is", convergence.ending(name, history, history))
 
 # %%
 curve = history.assign(architecture=architecture, checkpoint=name)
@@ -135,8 +136,9 @@ display(training_plots.learning_curves(curve))
 
 # %% [markdown]
 # Dashed is the training loss, solid the validation loss; the mark is the epoch that was kept. If
-# the two separate early, the head has too much freedom for so few films. If both are still falling
-# at the end, the stage was too short and the "before" is weaker than it had to be.
+# the two separate early, the head has too much freedom for so few films. The line above says whether
+# the training converged: whether the validation loss was flat, within the tolerance, for as many
+# epochs as `transfer.patience`. If not, the "before" is weaker than it had to be.
 
 # %% [markdown]
 # ## How good is it?

@@ -34,7 +34,8 @@ import pandas as pd
 
 from lib.study import StudyPaths, artefacts, derive, load_stage
 from lib.data import batches, cache as image_cache
-from lib.models import backbones, performance, training, training_loop
+from lib.models import backbones, convergence, performance, training, training_loop
+from lib.models.convergence import ENDINGS
 from lib.figures import style, training as training_plots
 
 # %% [markdown]
@@ -115,6 +116,8 @@ if mode == "placebo":
     history = training.train_placebo(model, run, kept_epoch=kept, features=features)
 else:
     history = training.train_finetune(model, run)
+start = artefacts.read_table(paths.history(architecture, params.base_transfer))
+print(name, "is", ending := convergence.ending(name, history, start), "-", ENDINGS[ending])
 
 # %%
 curve = history.assign(architecture=architecture, checkpoint=name)
@@ -122,8 +125,8 @@ display(training_plots.learning_curves(curve))
 
 # %% [markdown]
 # Look at the first epoch: a validation loss above that of the transfer checkpoint means that the
-# fine-tuning first destroyed something. Look at the mark: if it is the last epoch, the stage was
-# still improving.
+# fine-tuning first destroyed something. Look at the mark, the epoch that was kept, and at the line
+# above, which says how the training ended by the rule that was stated before it.
 
 # %% [markdown]
 # ## How good is it?

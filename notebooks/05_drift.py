@@ -30,6 +30,7 @@ from lib.study import StudyPaths, artefacts, derive, load_stage, schema
 from lib.study.names import METHOD_TITLES
 from lib.data.audit.summary import load as load_audit
 from lib.data import cache
+from lib.models import convergence
 from lib.models.performance import confusion_table, history_table, performance_table
 from lib.attribution import maps
 from lib.drift import cases, metrics, pairings, summaries
@@ -79,7 +80,9 @@ for architecture, found in sets.items():
 # %% [markdown]
 # ## How good are the models?
 #
-# Accuracy first, because drift between models that do not work is drift of noise.
+# Accuracy first, because drift between models that do not work is drift of noise. `training` says how
+# each training ended, by the rule of convergence among the parameters; the placebo is matched to its
+# fine-tuning and has no rule of its own.
 
 # %%
 found = params.architectures, params.checkpoints
@@ -87,7 +90,9 @@ performance = performance_table(paths, *found, classes=params.classes)
 history = history_table(paths, *found)
 confusion = confusion_table(paths, *found, classes=params.classes)
 test = performance.query("split == 'test'")
-test[["architecture", "checkpoint", "accuracy", "balanced_accuracy", "macro_auc"]].round(3)
+shown = ["architecture", "checkpoint", "training", "balanced_accuracy", "macro_auc"]
+print(convergence.sentence(performance))
+test[shown].round(3)
 
 # %%
 display(figure := training.performance(test))
@@ -124,8 +129,9 @@ display(figure)
 style.save(figure, paths.figures / "learning_curves")
 
 # %% [markdown]
-# Dashed: training, solid: validation; the marks are the kept epochs. A fine-tuning whose kept epoch
-# is its last was still improving.
+# Dashed: training, solid: validation; the marks are the kept epochs. A training that converged has a
+# flat end: its loss did not fall by more than the tolerance for as many epochs as the rule asks. One
+# that did not converge was stopped by the upper bound, and its drift is that of a network on its way.
 
 # %%
 main = [params.base_transfer, f"finetune-s{params.seeds[0]}"]

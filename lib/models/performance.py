@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
 
+from lib.models.convergence import ending
 from lib.study.artefacts import manifest_path, read_table
 from lib.study.errors import ArtefactError
 from lib.study.paths import StudyPaths
@@ -139,11 +140,22 @@ def gather(
 
 
 def performance_table(paths: StudyPaths, architectures, checkpoints, *, classes) -> pd.DataFrame:
-    """Accuracy, balanced accuracy and areas by architecture, checkpoint and split."""
+    """Accuracy, balanced accuracy and areas by architecture, checkpoint and split.
+
+    ``training`` says how the training of the checkpoint ended (`lib.models.convergence.ENDINGS`);
+    fine-tuning started from the first of the checkpoints.
+    """
 
     def read(architecture: str, checkpoint: str) -> pd.DataFrame:
         predictions = read_table(paths.predictions(architecture, checkpoint))
-        return by_split(predictions, classes=classes).reset_index()
+        own, before = (
+            read_table(paths.history(architecture, name)) for name in (checkpoint, checkpoints[0])
+        )
+        return (
+            by_split(predictions, classes=classes)
+            .reset_index()
+            .assign(training=ending(checkpoint, own, before))
+        )
 
     return gather(paths, architectures, checkpoints, read)
 

@@ -90,7 +90,9 @@ def train_transfer(
         As `lib.models.training_loop.fit`.
     """
     params = run.params
-    schedule = Schedule(params.epochs, params.learning_rate, patience=params.patience)
+    schedule = Schedule(
+        params.epochs, params.learning_rate, patience=params.patience, tolerance=params.tolerance
+    )
     return _train_head(model, run, schedule, features)
 
 
@@ -113,8 +115,9 @@ def train_finetune(model: keras.Model, run: Run) -> pd.DataFrame:
     """Stage two: train head and backbone of `model` in place, best validation loss kept."""
     params = run.params
     schedule = Schedule(
-        params.epochs, params.learning_rate, params.warmup_epochs, patience=params.patience
-    )
+        params.epochs, params.learning_rate, params.warmup_epochs, params.patience,
+        tolerance=params.tolerance,
+    )  # fmt: skip
     backbones.set_trainable(model, from_stage=params.from_stage, batch_norm=params.batch_norm)
     return _train_films(model, run, schedule)
 

@@ -12,6 +12,7 @@ import pandas as pd
 import tensorflow as tf
 
 from lib.data.batches import Films, batches
+from lib.models.convergence import epochs_without_gain
 from lib.study.artefacts import atomic, write_json
 from lib.study.params import Runtime
 from lib.study.seeds import derive
@@ -30,8 +31,10 @@ class Schedule:
     warmup_epochs : float
         Length of the linear warm-up from 0.
     patience : int or None
-        Epochs without a lower validation loss before stopping, and the best epoch is kept;
+        Epochs without a gain in validation loss before stopping, and the best epoch is kept;
         None trains all epochs and keeps the last.
+    tolerance : float
+        Smallest gain that counts, in nats; see `lib.models.convergence`.
     stop_after : int or None
         Stop after this many epochs of the schedule (the placebo's match of the kept epoch).
     """
@@ -40,6 +43,7 @@ class Schedule:
     learning_rate: float
     warmup_epochs: float = 0.0
     patience: int | None = None
+    tolerance: float = 0.0
     stop_after: int | None = None
 
 
@@ -102,13 +106,14 @@ def fit(
     -------
     DataFrame
         A row per epoch: ``epoch`` (from 1), ``train_loss``, ``steps`` (cumulative), the validation
-        performance, and ``kept`` (True in the row whose weights the model now has).
+        performance, ``kept`` (True in the row whose weights the model now has) and ``converged``
+        (whether it was by then; None without patience).
     """
     rows = _restore(model, state, key) if state else []
     best = min(rows, key=lambda row: row["loss"]) if rows else None
     last = min(schedule.epochs, schedule.stop_after or schedule.epochs)
     for epoch in range(len(rows), last):
-        if _out_of_patience(rows, schedule.patience):
+        if _converged(rows, schedule):
             break
         _reseed(model, derive(seed, "dropout", epoch))
         history = model.fit(epoch_batches(epoch), epochs=1, shuffle=False, verbose=0).history
@@ -135,14 +140,15 @@ def fit(
         shutil.rmtree(state)
     elif kept is not rows[-1]:
         raise ValueError("keeping the best epoch needs a state folder")
-    return pd.DataFrame(rows).assign(kept=[row is kept for row in rows])
+    converged = [_converged(rows[: count + 1], schedule) for count in range(len(rows))]
+    return pd.DataFrame(rows).assign(kept=[row is kept for row in rows], converged=converged)
 
 
-def _out_of_patience(rows: list[dict], patience: int | None) -> bool:
-    if not rows or patience is None:
-        return False
+def _converged(rows: list[dict], schedule: Schedule) -> bool | None:
+    if schedule.patience is None:
+        return None
     losses = [row["loss"] for row in rows]
-    return len(rows) - 1 - int(np.argmin(losses)) >= patience
+    return epochs_without_gain(losses, schedule.tolerance) >= schedule.patience
 
 
 def _reseed(model: keras.Model, seed: int) -> None:

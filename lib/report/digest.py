@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lib.models.convergence import sentence
 from lib.study.artefacts import manifest_path, read_manifest, read_table, require
 from lib.study.names import MODES
 from lib.study.paths import ROOT, StudyPaths
@@ -156,6 +157,7 @@ def text(paths: StudyPaths) -> str:
         "",
         "Macro AUC on test films, mean over seeds",
         areas.round(3).to_string(),
+        *([sentence(performance)] if "training" in performance else []),
         "",
         "Overlap of the top 20 % of cells (1 = same places), mean over the common support",
         overlap.round(2).to_string(),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from lib.models.convergence import sentence
 from lib.report import page as report
 from lib.report.digest import cost, drift_means, manifests, provenance, stage_means, verdicts
 from lib.study.artefacts import read_table, require, write_json, write_text
@@ -206,6 +207,7 @@ def page(paths: StudyPaths, complete: Mapping[str, Mapping], *, command: str, na
         films=support["films"].sum(),
         common=support["common"].sum(),
         performance=performance_lines(tables["performance"]),
+        trainings=sentence(tables["performance"]),
         drift=drift_lines(tables["drift"]),
         kept_correct=drift_lines(tables["strata"].query("stratum == 'kept-correct'")),
         verdicts=verdicts(paths).values(),

@@ -13,6 +13,7 @@ from lib.study.names import CLASSES, CONTROLS, GRADIENT_METHODS, METHODS, MODES
 from lib.study.paths import resolve
 
 Rate = Annotated[float, Field(gt=0, le=1)]
+Nats = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 ArchitectureName = Literal["densenet201", "resnet50v2", "inceptionv3"]
 
@@ -61,25 +62,34 @@ class Augmentation(Section):
 
 
 class Transfer(Section):
-    """Stage one: the head alone, on a frozen backbone."""
+    """Stage one: the head alone, on a frozen backbone.
+
+    It has converged, and stops, when the validation loss has not fallen by more than ``tolerance``
+    (nats) for ``patience`` epochs; ``epochs`` is the upper bound.
+    """
 
     epochs: Positive = 30
     batch_size: Positive = 32
     learning_rate: Rate = 1e-3
     patience: Positive = 8
+    tolerance: Nats = 0.001
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     class_weights: bool = True
     augmentation: Augmentation = Augmentation()
 
 
 class Finetune(Section):
-    """Stage two: the backbone too. The placebo repeats it with the backbone frozen."""
+    """Stage two: the backbone too. The placebo repeats it with the backbone frozen.
+
+    ``patience`` and ``tolerance`` are the rule of convergence, as in stage one.
+    """
 
     epochs: Positive = 4
     batch_size: Positive = 16
     learning_rate: Rate = 1e-4
     warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     patience: Positive = 3
+    tolerance: Nats = 0.01
     from_stage: Annotated[int, Field(ge=1, le=5)] = 1
     batch_norm: Literal["frozen", "trainable"] = "frozen"
     class_weights: bool = True

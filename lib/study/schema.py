@@ -69,11 +69,14 @@ TABLES = {
     "strata": Table("05_drift", [*CELL, "stratum", "metric", "pairs", *_MEAN]),
     "ranking": Table("05_drift", [*CELL, "metric", "pairs", *_MEAN, "rank"]),
     "performance": Table(
-        "05_drift", ["architecture", "checkpoint", "split", "n", *_SCORES], open=True
+        "05_drift", ["architecture", "checkpoint", "split", "n", *_SCORES, "training"], open=True
     ),
     "history": Table(
         "05_drift",
-        ["architecture", "checkpoint", "epoch", "train_loss", "steps", *_SCORES, "kept"],
+        [
+            *("architecture", "checkpoint", "epoch", "train_loss", "steps", *_SCORES),
+            *("kept", "converged"),
+        ],
         open=True,
     ),
     "confusion": Table("05_drift", ["architecture", "checkpoint", "true", "predicted", "count"]),

@@ -262,7 +262,8 @@ def study(tmp_path):
     ):
         table = predictions(logits, ["a", "b", "b", "b"], ["test", "test", "test", "validation"])
         artefacts.write_table(paths.predictions("resnet50v2", name), table)
-        history = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.25]})
+        history = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.25], "kept": [False, True],
+                                "converged": [False, name.startswith("transfer")]})  # fmt: skip
         artefacts.write_table(paths.history("resnet50v2", name), history)
         record = artefacts.begin(paths.checkpoint("resnet50v2", name), parameters={})
         artefacts.write_text(record.path, "weights")
@@ -286,7 +287,9 @@ def test_tables_gather_complete_checkpoints_only(study):
     assert set(table["architecture"]) == {"resnet50v2"} and len(table) == 4
     history = performance.history_table(study, ["resnet50v2"], CHECKPOINTS)
     assert history["loss"].tolist() == [0.5, 0.25] * 2
-    assert history.columns.tolist() == ["architecture", "checkpoint", "epoch", "loss"]
+    columns = ["architecture", "checkpoint", "epoch", "loss", "kept", "converged"]
+    assert history.columns.tolist() == columns
+    assert test["training"].tolist() == ["converged", "failed"]  # no better than where it started
     with pytest.raises(ArtefactError, match="no complete checkpoint of densenet201, inceptionv3"):
         performance.history_table(study, ["densenet201", "inceptionv3"], CHECKPOINTS)
 

@@ -168,10 +168,11 @@ def draw_histories(random: np.random.Generator) -> pd.DataFrame:
             accuracy = 0.5 + 0.1 * epoch
             rows.append(
                 [architecture, checkpoint, epoch + 1, loss - 0.1, 9 * (epoch + 1), loss,
-                 accuracy, accuracy, accuracy + 0.1, epoch == kept]
+                 accuracy, accuracy, accuracy + 0.1, epoch == kept,
+                 None if checkpoint.startswith("placebo") else epoch > kept]
             )  # fmt: skip
     columns = ["architecture", "checkpoint", "epoch", "train_loss", "steps", "loss", "accuracy",
-               "balanced_accuracy", "macro_auc", "kept"]  # fmt: skip
+               "balanced_accuracy", "macro_auc", "kept", "converged"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns).round(2)
 
 
