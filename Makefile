@@ -20,9 +20,10 @@ CLASSES ?=
 SIZE ?=
 NAME ?=
 BACKBONES ?=
+REFERENCE ?=
 
 # What a user says reaches the programs as it is: neither make nor the shell expands it again.
-SAID := STUDY DATA SET RESULTS BEFORE AFTER LAYER PREPROCESSING CLASSES SIZE NAME
+SAID := STUDY DATA SET RESULTS REFERENCE BEFORE AFTER LAYER PREPROCESSING CLASSES SIZE NAME
 $(foreach name,$(SAID),$(eval override $(name) := $$(value $(name))))
 export $(SAID)
 
@@ -42,7 +43,7 @@ SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
 
-.PHONY: help setup reproduce report sensitivity remedies audit plan unlock check test lint format lock notebooks reference source-weights lab bench clean
+.PHONY: help setup reproduce verify report sensitivity remedies audit plan unlock check test lint format lock notebooks reference source-weights lab bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +66,9 @@ reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues whe
 	@$(RESOLVE) --write $(PARAMS)
 	@$(SNAKEMAKE) --configfile $(PARAMS) --quiet host reason -- $(TARGETS)
 	@$(if $(TARGETS),,$(PY) -m lib overview "$$STUDY" --results "$$RESULTS")
+
+verify: $(STAMP)  ## is your finished STUDY the published one, within what seeds do? (REFERENCE: its folder)
+	@$(PY) -m lib verify "$$STUDY" --results "$$RESULTS" $(if $(REFERENCE),--reference "$$REFERENCE")
 
 report: $(STAMP)  ## build the page and the case browser of a STUDY, and what they need
 	@$(MAKE) --no-print-directory reproduce TARGETS=report

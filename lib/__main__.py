@@ -14,7 +14,7 @@ from lib.data.films.treat import check_masks
 from lib.data.index import read_index
 from lib.data.privacy import read_salt
 from lib.models.weights import SHIPPED, shipped_file
-from lib.report import digest, publish
+from lib.report import digest, publish, verify
 from lib.study.architectures import ARCHITECTURES
 from lib.study.artefacts import write_json, write_text
 from lib.study.errors import ArtefactError, DataError, ParamsError
@@ -124,6 +124,11 @@ def _publish(options: argparse.Namespace) -> None:
     publish.publish(paths, command=options.command, name=options.name)
 
 
+def _verify(options: argparse.Namespace) -> None:
+    paths = StudyPaths(options.results, options.study)
+    print(verify.verify(paths, reference=options.reference))
+
+
 def _audit_params(options: argparse.Namespace) -> None:
     params = audit_params.from_words(
         {key: getattr(options, key) for key in audit_params.WORDS}, overrides=options.set
@@ -174,6 +179,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--results", default="results")
     command.add_argument("--command", required=True, help="the command that made the study")
     command.add_argument("--name", default="", help="folder, if not the name of the study")
+
+    command = verb("verify", _verify, "compare a finished study with the published one")
+    command.add_argument("--results", default="results")
+    command.add_argument("--reference", type=Path, help="(default: results/reference/STUDY)")
 
     command = verb("audit-params", _audit_params, "check what an audit is told", study=False)
     for word in (*audit_params.WORDS, "set"):

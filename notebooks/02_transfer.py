@@ -128,7 +128,7 @@ run = training.Run(
     key=record.key,
 )
 history = training.train_transfer(model, run, features=features)
-print(name, "is", convergence.ending(name, history, history))
+print(f"{name}: {convergence.ending(name, history, history)}")
 
 # %%
 curve = history.assign(architecture=architecture, checkpoint=name)

@@ -117,7 +117,8 @@ if mode == "placebo":
 else:
     history = training.train_finetune(model, run)
 start = artefacts.read_table(paths.history(architecture, params.base_transfer))
-print(name, "is", ending := convergence.ending(name, history, start), "-", ENDINGS[ending])
+ending = convergence.ending(name, history, start)
+print(f"{name}: {ending} ({ENDINGS[ending]})")
 
 # %%
 curve = history.assign(architecture=architecture, checkpoint=name)
