@@ -43,7 +43,7 @@ SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
 
-.PHONY: help setup reproduce verify report sensitivity remedies audit plan unlock check test lint format lock notebooks reference source-weights lab bench clean
+.PHONY: help setup reproduce verify report sensitivity remedies audit plan check test lint format lock notebooks reference source-weights lab bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -63,8 +63,9 @@ $(STAMP): requirements.lock requirements-gpu.lock pyproject.toml
 	@touch $@
 
 reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues where it stopped
-	@$(RESOLVE) --write $(PARAMS)
-	@$(SNAKEMAKE) --configfile $(PARAMS) --quiet host reason -- $(TARGETS)
+	@$(PY) -m lib run "$$STUDY" --data "$$DATA" --set "$$SET" --results "$$RESULTS" \
+	  --parent "$$PPID" -- \
+	  $(SNAKEMAKE) --configfile $(PARAMS) --quiet host reason -- $(TARGETS)
 	@$(if $(TARGETS),,$(PY) -m lib overview "$$STUDY" --results "$$RESULTS")
 
 verify: $(STAMP)  ## is your finished STUDY the published one, within what seeds do? (REFERENCE: its folder)
@@ -96,9 +97,6 @@ audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DAT
 plan: $(STAMP)  ## show what reproduce would run, without running it
 	@$(RESOLVE) --plan --write $(PLAN)
 	@$(SNAKEMAKE) --configfile $(PLAN) --dry-run --quiet rules -- $(TARGETS)
-
-unlock: $(STAMP)  ## after a killed run: let Snakemake take the folder again
-	@$(SNAKEMAKE) --configfile $(PARAMS) --unlock
 
 check: $(STAMP) lint  ## what can be checked in minutes: builds no neural network, runs no notebook
 	$(PY) -m pytest $(WORKERS) -m "not backbone and not network and not study" tests

@@ -4,6 +4,7 @@ import argparse
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -15,6 +16,7 @@ from lib.data.index import read_index
 from lib.data.privacy import read_salt
 from lib.models.weights import SHIPPED, shipped_file
 from lib.report import digest, publish, verify
+from lib.study import running
 from lib.study.architectures import ARCHITECTURES
 from lib.study.artefacts import write_json, write_text
 from lib.study.errors import ArtefactError, DataError, ParamsError
@@ -89,7 +91,8 @@ def _online() -> bool:
     return True
 
 
-def _params(options: argparse.Namespace) -> None:
+def _resolved(options: argparse.Namespace) -> str:
+    """Parameters of a study, checked, as YAML."""
     overrides = parse_overrides(options.set)
     if options.data:
         overrides = merge({"data": {"source": options.data}}, overrides)
@@ -97,11 +100,23 @@ def _params(options: argparse.Namespace) -> None:
     check_data(params)
     if not options.plan:
         check_weights(params)
-    text = yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _params(options: argparse.Namespace) -> None:
+    text = _resolved(options)
     if options.write:
         write_text(options.write, text)
     else:
         print(text, end="")
+
+
+def _run(options: argparse.Namespace) -> int:
+    text = _resolved(options)
+    folder = StudyPaths(options.results, options.study).root
+    # Not before the folder is held: a run that goes on there has these parameters.
+    write = partial(write_text, folder / "params.yml", text)
+    return running.run(folder, options.command, prepare=write, parent=options.parent)
 
 
 def _source_weights(options: argparse.Namespace) -> None:
@@ -165,6 +180,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--write", type=Path, help="write the parameters to this file")
     command.add_argument("--plan", action="store_true", help="do not check that weights are there")
 
+    command = verb("run", _run, "run a command (after --) alone in the folder of a study")
+    command.add_argument("--data", default="", help="as of params")
+    command.add_argument("--set", default="", help="as of params")
+    command.add_argument("--results", default="results")
+    command.add_argument("--parent", type=int, default=0, help="process with which the run ends")
+    command.set_defaults(plan=False)
+
     command = verb("source-weights", _source_weights, "train the shipped weights", study=False)
     command.add_argument("backbones", nargs="*", metavar="BACKBONE")
     command.add_argument("--root", type=Path, default=Path("results/source"), help="films, states")
@@ -196,13 +218,23 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; 0 if all is well, 2 with the reason where it cannot be done."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    command = None
+    if words[:1] == ["run"] and "--" in words:
+        # By hand: argparse treats a second "--", as Snakemake has one, differently in each Python.
+        cut = words.index("--")
+        words, command = words[:cut], words[cut + 1 :]
+    parser = _parser()
+    options = parser.parse_args(words)
+    if words[:1] == ["run"]:
+        if not command:
+            parser.error("run: no command found; expected one after --")
+        options.command = command
     try:
-        options.run(options)
+        return options.run(options) or 0
     except (ParamsError, ArtefactError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -62,7 +62,9 @@ def execute(name: str, output: Path, parameters: dict) -> str | None:
     }  # fmt: skip
     output.parent.mkdir(parents=True, exist_ok=True)
     failed = output.with_suffix(".failed.ipynb")
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".running-") as folder:
+    # With the process in its name, so that `lib.study.running` can tell what a killed one left.
+    prefix = f".running-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=prefix) as folder:
         source, result = Path(folder, "source.ipynb"), Path(folder, output.name)
         jupytext.write(notebook, source)
         try:

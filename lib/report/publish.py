@@ -77,6 +77,7 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
         such as one with remedies.
     """
     published = ROOT / "results" / "reference" / (name or paths.study)
+    _recover(published)
     target = published.with_name(f".partial-{published.name}")
     complete = manifests(paths)
     text = page(paths, complete, command=command, name=published.name)
@@ -107,11 +108,29 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
     write_json(target / "audit.json", audit)
     write_json(target / "provenance.json", provenance(paths, complete))
     write_text(target / "README.md", text)
-    shutil.rmtree(published, ignore_errors=True)
-    target.rename(published)
+    _replace(published, target)
     if published.name == "phantom":
         readme = ROOT / "README.md"
         write_text(readme, with_answer(readme.read_text(encoding="utf-8"), published))
+
+
+def _old(published: Path) -> Path:
+    return published.with_name(f".partial-old-{published.name}")
+
+
+def _recover(published: Path) -> None:
+    """Put back what was published, if an earlier `_replace` was interrupted between its steps."""
+    if _old(published).exists() and not published.exists():
+        _old(published).rename(published)
+
+
+def _replace(published: Path, new: Path) -> None:
+    """Put a complete folder in the place of the published one; no moment is without both."""
+    shutil.rmtree(_old(published), ignore_errors=True)
+    if published.exists():
+        published.rename(_old(published))
+    new.rename(published)
+    shutil.rmtree(_old(published), ignore_errors=True)
 
 
 def markdown(table: pd.DataFrame) -> str:

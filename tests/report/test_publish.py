@@ -51,6 +51,34 @@ def test_methods_drift_alike_at_the_pooled_map(folder):
     assert (wide["layercam"] - wide["gradcam_plus_plus"]).abs().max() < 0.005
 
 
+@pytest.mark.parametrize("killed_at", [0, 1, 2, None])
+def test_an_interrupted_publication_leaves_the_old_or_the_new_folder(
+    tmp_path, monkeypatch, killed_at
+):
+    published, new = tmp_path / "mine", tmp_path / ".partial-mine"
+    write_text(published / "README.md", "old")
+    write_text(new / "README.md", "new")
+    plain, left = Path.rename, [killed_at]
+
+    def rename(path, target):
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] = None if left[0] is None else left[0] - 1
+        return plain(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    if killed_at in (0, 1):
+        with pytest.raises(KeyboardInterrupt):
+            publish._replace(published, new)
+    else:
+        publish._replace(published, new)
+    left[0] = None
+    publish._recover(published)
+    told = (published / "README.md").read_text(encoding="utf-8")
+    assert told == ("old" if killed_at in (0, 1) else "new")
+    assert new.exists() == (killed_at in (0, 1))  # and the next publication makes it anew
+
+
 def test_markdown_and_lines_by_hand():
     drift = pd.DataFrame(
         [
