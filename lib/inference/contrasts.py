@@ -44,7 +44,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
-from scipy.stats import t as student
 
 from lib.inference.crossed import CrossedCells, ratio
 
@@ -229,5 +228,5 @@ def clustered_mean(
         return mean, np.nan, np.nan
     deviations = np.bincount(codes, values - mean)
     error = np.sqrt(len(names) / (len(names) - 1) * (deviations**2).sum()) / len(values)
-    half = student.ppf((1 + level) / 2, len(names) - 1) * error
+    half = stats.t.ppf((1 + level) / 2, len(names) - 1) * error
     return mean, mean - half, mean + half

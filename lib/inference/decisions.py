@@ -1,6 +1,6 @@
 """Decisions from estimates: equivalence, crossover, and correction for many tests.
 
-Measured power in per cent, on the simulated studies of tests/test_inference_simulation.py (150
+Measured power in per cent, on the simulated studies of tests/inference/test_simulation.py (150
 films of 75 patients, standard deviation between seeds 0.02, 4,000 data sets: ± 1.6 at most at two
 Monte-Carlo standard errors): drift found, one-sided at 5 %, by its size; crossover found by the
 size of the opposite effects; equality accepted at 5 % by the margin.
@@ -14,7 +14,6 @@ size of the opposite effects; equality accepted at 5 % by the margin.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from lib.inference.contrasts import Estimate
 
@@ -75,19 +74,13 @@ class Crossover:
     ----------
     supported : bool or ndarray
         Effects of opposite sign, both intervals excluding 0.
-    reversed_estimates : bool or ndarray
-        Whether the estimates alone have opposite signs.
     p_value : float or ndarray
-        The likelihood-ratio test of `gail_simon`, with the t distributions of the effects in place
-        of the normal: for few seeds.
-    p_value_normal : float or ndarray
-        `gail_simon` as published.
+        The likelihood-ratio test for qualitative interaction (Gail & Simon 1985, their eq. 4 with
+        two effects), with the t distributions of the effects in place of the normal: for few seeds.
     """
 
     supported: np.ndarray
-    reversed_estimates: np.ndarray
     p_value: np.ndarray
-    p_value_normal: np.ndarray
 
 
 def crossover(first: Estimate, second: Estimate, *, level: float = 0.95) -> Crossover:
@@ -114,54 +107,7 @@ def crossover(first: Estimate, second: Estimate, *, level: float = 0.95) -> Cros
     one_sided = np.maximum(first.p_value(), second.p_value()) / 2
     undefined = np.isnan(np.asarray(first.se) + second.se)
     p_value = np.where(undefined, np.nan, np.where(opposite, one_sided, 1.0))[()]
-    effects = np.stack(np.broadcast_arrays(first.estimate, second.estimate), axis=-1)
-    errors = np.stack(np.broadcast_arrays(first.se, second.se), axis=-1)
-    return Crossover(supported, opposite, p_value, gail_simon(effects, errors))
-
-
-def gail_simon(effects, errors) -> np.ndarray:
-    """p-value of the likelihood-ratio test for qualitative interaction (Gail & Simon 1985).
-
-    With Q⁺ and Q⁻ the sums of (effect / error)² over negative and over positive effects, the
-    statistic is min(Q⁺, Q⁻) and, for K effects (their eq. 4),
-
-        p = Σ_{h=1}^{K−1} P(χ²_h > min(Q⁺, Q⁻)) · Binomial(h; K − 1, ½),
-
-    and 1 where all effects have one sign. Standard errors count as known (no few-seeds correction)
-    and for K > 2 the effects as independent.
-
-    Parameters
-    ----------
-    effects, errors : array of shape (..., K), K ≥ 2
-        Simple effects and their standard errors (≥ 0).
-
-    Returns
-    -------
-    float or ndarray of shape (...)
-        NaN where an effect or error is NaN.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, there are fewer than two effects, or an error is negative.
-    """
-    effects, errors = np.asarray(effects, dtype=float), np.asarray(errors, dtype=float)
-    if effects.shape != errors.shape or effects.ndim == 0 or effects.shape[-1] < 2:
-        raise ValueError(
-            f"effects, errors: found shapes {effects.shape} and {errors.shape}; expected the same, "
-            "with two effects or more on the last axis."
-        )
-    if (errors < 0).any():
-        raise ValueError(f"errors: found {errors.min()}; expected standard errors of 0 or more.")
-    sure = np.where(effects == 0, 0.0, np.inf)
-    z = np.divide(effects, errors, out=sure * np.sign(effects + 0.0), where=errors != 0)
-    positive, negative = ((np.where(side, z, 0) ** 2).sum(axis=-1) for side in (z > 0, z < 0))
-    statistic = np.minimum(positive, negative)
-    degrees = np.arange(1, effects.shape[-1])
-    weights = stats.binom.pmf(degrees, effects.shape[-1] - 1, 0.5)
-    p_value = (stats.chi2.sf(statistic[..., None], degrees) * weights).sum(axis=-1)
-    undefined = np.isnan(effects + errors).any(axis=-1)
-    return np.where(undefined, np.nan, np.where(statistic > 0, p_value, 1.0))[()]
+    return Crossover(supported, p_value)
 
 
 def holm(p_values) -> np.ndarray:
