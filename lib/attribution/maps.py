@@ -12,6 +12,7 @@ from lib.attribution import arrays
 from lib.study.artefacts import atomic, manifest_path, require
 from lib.study.errors import ArtefactError
 from lib.study.paths import StudyPaths
+from lib.study.schema import TABLES
 
 
 @dataclass(frozen=True)
@@ -118,25 +119,6 @@ def largest_difference(maps: MapSet, role: str, methods: tuple[str, str]) -> flo
     return float(np.abs(a - b).max())
 
 
-def blank_table(maps: MapSet, *, classes: Sequence[str]) -> pd.DataFrame:
-    """Blank maps by role, method, class and reason; a row with count 0 where there is none.
-
-    Returns
-    -------
-    DataFrame
-        ``role``, ``method``, ``label``, ``reason``, ``blank`` (count), ``n`` (maps of the class).
-    """
-    rows = []
-    for (role, method), stack in maps.maps.items():
-        reasons = arrays.blank_reason(stack)
-        for index, label in enumerate(classes):
-            of_class = maps.label == index
-            found = pd.Series(reasons[of_class & (reasons != "")]).value_counts().sort_index()
-            for reason, count in found.items() if len(found) else [("none", 0)]:
-                rows.append([role, method, label, reason, int(count), int(of_class.sum())])
-    return pd.DataFrame(rows, columns=["role", "method", "label", "reason", "blank", "n"])
-
-
 def load_maps(
     paths: StudyPaths, architecture: str, checkpoints: Sequence[str]
 ) -> dict[str, MapSet]:
@@ -157,12 +139,26 @@ def load_maps(
 
 
 def blank_tables(sets: dict[str, dict[str, MapSet]], *, classes: Sequence[str]) -> pd.DataFrame:
-    """Blank maps of every architecture and checkpoint, see `lib.attribution.maps.blank_table`."""
-    found = [
-        blank_table(maps, classes=classes).assign(architecture=a, checkpoint=c)
-        for a, of in sets.items()
-        for c, maps in of.items()
-    ]
-    table = pd.concat(found, ignore_index=True)
-    first = ["architecture", "checkpoint"]
-    return table[first + [column for column in table if column not in first]]
+    """Blank maps of every architecture and checkpoint; a row with count 0 where there is none.
+
+    Returns
+    -------
+    DataFrame
+        ``architecture``, ``checkpoint``, ``role``, ``method``, ``label``, ``reason``, ``blank``
+        (count), ``n`` (maps of the class).
+    """
+    rows = []
+    for architecture, of in sets.items():
+        for checkpoint, maps in of.items():
+            for (role, method), stack in maps.maps.items():
+                where, reasons = (
+                    (architecture, checkpoint, role, method),
+                    arrays.blank_reason(stack),
+                )
+                for index, label in enumerate(classes):
+                    of_class = maps.label == index
+                    found = pd.Series(reasons[of_class & (reasons != "")])
+                    counts = found.value_counts().sort_index() if len(found) else {"none": 0}
+                    for reason, count in counts.items():
+                        rows.append([*where, label, reason, int(count), int(of_class.sum())])
+    return pd.DataFrame(rows, columns=TABLES["blanks"].columns)

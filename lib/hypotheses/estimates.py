@@ -12,10 +12,10 @@ import pandas as pd
 
 from lib.drift.metrics import SIMILARITIES
 from lib.hypotheses.families import crossing_table
-from lib.hypotheses.observations import Name, Observations
+from lib.hypotheses.observations import NO_PAIRS, Name, Observations
 from lib.hypotheses.stated import Reversal
 from lib.inference.bootstrap import bootstrap, rank_agreement, rank_probabilities
-from lib.inference.contrasts import contrast, retained_evidence
+from lib.inference.contrasts import Estimate, retained_evidence
 from lib.inference.crossed import CrossedCells
 from lib.study.schema import COUNTS, ESTIMATE
 
@@ -61,15 +61,13 @@ def retained_table(
     """
     rows = []
     for metric in (name for name in metrics if name in observed.pairs):
-        cells = observed.cells(metric)
         for cell in _cells(observed, pairings[0]):
             parts = zip(("tuned", "placebo", "ceiling"), pairings, strict=True)
             names = {part: (*cell, pairing) for part, pairing in parts}
-            found = _absent()
-            if _known(cells, names.values()):
-                found = _described(retained_evidence(cells, **names), level)
-            counts = observed.counts(metric, names["tuned"])
-            rows.append([*cell, metric, *found, *(counts[each] for each in COUNTS)])
+            cells = observed.known(metric, names.values())
+            found = NO_PAIRS if cells is None else retained_evidence(cells, **names)
+            counts = observed.counts(metric, names["tuned"]).values()
+            rows.append([*cell, metric, *_described(found, level), *counts])
     return pd.DataFrame(rows, columns=[*KEYS, "metric", *ESTIMATE, *COUNTS])
 
 
@@ -87,20 +85,15 @@ def difference_table(
     """
     rows = []
     for metric in metrics:
-        cells = observed.cells(metric)
         for cell in _cells(observed, "finetune"):
             for title, pairings in CONTRASTS.items():
                 names = [(*cell, pairing) for pairing in pairings]
                 if not set(names) <= set(observed.names):
                     continue
-                found, p_value = _absent(), np.nan
-                if _known(cells, names):
-                    estimate = contrast(cells, dict(zip(names, (1, -1), strict=True)))
-                    found, p_value = _described(estimate, level), float(estimate.p_value())
-                sides = [observed.counts(metric, name) for name in names]
-                counts = [min(side[each] for side in sides) for each in COUNTS[:3]]
-                counts += [sum(side[each] for side in sides) for each in COUNTS[3:]]
-                rows.append([*cell, metric, title, *found, p_value, *counts])
+                found = observed.estimate(metric, dict(zip(names, (1, -1), strict=True)))
+                told = *_described(found, level), float(found.p_value())
+                counts = observed.counts(metric, *names).values()
+                rows.append([*cell, metric, title, *told, *counts])
     columns = [*KEYS, "metric", "contrast", *ESTIMATE, "p_value", *COUNTS]
     return pd.DataFrame(rows, columns=columns)
 
@@ -216,15 +209,7 @@ def _groups(names: Sequence[Name]) -> dict[tuple[str, str], list[Name]]:
     return groups
 
 
-def _known(cells: CrossedCells | None, names) -> bool:
-    return cells is not None and all(name in cells.cells for name in names)
-
-
-def _described(found, level: float) -> list:
+def _described(found: Estimate, level: float) -> list:
     low, high = found.interval(level)
     parts = (found.estimate, found.se, found.se_patients, found.se_seeds, found.df, low, high)
     return [*map(float, parts), found.seed_level]
-
-
-def _absent() -> list:
-    return [np.nan] * 7 + ["not estimated (no pairs)"]

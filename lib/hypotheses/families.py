@@ -6,7 +6,7 @@ the largest p-value (intersection-union test, Berger 1982). *One of two claims*:
 p-value (Bonferroni).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import combinations, product
 
@@ -63,7 +63,7 @@ def excess_table(
                  "comparison": comparison, **numbers(found, hypothesis.level),
                  "p_above": judged(above, problem), "p_below": judged(below, problem),
                  "margin": margin, "margin_origin": origin, "seed_level": found.seed_level,
-                 **_least(observed, hypothesis.metric, coefficients), "problem": problem}
+                 **_sizes(observed.counts(hypothesis.metric, *coefficients)), "problem": problem}
             )  # fmt: skip
     table = pd.DataFrame(rows)
     cells = table.groupby(["architecture", "method"], sort=False)
@@ -170,7 +170,7 @@ def _crossing(
         **{name: judged(p_value, problem) for name, p_value in tests.items()},
         "opposite": bool(found.supported) and not problem,
         "margin": margin, "margin_origin": origin, "seed_level": interaction.seed_level,
-        **_least(observed, hypothesis.metric, everything), "problem": problem,
+        **_sizes(observed.counts(hypothesis.metric, *everything)), "problem": problem,
     }  # fmt: skip
 
 
@@ -221,10 +221,5 @@ def judged(p_value: float, problem: str) -> float:
     return float("nan") if problem else float(p_value)
 
 
-def _least(observed: Observations, metric: str, names: Sequence[Name]) -> dict[str, int]:
-    counts = [observed.counts(metric, name) for name in names]
-    return {
-        "films": min(count["films"] for count in counts),
-        "pairs": sum(count["pairs"] for count in counts),
-        "blank": sum(count["blank"] for count in counts),
-    }
+def _sizes(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: counts[name] for name in ("films", "pairs", "blank")}

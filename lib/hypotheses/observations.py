@@ -4,7 +4,7 @@ Only the common support counts, which the table of pairs marks. Nothing is dropp
 without enough films or seeds, or with too many blank maps, keeps its place and gives its reason.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,11 +17,12 @@ from lib.inference.crossed import CrossedCells, cells_from_pairs
 from lib.study.artefacts import read_table
 from lib.study.names import label
 from lib.study.paths import StudyPaths
-from lib.study.schema import CELL, require_columns
+from lib.study.schema import CELL, COUNTS, require_columns
 
 EMPTY = "the common support is empty: no film is classified correctly by every checkpoint"
 SAME_SEEDS = "fine-tunings of different seeds do not differ at all, so the seed was not varied"
 Name = tuple[str, str, str, str]
+NO_PAIRS = Estimate(*[float("nan")] * 3, "not estimated (no pairs)", *[float("nan")] * 2)
 
 
 @dataclass(frozen=True)
@@ -88,23 +89,36 @@ class Observations:
             )
         return self._cells[metric]
 
-    def estimate(self, metric: str, coefficients: Mapping[Hashable, float]) -> Estimate:
-        """Estimate a contrast; all NaN where one of its cells has no pair at all."""
+    def estimate(self, metric: str, coefficients: Mapping[Name, float]) -> Estimate:
+        """Estimate a contrast; `NO_PAIRS` where one of its cells has no pair at all."""
+        cells = self.known(metric, coefficients)
+        return NO_PAIRS if cells is None else contrast(cells, coefficients)
+
+    def known(self, metric: str, names: Iterable[Name]) -> CrossedCells | None:
+        """The cells of a metric; None where one of `names` has no pair at all."""
         cells = self.cells(metric)
-        if cells is None or any(name not in cells.cells for name in coefficients):
-            nan = float("nan")
-            return Estimate(nan, nan, nan, "not estimated (no pairs)", nan, nan)
-        return contrast(cells, coefficients)
+        there = cells is not None and all(name in cells.cells for name in names)
+        return cells if there else None
 
     def mean(self, metric: str, name: Name) -> float:
         """Mean of a cell, NaN where it has no value."""
         return float(self.estimate(metric, {name: 1}).estimate)
 
-    def counts(self, metric: str, name: Name) -> dict[str, int]:
-        """Films, patients and seeds with a value, pairs, and blank ones among the pairs."""
-        cells = self.cells(metric)
-        if cells is None or name not in cells.cells:
-            return dict.fromkeys(("films", "patients", "seeds", "pairs", "blank"), 0)
+    def counts(self, metric: str, *names: Name) -> dict[str, int]:
+        """`COUNTS`: films, patients and seeds with a value, pairs, and blank ones among the pairs.
+
+        Of several cells films, patients and seeds are the least, pairs and blank ones the sums.
+        """
+        of = [self._counts(metric, name) for name in names]
+        return {
+            each: (sum if each in ("pairs", "blank") else min)(count[each] for count in of)
+            for each in COUNTS
+        }
+
+    def _counts(self, metric: str, name: Name) -> dict[str, int]:
+        cells = self.known(metric, [name])
+        if cells is None:
+            return dict.fromkeys(COUNTS, 0)
         cell = cells[name]
         scored = ~np.isnan(cell.scores)
         films = scored.any(axis=0)
