@@ -112,11 +112,13 @@ def _params(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if not options.after_dashes:
+        raise ParamsError("run: found no command; expected one after --")
     text = _resolved(options)
     folder = StudyPaths(options.results, options.study).root
     # Not before the folder is held: a run that goes on there has these parameters.
     write = partial(write_text, folder / "params.yml", text)
-    return running.run(folder, options.command, prepare=write, parent=options.parent)
+    return running.run(folder, options.after_dashes, prepare=write, parent=options.parent)
 
 
 def _source_weights(options: argparse.Namespace) -> None:
@@ -219,17 +221,10 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; 0 if all is well, 2 with the reason where it cannot be done."""
     words = sys.argv[1:] if arguments is None else arguments
-    command = None
-    if words[:1] == ["run"] and "--" in words:
-        # By hand: argparse treats a second "--", as Snakemake has one, differently in each Python.
-        cut = words.index("--")
-        words, command = words[:cut], words[cut + 1 :]
-    parser = _parser()
-    options = parser.parse_args(words)
-    if words[:1] == ["run"]:
-        if not command:
-            parser.error("run: no command found; expected one after --")
-        options.command = command
+    # By hand: argparse treats a second "--", as Snakemake has one, differently in each Python.
+    cut = words.index("--") if "--" in words else len(words)
+    options = _parser().parse_args(words[:cut])
+    options.after_dashes = words[cut + 1 :]
     try:
         return options.run(options) or 0
     except (ParamsError, ArtefactError, OSError) as error:

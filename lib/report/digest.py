@@ -47,6 +47,12 @@ def drift_means(drift: pd.DataFrame, *, metric: str = PRIMARY) -> pd.DataFrame:
     return wide[[*known, *(name for name in wide if name not in known)]]
 
 
+def paper_cells(drift: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the paper's cells: its two methods at the last convolution and at the pooled map."""
+    told = drift["role"].isin(("auto_conv", "post_activation"))
+    return drift[told & drift["method"].isin(("layercam", "gradcam_plus_plus"))]
+
+
 def public_parameters(parameters: dict) -> dict:
     """Parameters without the places of files: where they lie is a matter of one machine."""
     shown = json.loads(json.dumps(parameters))
@@ -157,7 +163,7 @@ def text(paths: StudyPaths) -> str:
         "",
         "Macro AUC on test films, mean over seeds",
         areas.round(3).to_string(),
-        *([sentence(performance)] if "training" in performance else []),
+        sentence(performance),
         "",
         "Overlap of the top 20 % of cells (1 = same places), mean over the common support",
         overlap.round(2).to_string(),

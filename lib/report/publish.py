@@ -15,7 +15,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from lib.models.convergence import sentence
 from lib.report import page as report
-from lib.report.digest import cost, drift_means, manifests, provenance, stage_means, verdicts
+from lib.report.digest import (
+    cost,
+    drift_means,
+    manifests,
+    paper_cells,
+    provenance,
+    stage_means,
+    verdicts,
+)
 from lib.study.artefacts import read_table, require, write_json, write_text
 from lib.study.paths import ROOT, StudyPaths
 from lib.study.schema import TABLES
@@ -34,15 +42,15 @@ def answer(folder: Path) -> str:
         A folder that `publish` wrote.
     """
     drift = read_table(folder / "tables/drift.csv")
-    told = drift["role"].isin(("auto_conv", "post_activation")) & drift["method"].isin(
-        ("layercam", "gradcam_plus_plus")
-    )
+    performance = read_table(folder / "tables/performance.csv")
     return "\n".join(
         [
             BEGIN,
-            markdown(performance_lines(read_table(folder / "tables/performance.csv"))),
+            markdown(performance_lines(performance)),
             "",
-            markdown(drift_lines(drift[told])),
+            sentence(performance),
+            "",
+            markdown(drift_lines(paper_cells(drift))),
             END,
         ]
     )

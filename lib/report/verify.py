@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.report.digest import PRIMARY, public_parameters
+from lib.report.digest import PRIMARY, paper_cells, public_parameters
 from lib.study.artefacts import read_manifest, read_table, require, write_table
 from lib.study.errors import ArtefactError
 from lib.study.names import stage_of
@@ -45,9 +45,8 @@ def figures(tables: Path) -> pd.DataFrame:
     )
     groups = long.groupby(["quantity", "of", "architecture"], sort=False)["value"]
     scores = groups.agg(mean="mean", sd="std", runs="size").reset_index()
-    drift = read_table(tables / "drift.csv")
-    shown = drift["role"].isin(("auto_conv", "post_activation")) & (drift["metric"] == PRIMARY)
-    shown &= drift["method"].isin(("layercam", "gradcam_plus_plus")) & drift["mean"].notna()
+    drift = paper_cells(read_table(tables / "drift.csv"))
+    shown = (drift["metric"] == PRIMARY) & drift["mean"].notna()
     names = {"metric": "quantity", "pairing": "of", "sd_pairs": "sd", "pairs": "runs"}
     overlaps = drift[shown].rename(columns={"sd": "sd_films"}).rename(columns=names)
     table = pd.concat([scores.assign(role="", method=""), overlaps], ignore_index=True)

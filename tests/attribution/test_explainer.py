@@ -172,10 +172,10 @@ def test_graphs_are_traced_by_one_thread_while_no_other_runs(tiny_model, monkeyp
     monkeypatch.setattr(explain, "_explain", watched)
     explain(films_of(17, 4), [str(film) for film in range(17)], batch_size=3)
     # The first three films and the last two are new; what lies between may run beside another.
-    assert [count for count, _ in alone] == [3, 3, 3, 3, 3, 2]
-    assert alone[0][1] and alone[-1][1] and not all(known for _, known in alone)
+    assert [films for films, _ in alone] == [3, 3, 3, 3, 3, 2]
+    assert alone[0][1] and alone[-1][1] and not all(by_itself for _, by_itself in alone)
     again = explain(films_of(17, 4), [str(film) for film in range(17)], batch_size=3)
-    assert len(again.logits) == 17 and not all(known for _, known in alone[6:])
+    assert len(again.logits) == 17 and not all(by_itself for _, by_itself in alone[6:])
 
 
 def test_the_gradient_of_the_probability_is_the_chain_rule_and_vanishes(tiny_model):

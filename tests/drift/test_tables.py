@@ -396,10 +396,12 @@ def finished(tmp_path):
 
     def make(weights="fractal"):
         paths = StudyPaths(tmp_path, "mine")
-        columns = ["architecture", "checkpoint", "split", "macro_auc"]
+        columns = ["architecture", "checkpoint", "split", "macro_auc", "training"]
         artefacts.write_table(paths.tables / "performance.csv", pd.DataFrame([
-            ["resnet50v2", "transfer-s0", "test", 0.8], ["resnet50v2", "finetune-s0", "test", 0.9],
-            ["resnet50v2", "finetune-s1", "test", 0.95], ["resnet50v2", "transfer-s0", "all", 0.1],
+            ["resnet50v2", "transfer-s0", "test", 0.8, "converged"],
+            ["resnet50v2", "finetune-s0", "test", 0.9, "converged"],
+            ["resnet50v2", "finetune-s1", "test", 0.95, "failed"],
+            ["resnet50v2", "transfer-s0", "all", 0.1, "converged"],
         ], columns=columns))  # fmt: skip
         record = artefacts.begin(paths.tables / "drift.csv", parameters={})
         rows = [

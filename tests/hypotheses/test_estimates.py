@@ -240,8 +240,8 @@ def test_observations_are_read_with_the_patients_of_the_study(tmp_path):
 
 def test_the_last_words_of_a_run_have_a_line_for_each_verdict(tmp_path):
     paths = StudyPaths(tmp_path, "mine")
-    columns = ["architecture", "checkpoint", "split", "macro_auc"]
-    row = ["resnet50v2", "transfer-s0", "test", 0.8]
+    columns = ["architecture", "checkpoint", "split", "macro_auc", "training"]
+    row = ["resnet50v2", "transfer-s0", "test", 0.8, "converged"]
     artefacts.write_table(paths.tables / "performance.csv", pd.DataFrame([row], columns=columns))
     record = artefacts.begin(paths.tables / "drift.csv", parameters={})
     columns = ["architecture", "role", "method", "pairing", "metric", "mean"]

@@ -165,6 +165,36 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_run(tiny_model, tmp_path):
     np.testing.assert_array_equal(model.get_weights()[0], seen[1])
 
 
+def test_a_gain_within_the_tolerance_is_none_and_the_lowest_loss_is_kept(tiny_model, tmp_path):
+    model, losses = tiny_model(), iter([3.0, 1.0, 0.95, 0.92, 0.1])
+    schedule = training_loop.Schedule(9, 0.1, patience=2, tolerance=0.1)
+    training_loop.compile_model(model, schedule, steps_per_epoch=1, runtime=RUNTIME)
+    data = Films(np.zeros((6, 32, 32), np.uint8), np.arange(6), np.arange(6) % 3)
+    history = training_loop.fit(
+        model, lambda epoch: training.batches(data, batch_size=6, shuffle_seed=epoch),
+        lambda model: {"loss": next(losses)}, schedule, seed=1, state=tmp_path / "s",
+        report=lambda _: None,
+    )  # fmt: skip
+    assert history["converged"].tolist() == [False, False, False, True]
+    assert history["kept"].tolist() == [False, False, False, True]
+
+
+def test_both_stages_follow_the_rule_of_their_parameters_and_the_placebo_none(
+    tiny_model, split, tmp_path
+):
+    """So little is learnt at this rate that no epoch gains as much as the tolerance."""
+    rule = {"epochs": 9, "patience": 2, "tolerance": 0.9, "learning_rate": 1e-4}
+    model = tiny_model()
+    for stage, params in (
+        (training.train_transfer, Transfer(**rule)),
+        (training.train_finetune, Finetune(**rule)),
+    ):
+        history = stage(model, of(split, params, tmp_path))
+        assert history["converged"].tolist() == [False, False, True]
+    placebo = training.train_placebo(model, of(split, Finetune(**rule), tmp_path), kept_epoch=2)
+    assert placebo["converged"].isna().all()
+
+
 def test_warm_up_and_decay_of_the_rate():
     schedule = training_loop.Schedule(epochs=5, learning_rate=0.2, warmup_epochs=1)
     rate = training_loop.optimizer(schedule, steps_per_epoch=10)._learning_rate

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lib.models.convergence import ending, epochs_without_gain
 from lib.report import publish
 from lib.report.digest import cost, manifests, provenance
 from lib.study import schema
@@ -51,7 +52,23 @@ def test_methods_drift_alike_at_the_pooled_map(folder):
     assert (wide["layercam"] - wide["gradcam_plus_plus"]).abs().max() < 0.005
 
 
-@pytest.mark.parametrize("killed_at", [0, 1, 2, None])
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
+def test_endings_follow_from_the_published_curves_by_the_rule_of_their_time(folder):
+    history, performance = (
+        read_table(folder / f"tables/{name}.csv") for name in ("history", "performance")
+    )
+    curves = dict(list(history.groupby(["architecture", "checkpoint"])))
+    for (architecture, checkpoint), curve in curves.items():
+        if not checkpoint.startswith("placebo"):
+            patience = 30 if checkpoint.startswith("transfer") else 3
+            flat = [epochs_without_gain(curve["loss"][: n + 1], 0) for n in range(len(curve))]
+            assert curve["converged"].astype(bool).tolist() == [n >= patience for n in flat]
+        told = ending(checkpoint, curve, curves[architecture, "transfer-s0"])
+        rows = performance.query("architecture == @architecture and checkpoint == @checkpoint")
+        assert set(rows["training"]) == {told}
+
+
+@pytest.mark.parametrize("killed_at", [0, 1, None])
 def test_an_interrupted_publication_leaves_the_old_or_the_new_folder(
     tmp_path, monkeypatch, killed_at
 ):
