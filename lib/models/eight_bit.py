@@ -19,7 +19,7 @@ from lib.study.errors import ArtefactError
 LARGEST = 25_000_000
 """Bytes that one file may have: every version of it stays in the repository's history."""
 _AGAIN = (
-    "Get the file that the repository ships (git checkout -- lib/source_weights), or make it anew: "
+    "Get the file that the repository ships (git checkout -- lib/models/shipped), or make it anew: "
     "make source-weights."
 )
 

@@ -131,11 +131,8 @@ def make(
         backbone, curve = source_task.train(
             architecture, source, root / architecture, seed=SEED, report=report
         )
-        keras.config.set_dtype_policy("float32")
-        float32 = backbones.build_backbone(architecture, size=backbone.input_shape[1])
-        float32.set_weights(backbone.get_weights())
         probes = export(
-            float32, architecture, out or root / "out", source=source, curve=curve, probed=probed,
+            backbone, architecture, out or root / "out", source=source, curve=curve, probed=probed,
             folder=root / "probe", seed=SEED,
         )  # fmt: skip
         report(f"{architecture}: {probes}")
