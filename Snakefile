@@ -213,7 +213,10 @@ rule finetune:
         notebook=str(P.notebook("03_{mode}-{architecture}-s{seed}")),
     params:
         notebook="03_finetune",
-        arguments=arguments("finetune", architecture=ARCHITECTURE, seed=SEED, mode=lambda w: w.mode),
+        arguments=arguments(
+            "finetune", architecture=ARCHITECTURE, seed=SEED, mode=lambda w: w.mode,
+            follow=lambda w: f"{w.mode}-s{w.seed}" == PARAMS.followed,
+        ),
     log:
         str(P.root / "logs/03_{mode}-{architecture}-s{seed}.log"),
     priority:
@@ -241,7 +244,10 @@ rule attribute:
         notebook=str(P.notebook("04_attribute-{architecture}")),
     params:
         notebook="04_attribute",
-        arguments=arguments("attribute", architecture=ARCHITECTURE, checkpoints=lambda w: list(PARAMS.map_sets)),
+        arguments=arguments(
+            "attribute", architecture=ARCHITECTURE, checkpoints=lambda w: list(PARAMS.map_sets),
+            followed=lambda w: PARAMS.followed,
+        ),
     log:
         str(P.root / "logs/04_attribute-{architecture}.log"),
     priority:

@@ -96,8 +96,8 @@ backbone, history = fractals.pretrain(
 history[["epoch", "train_loss", "loss", "accuracy"]].round(3)
 
 # %% [markdown]
-# The training loss falls below that of guessing (the logarithm of the number of categories). The
-# held-out loss can lag behind: the running statistics of batch normalisation need more steps than
+# Guessing has a loss of the logarithm of the number of categories: a training loss below it says that
+# the backbone learns to tell fractals apart. The held-out loss can lag behind: the running statistics of batch normalisation need more steps than
 # this short task has, which is one reason why they are computed anew on the training films before
 # the transfer stage.
 

@@ -93,7 +93,7 @@ for role, layer in layers.role_layers(model, architecture).items():
     print(f"{role}: {layer.output.shape[1:]}")
 
 # %% [markdown]
-# These three layers are where attribution will look later. They are found by position, and their
+# These layers are where attribution will look later. They are found by position, and their
 # channels are asserted.
 #
 # Weights from another domain bring batch-norm statistics of that domain. With a frozen backbone they
@@ -154,8 +154,8 @@ table = performance.by_split(predictions, classes=params.classes)
 table.round(3)
 
 # %% [markdown]
-# Compare the macro AUC with the linear probe of notebook 1. It should be better, and it should leave
-# room: if transfer were perfect there would be nothing for fine-tuning to change.
+# Compare the macro AUC with the linear probe of notebook 1. A backbone that is no better knows no more
+# of these films than a thumbnail does. One that is perfect leaves fine-tuning nothing to change.
 
 # %% [markdown]
 # ## Write

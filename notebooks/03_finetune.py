@@ -27,7 +27,7 @@
 # **Reads** `models/<architecture>/transfer-s<seed>.keras`, the manifest and the films; the placebo
 # also the pooled features of the frozen backbone and the learning curve of its fine-tuning.
 # **Writes** `models/<architecture>/{finetune,placebo}-s<seed>.keras` with learning curve and
-# predictions.
+# predictions; with `follow` also the weights after every epoch.
 
 # %%
 import pandas as pd
@@ -50,6 +50,7 @@ results = "results/notebooks"
 architecture = "resnet50v2"
 seed = 0
 mode = "finetune"
+follow = True
 
 # %% [markdown]
 # Batch-norm mode is a parameter, not an accident: by default the statistics stay those of the
@@ -102,6 +103,7 @@ run = training.Run(
     runtime=params.runtime,
     seed=derive(params.seed, "finetune", seed),
     state=record.path.with_suffix(".state"),
+    epochs=paths.epochs(architecture, name) if follow else None,
     key=record.key,
 )
 
@@ -157,8 +159,9 @@ with artefacts.atomic(record.path) as temporary:
     model.save(temporary, include_optimizer=False)
 artefacts.write_table(paths.history(architecture, name), history)
 artefacts.write_table(paths.predictions(architecture, name), predictions)
-record.complete(paths.history(architecture, name), paths.predictions(architecture, name))
-print("wrote", record.path.name, "with learning curve and predictions")
+epochs = sorted(paths.epochs(architecture, name).glob("*.npz")) if follow else []
+record.complete(paths.history(architecture, name), paths.predictions(architecture, name), *epochs)
+print("wrote", record.path.name, "with learning curve and predictions;", len(epochs), "epochs")
 
 # %% [markdown]
 # ## What we saw

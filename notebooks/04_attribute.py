@@ -29,7 +29,8 @@
 
 # %% [markdown]
 # **Reads** checkpoints, the manifest and the films.
-# **Writes** `maps/<architecture>/<checkpoint>.npz`: raw maps on the layer's own grid, float32.
+# **Writes** `maps/<architecture>/<checkpoint>.npz`: raw maps on the layer's own grid, float32. Where
+# a training was followed, also `maps/<architecture>/<checkpoint>.epochs`: maps after every epoch.
 
 # %%
 import numpy as np
@@ -39,7 +40,7 @@ from lib.study import StudyPaths, artefacts, derive, load_stage
 from lib.study.names import source_of, trained
 from lib.study.progress import counter
 from lib.data import batches, cache as image_cache
-from lib.models import backbones, layers
+from lib.models import backbones, layers, training_loop
 from lib.models.randomise import randomise
 from lib.attribution.explainer import Explainer
 from lib.attribution.maps import blank_tables, correct, largest_difference
@@ -57,6 +58,7 @@ settings = {}
 results = "results/notebooks"
 architecture = "resnet50v2"
 checkpoints = ["transfer-s0", "finetune-s0", "repeat-s0", "randomised-s0"]
+followed = "finetune-s0"
 
 # %% [markdown]
 # Maps are computed in float32 with TensorFloat-32 off, whatever the training used.
@@ -125,6 +127,24 @@ for name in checkpoints:
     print(f"{name}: {len(right)} films, {right.mean():.0%} classified correctly")
 
 # %% [markdown]
+# ## The way there
+#
+# One training is followed: its weights after every epoch are explained like a checkpoint. Notebook 5
+# asks whether the evidence moves before the accuracy does, or after, and whether it comes to rest.
+
+# %%
+on_the_way = {}
+known = sorted(paths.epochs(architecture, followed).glob("*.npz")) if followed else []
+for file in known:
+    training_loop.load_epoch(model, file)
+    on_the_way[file.name] = explain(
+        films, test["image_id"], batch_size=wanted.batch_size,
+        explained=of_class.get(wanted.explained, wanted.explained),
+        report=counter(f"films, {file.stem}"),
+    )  # fmt: skip
+print(f"{followed or 'no training'} was followed for {len(known)} epochs")
+
+# %% [markdown]
 # ## Blank maps
 #
 # A map that is zero everywhere shows no evidence *for* the class. That happens where a layer is
@@ -166,9 +186,13 @@ display(pictures.map_grid({k: v[shown] for k, v in maps.maps.items()}, film=film
 # ## Write
 
 # %%
+folder = paths.epochs(architecture, followed, kind="maps")
+for name, maps in on_the_way.items():
+    maps.save(folder / name)
 for name, maps in sets.items():
     maps.save(records[name].path)
-    records[name].complete(films=len(maps.image_id), layers=maps.layers)
+    epochs = [folder / file for file in on_the_way] if name == followed else []
+    records[name].complete(*epochs, films=len(maps.image_id), layers=maps.layers)
     print("wrote", records[name].path.name, "with", len(maps.maps), "kinds of maps")
 
 # %% [markdown]

@@ -33,7 +33,8 @@ from lib.data import cache
 from lib.models import convergence
 from lib.models.performance import confusion_table, history_table, performance_table
 from lib.attribution import maps
-from lib.drift import cases, metrics, pairings, summaries
+from lib.drift import agreement, cases, metrics, pairings, summaries
+from lib.evidence import trajectory as way
 from lib.evidence.changes import (
     change_summary, changes_of_study, evidence_of_study, evidence_summary,
 )  # fmt: skip
@@ -148,11 +149,16 @@ style.save(figure, paths.figures / "confusions")
 # ## Common support
 #
 # The primary comparison uses the films that *every* checkpoint of *every* architecture classifies
-# correctly: there, evidence can be compared without a changed decision.
+# correctly: there, evidence can be compared without a changed decision. It shrinks with every further
+# checkpoint, so the films that all checkpoints of *one* architecture classify correctly, its *own
+# support*, stand beside it: more films, and other ones for each architecture.
 
 # %%
 common, support = summaries.support_table(sets, classes=params.classes)
+own = summaries.own_support(sets)
 print(f"{common.sum()} of {len(common)} test films are in the common support")
+own_films = {name: int(films.sum()) for name, films in own.items()}
+print("in an architecture's own:", own_films)
 support
 
 # %% [markdown]
@@ -172,6 +178,7 @@ single, strata, pairs = summaries.drift_tables(
     common,
     seed=derive(params.seed, "ceiling"),
     pairs_file=paths.tables / "pairs.csv",
+    own=own,
 )
 summary = summaries.over_seeds(single)
 strata = summaries.over_seeds(strata, [*summaries.CELL, "stratum"])
@@ -186,15 +193,26 @@ primary.pivot_table(
 ).round(2)
 
 # %% [markdown]
-# The common support shrinks with every further checkpoint. The films that one architecture
-# classifies correctly at both compared checkpoints (kept-correct) are more, but not the same films
-# for every architecture:
+# The same over the films that one architecture classifies correctly at both compared checkpoints
+# (kept-correct):
 
 # %%
 kept = strata.query("metric == 'iou_top20' and stratum == 'kept-correct'")
 kept.pivot_table(
     index=["role", "method"], columns=["architecture", "pairing"], values="mean", dropna=False
 ).round(2)
+
+# %%
+blank = summaries.transitions(
+    artefacts.read_table(paths.tables / "pairs.csv").query("pairing != 'ceiling'"),
+    manifest.set_index("image_id")["label"],
+)
+display(figure := drift.transitions(blank.query("pairing == 'finetune'")))
+style.save(figure, paths.figures / "transitions")
+
+# %% [markdown]
+# A map that vanishes is an outcome and no missing value: where a method is blank for many films, it
+# says nothing about them, and the means are those of the films that are left.
 
 # %%
 figure = drift.controls(summary, metric="iou_top20")
@@ -340,6 +358,45 @@ if known:
 # loss. A flat cloud means that the map moved between places outside the lesion.
 
 # %% [markdown]
+# ## What came first, the accuracy or the drift?
+#
+# One fine-tuning of each architecture was explained after every epoch. Its drift is the squared
+# distance from the transfer checkpoint, of maps of unit length, over the films that both ends
+# classify correctly.
+
+# %%
+trajectory = way.of_study(
+    paths, sets, masks, history,
+    transfer=params.base_transfer, followed=params.followed, classes=params.classes,
+)  # fmt: skip
+for sentence in way.sentences(trajectory, **cell):
+    print(sentence)
+
+# %%
+if len(trajectory):
+    display(figure := drift.trajectory(trajectory, **cell))
+    style.save(figure, paths.figures / "trajectory")
+
+# %% [markdown]
+# A large mark is the epoch that was kept. Drift that has come to rest is flat there; drift that
+# still grows is that of a network on its way.
+
+# %% [markdown]
+# ## Do seeds agree beyond their common start?
+#
+# Two fine-tunings are alike because both resemble the checkpoint that they started from. The
+# *partial agreement* takes that checkpoint out of both: 0 is what seeds that wander independently
+# would have. Notebook 6 gives its intervals.
+
+# %%
+agreed = agreement.seed_agreement(
+    sets, patients, common, own, transfer=params.base_transfer,
+    tuned=[f"finetune-s{each}" for each in params.seeds], seed=derive(params.seed, "ceiling"),
+)  # fmt: skip
+measures = ["partial", "partial_other"]
+agreed.groupby(["architecture", "role", "method"], sort=False)[measures].mean().round(2)
+
+# %% [markdown]
 # ## Was a change for the better seen as one?
 #
 # Only where a shortcut was planted: there one fine-tuning keeps it and another takes it away, and
@@ -375,6 +432,7 @@ blanks = maps.blank_tables(sets, classes=params.classes)
 written = {
     "drift": summary, "performance": performance, "history": history, "confusion": confusion,
     "support": support, "strata": strata, "ranking": ranking, "blanks": blanks,
+    "transitions": blank, "seed_agreement": agreed, "trajectory": trajectory,
     "evidence": by_stage, "evidence_change": gained, "validity": validity,
 } | shortcut  # fmt: skip
 files = [*schema.write_tables(paths.tables, written), paths.tables / "pairs.csv"]

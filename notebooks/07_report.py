@@ -68,8 +68,9 @@ display(figure := drift_plots.controls(drift[cell], metric="iou_top20"))
 style.save(figure, paths.figures / "answer")
 
 # %% [markdown]
-# From left (nothing in common) to right (the same places): the grey field reaches from maps of
-# unrelated films to the placebo. Where in it does fine-tuning lie? The same figure heads the report.
+# From left (nothing in common) to right (the same places): a grey field reaches from maps of
+# unrelated films to the placebo, where the study has both. Where in it does fine-tuning lie? The same
+# figure heads the report.
 
 # %% [markdown]
 # ## Build

@@ -171,8 +171,8 @@ print(pd.DataFrame(facts).T)
 #
 # The gradient of a *probability* p is p(1 − p) times that of the logits' difference, and vanishes
 # as p nears 1. Multiplying the head by a factor makes the model surer without changing what it
-# looks at. The map of the logit keeps its shape; the map of the probability fades, and a display
-# normalised with a small ε fades with it.
+# looks at. The map of the logit keeps its shape; the map of the probability loses its height. A
+# display normalised with a small ε fades once the peak comes near that ε.
 
 # %%
 kernel, bias = model.get_layer("logits").get_weights()
@@ -192,9 +192,9 @@ display(appendix.strip(faded, title="LayerCAM of the probability as the model gr
 pd.DataFrame(rows, columns=["factor", "p", "largest |g|", "peak, raw", "peak, min-max with ε"])
 
 # %% [markdown]
-# Each picture is scaled to its own peak, so the fading shows in the table and not in the picture. A
-# fine-tuned model is surer than a transferred one: with a probability as the score, part of the
-# drift would be nothing but confidence. The study differentiates logits.
+# Each picture is scaled to its own peak, so the loss shows in the table ("peak, raw") and not in the
+# picture. A fine-tuned model is surer than a transferred one: with a probability as the score, part
+# of the drift would be nothing but confidence. The study differentiates logits.
 
 # %% [markdown]
 # ## Three readings of Grad-CAM++

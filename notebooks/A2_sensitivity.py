@@ -153,7 +153,7 @@ print("wrote", record.path.name)
 # %% [markdown]
 # ## What we saw
 #
-# Which choices matter for this study and which do not, with numbers. `largest_change` is the most
+# How far each choice moves the means over the films above. `largest_change` is the most
 # that the mean of any architecture moved against the study's own reading; `tau` is Kendall's rank
 # correlation of the two rankings, 1 for the same order and −1 for the reverse. Back:
 # [5 · Drift](05_drift.ipynb), [index](00_index.ipynb).

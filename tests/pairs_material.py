@@ -17,6 +17,7 @@ MEANS = {
     "centroid_displacement": {
         "placebo": 0.005, "finetune": 0.06, "finetune_seeds": 0.04, "ceiling": 0.1,
     },
+    "unit_distance": {"placebo": 0.02, "finetune": 0.4, "finetune_seeds": 0.3, "ceiling": 0.8},
 }  # fmt: skip
 
 
@@ -43,7 +44,10 @@ def pairs_table(*, seeds=5, films=40, noise=0.02, architectures=ARCHITECTURES, *
     table["partner_id"] = table["image_id"].where(table["pairing"] != "ceiling", unrelated)
     table["common"], table["blank"] = True, ""
     steady = np.concatenate([still[cell[0]] for cell in cells])
-    for metric, key, scale in (("iou_top20", "iou", 1), ("centroid_displacement", "shift", 0.1)):
+    for metric, key, scale in (
+        ("iou_top20", "iou", 1), ("centroid_displacement", "shift", 0.1),
+        ("unit_distance", "distance", 0.1),
+    ):  # fmt: skip
         means = [_mean(metric, cell[:4], planted.get(key, {})) for cell in cells]
         seed = 0.2 * generator.normal(size=len(cells))
         own = steady + generator.normal(size=len(table)) + np.repeat(seed, films)
@@ -62,7 +66,7 @@ def _mean(metric, cell, planted):
 
 def same_map(table):
     """Copy LayerCAM's values to Grad-CAM++ at post_activation."""
-    metrics = ["iou_top20", "centroid_displacement", "soft_iou"]
+    metrics = ["iou_top20", "centroid_displacement", "unit_distance", "soft_iou"]
     keys = ["architecture", "before", "after", "pairing", "image_id"]
     pooled = table["role"] == "post_activation"
     source = table[pooled & (table["method"] == "layercam")].set_index(keys)[metrics]

@@ -143,6 +143,21 @@ def soft_iou(maps_a, maps_b) -> np.ndarray:
     return np.minimum(a, b).sum(axis=1) / np.maximum(a, b).sum(axis=1)
 
 
+@_metric
+def unit_distance(maps_a, maps_b) -> np.ndarray:
+    """Squared Euclidean distance of the maps scaled to unit length, in [0, 2]: 2 − 2 cos(A, B).
+
+    The mean over random maps splits exactly, as a variance does: the distance of their mean from
+    another map, and half the distance between two of them (see `decomposition_table` of
+    `lib.hypotheses.estimates`).
+    """
+    a, b = (
+        cells / np.linalg.norm(cells, axis=1, keepdims=True)
+        for cells in (peak_normalised(maps_a), peak_normalised(maps_b))
+    )
+    return np.square(a - b).sum(axis=1)
+
+
 def _correlation_of_rows(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
@@ -283,6 +298,9 @@ TABLE = {
     "ssim": Metric(ssim, "SSIM (−1 to 1)", "similarity"),
     "gini_change": Metric(gini_change, "Change of the Gini index (−1 to 1)", "change"),
     "entropy_change": Metric(entropy_change, "Change of normalised entropy (−1 to 1)", "change"),
+    "unit_distance": Metric(
+        unit_distance, "Squared distance of maps of unit length (0 to 2)", "distance"
+    ),
     "emd": Metric(emd, "Earth mover's distance (share of the diagonal)", "distance", costly=True),
 }
 """The metrics of every comparison: tables, report and case browser have those of this table."""

@@ -116,6 +116,17 @@ def unrelated_pairs(labels, patients, *, seed: int) -> np.ndarray:
     return partner
 
 
+def partners(labels, patients, support: np.ndarray, *, seed: int) -> np.ndarray:
+    """`unrelated_pairs`, each from the film's own support where there is one.
+
+    A small support would otherwise lose most of its pairs. `support` is an integer per film, such
+    as 0 outside, 1 in the architecture's own support, 2 in the common one as well.
+    """
+    partner = unrelated_pairs(3 * np.asarray(labels) + support, patients, seed=seed)
+    anyone = unrelated_pairs(labels, patients, seed=seed)
+    return np.where(partner < 0, anyone, partner)
+
+
 def outcome_strata(correct_a, correct_b) -> np.ndarray:
     """One of `STRATA` per image: "rescued" is wrong at A and right at B, "lost" the reverse.
 
@@ -136,7 +147,7 @@ def compare_cells(
     sets: dict[str, MapSet],
     wanted: Sequence[Pairing],
     patients: Sequence[str],
-    common: np.ndarray,
+    support: np.ndarray,
     *,
     seed: int,
 ) -> Iterator[pd.DataFrame]:
@@ -150,9 +161,8 @@ def compare_cells(
         Those whose checkpoints are missing from `sets` are passed over; see `missing`.
     patients : sequence of str, shape (n,)
         Patient of each film.
-    common : ndarray of bool, shape (n,)
-        The common support. An unrelated film is chosen from the same side of it, so that a small
-        support does not lose most of its pairs.
+    support : ndarray of int, shape (n,)
+        2 in the common support, 1 in the architecture's own, 0 outside; see `partners`.
     seed : int
         Seed of the choice of unrelated films.
 
@@ -165,9 +175,7 @@ def compare_cells(
     """
     require_same_films(sets)
     some = next(iter(sets.values()))
-    partner = unrelated_pairs(2 * some.label + common, patients, seed=seed)
-    anyone = unrelated_pairs(some.label, patients, seed=seed)
-    partner = np.where(partner < 0, anyone, partner)  # nobody else on its side
+    partner, common = partners(some.label, patients, support, seed=seed), support == 2
     for pairing in wanted:
         if missing([pairing], sets):
             continue

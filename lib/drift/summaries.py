@@ -4,7 +4,7 @@ A cell is an architecture, method, role and pairing. `drift_tables` has a row pe
 pair of checkpoints, `over_seeds` brings them to one per cell and metric.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,17 @@ from lib.study.errors import ArtefactError
 from lib.study.names import trained
 from lib.study.paths import StudyPaths
 from lib.study.schema import CELL, require_columns
+
+
+def own_support(sets: dict[str, dict[str, MapSet]]) -> dict[str, np.ndarray]:
+    """Films that every trained checkpoint of an architecture classifies correctly, by architecture.
+
+    They are more than the common support, and other films for every architecture.
+    """
+    return {
+        architecture: np.all([correct(maps) for name, maps in of.items() if trained(name)], axis=0)
+        for architecture, of in sets.items()
+    }
 
 
 def support_table(sets: dict[str, dict[str, MapSet]], *, classes: Sequence[str]):
@@ -56,6 +67,7 @@ def drift_tables(
     *,
     seed: int,
     pairs_file,
+    own: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Compare all pairs; the full table goes to disk cell by cell, summaries are returned.
 
@@ -70,6 +82,8 @@ def drift_tables(
         Seed of the choice of unrelated films.
     pairs_file : Path
         CSV that receives every pair with all metrics.
+    own : mapping of architecture to ndarray of bool, shape (films,), optional
+        The architecture's `own_support`; without it the common one.
 
     Returns
     -------
@@ -90,14 +104,19 @@ def drift_tables(
         )
     drift, strata, pairs = [], [], []
     some = next(iter(next(iter(sets.values())).values()))
-    member = pd.Series(common, index=some.image_id)
+    films = some.image_id
     by = [*CELL, "before", "after"]
     with atomic(pairs_file) as temporary:
         for architecture, of in sets.items():
-            for cell in pairings.compare_cells(of, wanted, patients, common, seed=seed):
+            support = 1 * common + (common if own is None else own[architecture])
+            member = pd.Series(support, index=films)
+            for cell in pairings.compare_cells(of, wanted, patients, support, seed=seed):
                 cell.insert(0, "architecture", architecture)
-                both = member[cell["image_id"]].to_numpy() & member[cell["partner_id"]].to_numpy()
+                of_pair = [member[cell[name]].to_numpy() for name in ("image_id", "partner_id")]
+                least = np.minimum(*of_pair)
+                both = least == 2
                 cell.insert(9, "common", both)
+                cell.insert(10, "own", least > 0)
                 header = not temporary.exists()
                 cell.to_csv(temporary, mode="a", header=header, index=False, float_format="%.6g")
                 drift.append(summarise(cell, by, metrics=_computed(cell[both]), among=both))
@@ -163,6 +182,39 @@ def summarise(
     # Row g of every table is group g: a stable sort on it keeps the metrics in order.
     table = pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
     return table[[*by, "metric", *statistics, "blank"]]
+
+
+def transitions(pairs: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
+    """What became of maps that were there, or blank: an outcome and not a missing value.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Pairs of a cell or more: the columns of `CELL`, "image_id", "iou_top20", and "blank" as
+        from `metrics.compare`.
+    labels : Series
+        Class by image id.
+
+    Returns
+    -------
+    DataFrame
+        `CELL`, ``label`` and the numbers of pairs ``films``, ``present`` (in both maps there is
+        evidence), ``vanished`` (in the first alone), ``appeared`` (in the second alone) and
+        ``blank`` (in neither); ``iou_top20``, the mean over present pairs, and
+        ``iou_top20_lost_as_0``, over these and, as 0, the vanished and the appeared.
+    """
+    why = pairs["blank"].fillna("")
+    first, second = (why.str.contains(f"{side}: ", regex=False) for side in "ab")
+    table = pairs[CELL].assign(
+        label=pairs["image_id"].map(labels), films=1, present=~first & ~second,
+        vanished=~first & second, appeared=first & ~second, blank=first & second,
+        iou_top20=pairs["iou_top20"],
+        iou_top20_lost_as_0=pairs["iou_top20"].mask(first ^ second, 0.0),
+    )  # fmt: skip
+    counts = dict.fromkeys(("films", "present", "vanished", "appeared", "blank"), "sum")
+    means = dict.fromkeys(("iou_top20", "iou_top20_lost_as_0"), "mean")
+    groups = table.groupby([*CELL, "label"], sort=False, observed=True)
+    return groups.agg(counts | means).reset_index()
 
 
 def over_seeds(table: pd.DataFrame, by: Sequence[str] = CELL) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from lib.drift.metrics import metric_label
 from lib.figures import style
@@ -208,4 +209,97 @@ def controls(
     ]
     labels = [*style.titles(PAIRING, pairings), "from {} to {}".format(*between)]
     style.legend(figure, handles, labels, "Whiskers: ± 1 standard deviation over the pairs.")
+    return figure
+
+
+_OUTCOMES = {
+    "present": ("evidence before and after", "0.85", ""),
+    "vanished": ("vanished", style.ORANGE, "////"),
+    "appeared": ("appeared", style.SKY, "...."),
+    "blank": ("blank before and after", "0.35", ""),
+}
+
+
+def transitions(table: pd.DataFrame) -> Figure:
+    """Share of the films whose map was there, vanished, appeared or was blank, by architecture.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One pairing of `lib.drift.summaries.transitions`.
+    """
+    keys = ["role", "method", "architecture"]
+    require_columns(table, [*keys, "films", *_OUTCOMES], "table")
+    roles, methods, architectures = style.facets(table)
+    counts = table.groupby(keys, observed=True)[["films", *_OUTCOMES]].sum()
+    shares = counts.div(counts["films"], axis=0)
+    figure, axes = style.panels(
+        len(roles),
+        len(methods),
+        width=max(5.5, 1.2 + 2.7 * len(methods)),
+        height=0.7 + 0.35 * len(architectures),
+        title="Was there evidence before and after?",
+        sharex=True,
+        sharey=True,
+    )
+    for (i, j), ax in np.ndenumerate(axes):
+        for y, name in enumerate(architectures):
+            start = 0.0
+            for outcome, (_, colour, hatch) in _OUTCOMES.items():
+                width = shares[outcome].get((roles[i], methods[j], name), 0.0)
+                ax.barh(y, width, left=start, color=colour, hatch=hatch, edgecolor=INK, lw=0.6)
+                start += width
+        ax.set(title=f"{roles[i]} · {METHOD_TITLES[methods[j]]}", xlim=(0, 1))
+        style.rows_of_architectures(ax, architectures)
+    style.outer_labels(axes, "Share of the pairs", "Architecture")
+    handles = [Patch(facecolor=c, edgecolor=INK, hatch=h) for _, c, h in _OUTCOMES.values()]
+    style.legend(figure, handles, [title for title, *_ in _OUTCOMES.values()], "All test films.")
+    return figure
+
+
+_ON_THE_WAY = {
+    "unit_distance": "Squared distance from the start\n(maps of unit length)",
+    "lesion_mass": "Share of the map in the lesion",
+    "balanced_accuracy": "Balanced accuracy, test films",
+    "blank": "Blank maps (share)",
+}
+
+
+def trajectory(table: pd.DataFrame, *, role: str, method: str) -> Figure:
+    """Drift, known evidence, accuracy and blank maps against the epoch of fine-tuning.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `lib.evidence.trajectory`.
+    role, method : str
+        The maps that are shown.
+    """
+    columns = ["architecture", "epoch", "kept", "role", "method", "films", *_ON_THE_WAY]
+    require_columns(table, columns, "table")
+    rows = table[(table["role"] == role) & (table["method"] == method)]
+    rows = rows.assign(blank=rows["blank"] / rows["films"].where(rows["films"] > 0))
+    architectures = style.present(rows["architecture"], ARCHITECTURE, "architecture")
+    figure, axes = style.panels(
+        2, 2, width=8, height=2.2, sharex=True,
+        title=f"What came first, accuracy or drift? {METHOD_TITLES[method]} at {role}",
+    )  # fmt: skip
+    for ax, (quantity, title) in zip(axes.flat, _ON_THE_WAY.items(), strict=True):
+        for name in architectures:
+            look, own = ARCHITECTURE[name], rows[rows["architecture"] == name]
+            line = {"color": look.colour, "linestyle": look.line, "marker": ".", "linewidth": 1.4}
+            ax.plot(own["epoch"], own[quantity], **line)
+            kept = own[own["kept"].astype(bool)]
+            ax.plot(kept["epoch"], kept[quantity], **style.dot(look, zorder=3))
+        if rows[quantity].isna().all():
+            place = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+            ax.text(0.5, 0.5, "no value", color=INK, fontsize=SMALL, **place)
+        ax.set_ylim(bottom=0)
+        ax.set_ylabel(title)
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    for ax in axes[-1]:
+        ax.set_xlabel("Epoch of fine-tuning (0 = transfer)")
+    handles = [Line2D([], [], **style.dot(ARCHITECTURE[name])) for name in architectures]
+    note = "One seed each. Large marker: the epoch kept."
+    style.legend(figure, handles, style.titles(ARCHITECTURE, architectures), note)
     return figure

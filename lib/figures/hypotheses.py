@@ -12,15 +12,17 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from lib.drift.metrics import metric_label
 from lib.figures import style
-from lib.figures.style import ARCHITECTURE, INK, SMALL
+from lib.figures.style import ARCHITECTURE, INK, PAIRING, SMALL
 from lib.study.names import METHOD_TITLES
 from lib.study.schema import require_columns
 
 _BROWN = sns.color_palette("colorblind").as_hex()[5]
+_SKY, _VERMILION, _PINK = (PAIRING[n].colour for n in ("placebo", "finetune", "finetune_seeds"))
 _WINDOW = (-0.5, 1.5)  # of R: an interval that leaves it has an arrow
 
 
@@ -224,3 +226,63 @@ def _seeds(levels: pd.Series) -> str:
         few = f"{patients_only.sum()} of {len(known)}"
         return f"Intervals are over seeds and patients; {few} over patients only (too few seeds)."
     return "Intervals are over seeds and patients."
+
+
+_PARTS = {
+    "placebo": ("placebo", _SKY, "////"),
+    "systematic": ("all seeds share", _VERMILION, ""),
+    "seed_specific": ("each seed adds", _PINK, "...."),
+    "unrelated": ("up to unrelated films", "0.9", ""),
+}
+
+
+def decomposition(table: pd.DataFrame) -> Figure:
+    """What drift is made of: stacked parts by architecture, a panel per layer and method.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `lib.hypotheses.estimates.decomposition_table`.
+    """
+    require_columns(table, ["architecture", "method", "role", "part", "estimate"], "table")
+    roles, methods, architectures = style.facets(table)
+    figure, axes = style.panels(
+        len(roles),
+        len(methods),
+        width=max(5.5, 1.2 + 2.7 * len(methods)),
+        height=0.7 + 0.35 * len(architectures),
+        title="What is drift made of?",
+        sharex=True,
+        sharey=True,
+    )
+    values = table.pivot_table(
+        "estimate", ["role", "method", "architecture"], "part", dropna=False
+    ).reindex(columns=list(_PARTS))
+    for (i, j), ax in np.ndenumerate(axes):
+        for y, name in enumerate(architectures):
+            place = (roles[i], methods[j], name)
+            part = values.loc[place] if place in values.index else pd.Series(dtype=float)
+            _stack(ax, y, part.reindex(list(_PARTS)))
+        ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}", fontsize=9)
+        style.rows_of_architectures(ax, architectures)
+    style.outer_labels(axes, "Squared distance\n(maps of unit length)", "Architecture")
+    handles = [Patch(facecolor=c, edgecolor=INK, hatch=h) for _, c, h in _PARTS.values()]
+    note = "Drift of fine-tuning: all that is not grey. Intervals: tables/decomposition.csv."
+    style.legend(figure, handles, [title for title, *_ in _PARTS.values()], note)
+    return figure
+
+
+def _stack(ax, y: int, part: pd.Series) -> None:
+    if part[["systematic", "seed_specific"]].isna().any():
+        place = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": SMALL}
+        ax.text(0.03, y, "no value", color=INK, **place)
+        return
+    still = 0.0 if np.isnan(part["placebo"]) else part["placebo"]
+    moved = max(part["systematic"], 0.0)
+    first = min(still, moved)  # what the placebo moves is part of what all seeds share
+    ends = np.cumsum([first, moved - first, part["seed_specific"]])
+    ends = [*ends, max(ends[-1], np.nan_to_num(part["unrelated"]))]
+    start = 0.0
+    for end, (_, colour, hatch) in zip(ends, _PARTS.values(), strict=True):
+        ax.barh(y, end - start, left=start, color=colour, hatch=hatch, edgecolor=INK, lw=0.6)
+        start = end

@@ -15,9 +15,10 @@ from lib.hypotheses.families import crossing_table
 from lib.hypotheses.observations import NO_PAIRS, Name, Observations
 from lib.hypotheses.stated import Reversal
 from lib.inference.bootstrap import bootstrap, rank_agreement, rank_probabilities
-from lib.inference.contrasts import Estimate, retained_evidence
+from lib.inference.contrasts import Estimate, contrast, ratio_of_contrasts, retained_evidence
 from lib.inference.crossed import CrossedCells
-from lib.study.schema import COUNTS, ESTIMATE
+from lib.study.names import label
+from lib.study.schema import COUNTS, ESTIMATE, TABLES
 
 KEYS = ["architecture", "method", "role"]
 CONTRASTS = {
@@ -96,6 +97,123 @@ def difference_table(
                 rows.append([*cell, metric, title, *told, *counts])
     columns = [*KEYS, "metric", "contrast", *ESTIMATE, "p_value", *COUNTS]
     return pd.DataFrame(rows, columns=columns)
+
+
+def support_sensitivity(by_support: Mapping[str, Observations]) -> pd.DataFrame:
+    """Retained evidence on each support: what changes with the films that count.
+
+    Returns
+    -------
+    DataFrame
+        ``support`` and the columns of `retained_table`, for the primary metric.
+    """
+    tables = [
+        retained_table(observed, metrics=["iou_top20"]).assign(support=name)
+        for name, observed in by_support.items()
+    ]
+    return pd.concat(tables, ignore_index=True)[TABLES["supports"].columns]
+
+
+DECOMPOSITION = {
+    "placebo": ({"placebo": 1}, None),
+    "systematic": ({"finetune": 1, "finetune_seeds": -0.5}, None),
+    "seed_specific": ({"finetune_seeds": 0.5}, None),
+    "unrelated": ({"ceiling": 1}, None),
+    "systematic_share": ({"finetune": 1, "finetune_seeds": -0.5}, {"finetune": 1}),
+    "way_to_unrelated": ({"finetune": 1, "placebo": -1}, {"ceiling": 1, "placebo": -1}),
+}
+"""Parts of the drift, in squared distances d of maps of unit length, by pairing; then two ratios.
+
+For one film, T of transfer and F_s of fine-tuning with seed s, E d(F_s, T) = ‖μ − T‖² + V with
+μ = E F_s and V = ½ E d(F_s, F_s'): what all seeds share, and what each seed adds."""
+
+
+def decomposition_table(observed: Observations, *, level: float = 0.95) -> pd.DataFrame:
+    """What drift is made of: what all seeds share, and what each of them adds.
+
+    Returns
+    -------
+    DataFrame
+        `KEYS`, ``part`` (a key of `DECOMPOSITION`), the columns of an estimate as in
+        `retained_table`, films, patients, seeds, pairs and blank pairs. The parts are distances in
+        [0, 2] whose ``systematic`` and ``seed_specific`` add to the drift of fine-tuning;
+        ``systematic_share`` is the first of them over their sum, and ``way_to_unrelated`` is 0 for
+        the placebo and 1 for maps of unrelated films. Parts that need two seeds are left out where
+        there is one. The systematic share of networks that wander independently from one start is
+        not 0: see `lib.drift.agreement` for a measure whose null is 0.
+    """
+    metric, rows = "unit_distance", []
+    for cell in _cells(observed, "finetune") if metric in observed.pairs else []:
+        for part, (numerator, denominator) in DECOMPOSITION.items():
+            over, under = (
+                {(*cell, pairing): weight for pairing, weight in (given or {}).items()}
+                for given in (numerator, denominator)
+            )
+            names = list(dict.fromkeys((*over, *under)))
+            if not set(names) <= set(observed.names):
+                continue
+            cells = observed.known(metric, names)
+            if cells is None:
+                found = NO_PAIRS
+            elif under:
+                found = ratio_of_contrasts(cells, over, under)
+            else:
+                found = observed.estimate(metric, over)
+            counts = observed.counts(metric, *names).values()
+            rows.append([*cell, part, *_described(found, level), *counts])
+    return pd.DataFrame(rows, columns=[*KEYS, "part", *ESTIMATE, *COUNTS])
+
+
+def composition(table: pd.DataFrame, *, role: str, method: str) -> list[str]:
+    """How far fine-tuning moved and how much of it all seeds share, a sentence per architecture."""
+    rows = table[(table["role"] == role) & (table["method"] == method)]
+    told = []
+    for architecture, of in rows.groupby("architecture", sort=False):
+        of = of.set_index("part")
+        told.append(
+            f"{label(architecture)}: fine-tuning moved {_percent(of, 'way_to_unrelated')} of the "
+            f"way to unrelated films; {_percent(of, 'systematic_share')} of the drift is the same "
+            "whatever the seed."
+        )
+    return told
+
+
+def _percent(parts: pd.DataFrame, part: str) -> str:
+    if part not in parts.index or np.isnan(parts.loc[part, "estimate"]):
+        return "an unknown share"
+    estimate, low, high = parts.loc[part, ["estimate", "low", "high"]]
+    known = f" ({low:.0%} to {high:.0%})" if np.isfinite(low) else " (no bounds)"
+    return f"{estimate:.0%}{known}"
+
+
+def partial_agreement_table(observed: Observations | None, *, level: float = 0.95) -> pd.DataFrame:
+    """How far fine-tunings of different seeds agree beyond their common start.
+
+    Parameters
+    ----------
+    observed : Observations or None
+        Of ``tables/seed_agreement.csv``, see `lib.drift.agreement`.
+
+    Returns
+    -------
+    DataFrame
+        `KEYS`, ``measure`` ("partial", whose null is 0; "partial_other", with maps of other films;
+        "difference"), the columns of an estimate as in `retained_table`, films, patients, seeds,
+        pairs and pairs without a value.
+    """
+    rows = []
+    for cell in _cells(observed, "finetune_seeds") if observed else []:
+        name = (*cell, "finetune_seeds")
+        both = {m: observed.known(m, [name]) for m in ("partial", "partial_other")}
+        counts = observed.counts("partial", name).values()
+        weights = {m: {m: 1} for m in both} | {"difference": {"partial": 1, "partial_other": -1}}
+        for measure, coefficients in weights.items():
+            found = NO_PAIRS
+            if both["partial"] is not None:
+                cells = {m: of[name] for m, of in both.items()}
+                found = contrast(CrossedCells(cells, both["partial"].patients), coefficients)
+            rows.append([*cell, measure, *_described(found, level), *counts])
+    return pd.DataFrame(rows, columns=[*KEYS, "measure", *ESTIMATE, *COUNTS])
 
 
 def crossover_table(

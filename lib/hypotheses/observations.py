@@ -27,26 +27,32 @@ NO_PAIRS = Estimate(*[float("nan")] * 3, "not estimated (no pairs)", *[float("na
 
 @dataclass(frozen=True)
 class Observations:
-    """Pairs of maps on the common support.
+    """Pairs of maps on a support, as a rule the common one.
 
     Attributes
     ----------
     pairs : DataFrame
-        A row per pair of the common support, as in ``tables/pairs.csv``.
+        A row per pair of the support, as in ``tables/pairs.csv``.
     patients : Series
         Patient by image id.
     names : tuple of (architecture, method, role, pairing)
-        All comparisons of the study, with or without pairs in the common support.
+        All comparisons of the study, with or without pairs in the support.
+    labels : Series, optional
+        Class by image id: means then give every class the same weight.
     """
 
     pairs: pd.DataFrame
     patients: pd.Series
     names: tuple[Name, ...]
+    labels: pd.Series | None = None
     _cells: dict = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def from_tables(cls, pairs: pd.DataFrame, patients: pd.Series) -> "Observations":
-        """Take the common support of a table of pairs.
+    def from_tables(
+        cls, pairs: pd.DataFrame, patients: pd.Series, *, support: str = "common",
+        labels: pd.Series | None = None,
+    ) -> "Observations":  # fmt: skip
+        """Take the films of a support from a table of pairs.
 
         Parameters
         ----------
@@ -56,6 +62,11 @@ class Observations:
             metrics, NaN where a map is blank.
         patients : Series
             Patient by image id, as in ``data/manifest.csv``.
+        support : {"common", "own", "all"}
+            Films that every checkpoint of every architecture, that every one of the same
+            architecture classifies correctly, or all.
+        labels : Series, optional
+            Class by image id, for means that give every class the same weight.
 
         Raises
         ------
@@ -77,13 +88,14 @@ class Observations:
                 "one in the ceiling alone."
             )
         names = pairs[CELL].drop_duplicates().itertuples(index=False, name=None)
-        return cls(pairs[pairs["common"]].reset_index(drop=True), patients, tuple(names))
+        chosen = pairs if support == "all" else pairs[pairs[support]]
+        return cls(chosen.reset_index(drop=True), patients, tuple(names), labels)
 
     def cells(self, metric: str) -> CrossedCells | None:
         """Cells of a metric; None where the common support is empty."""
         if metric not in self._cells:
             self._cells[metric] = (
-                cells_from_pairs(self.pairs, self.patients, metric=metric)
+                cells_from_pairs(self.pairs, self.patients, metric=metric, labels=self.labels)
                 if len(self.pairs)
                 else None
             )
@@ -204,10 +216,17 @@ class Observations:
         )
 
 
-def read(paths: StudyPaths, table: str = "pairs") -> Observations | None:
-    """Observations of a study, from ``tables/<table>.csv``; None if there is no such table.
+SUPPORTS = ("own", "common", "all")
+"""Which films count. The first and the last give every class the same weight."""
 
-    Patients are those of the table, if it names them, else of the data manifest.
+
+def read(
+    paths: StudyPaths, table: str = "pairs", *, support: str = "common"
+) -> Observations | None:
+    """Observations of a study, from ``tables/<table>.csv``; None without the table or a row in it.
+
+    Patients are those of the table, if it names them, else of the data manifest. On another
+    `support` than the common one (see `Observations.from_tables`) every class has the same weight.
 
     Raises
     ------
@@ -220,9 +239,12 @@ def read(paths: StudyPaths, table: str = "pairs") -> Observations | None:
     if not file.exists():
         return None
     pairs = read_table(file)
+    if pairs.empty:
+        return None
     known = pairs if "patient_id" in pairs else read_table(paths.manifest)
-    patients = known.drop_duplicates("image_id").set_index("image_id")["patient_id"]
-    return Observations.from_tables(pairs, patients)
+    films = known.drop_duplicates("image_id").set_index("image_id")
+    labels = films["label"] if support != "common" else None
+    return Observations.from_tables(pairs, films["patient_id"], support=support, labels=labels)
 
 
 def _few_seeds(where: str, found: int, minimum: Minimum) -> str:

@@ -162,12 +162,13 @@ def bootstrap(
 def weighted_means(cells: CrossedCells, weights: Weights) -> np.ndarray:
     """Means of all cells over the values that are not NaN, shape (R, cells).
 
-    Row weights times film weights; NaN where all weights of a cell's values are 0.
+    Row weights times drawn films times the films' own weights; NaN where all are 0.
     """
     values = np.concatenate([cell.scores for cell in cells.cells.values()])
     observed = ~np.isnan(values)
-    totals = weights.films @ np.where(observed, values, 0).T  # (R, rows of all cells)
-    counts = weights.films @ observed.T.astype(float)
+    share = np.concatenate([np.tile(c.weights, (len(c.scores), 1)) for c in cells.cells.values()])
+    totals = weights.films @ (share * np.where(observed, values, 0)).T  # (R, rows of all cells)
+    counts = weights.films @ (share * observed).T
     draws = np.empty((len(weights.films), len(cells.cells)))
     start = 0
     for column, cell in enumerate(cells.cells.values()):

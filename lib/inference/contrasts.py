@@ -175,31 +175,49 @@ def _merge(levels: dict[str, str]) -> str:
     return "; ".join(f"{group}: {level}" for group, level in levels.items())
 
 
-def retained_evidence(
-    cells: CrossedCells, *, tuned: Hashable, placebo: Hashable, ceiling: Hashable
+def ratio_of_contrasts(
+    cells: CrossedCells, numerator: Mapping[Hashable, float], denominator: Mapping[Hashable, float]
 ) -> Estimate:
-    """Retained evidence R = (S − S_ceiling) / (S_placebo − S_ceiling) of a similarity.
+    """Ratio of two linear combinations of cell means, such as a share of the drift.
 
-    1 = no more drift than the placebo, 0 = as different as maps of unrelated films. The standard
-    error is that of the ratio's linearisation (delta method). Where the placebo is not above the
-    ceiling (95 % interval of their difference), the ratio could be anything: its standard error
-    is then infinite, as is the interval of Fieller (1954).
+    The standard error is that of the ratio's linearisation (delta method). Where the denominator is
+    not above 0 (its 95 % interval), the ratio could be anything: its standard error is then
+    infinite, as is the interval of Fieller (1954).
 
     Raises
     ------
     ValueError
-        If a cell is unknown.
+        If a cell is unknown or no coefficient is given.
     """
-    scale = contrast(cells, {placebo: 1, ceiling: -1})
-    numerator = contrast(cells, {tuned: 1, ceiling: -1}).estimate
-    value, per_unit = ratio(numerator, scale.estimate), ratio(1.0, scale.estimate)
-    gradient = {tuned: per_unit, placebo: -value * per_unit, ceiling: (value - 1) * per_unit}
+    scale = contrast(cells, denominator)
+    value = ratio(contrast(cells, numerator).estimate, scale.estimate)
+    per_unit = ratio(1.0, scale.estimate)
+    gradient = {
+        name: (numerator.get(name, 0) - value * denominator.get(name, 0)) * per_unit
+        for name in dict.fromkeys((*numerator, *denominator))
+    }
     linear = contrast(cells, gradient)
     usable = scale.interval()[0] > 0
     se = np.where(usable | np.isnan(scale.se), linear.se, np.inf)[()]
     return Estimate(
         value[()], se, linear.df, linear.seed_level, linear.se_patients, linear.se_seeds
     )
+
+
+def retained_evidence(
+    cells: CrossedCells, *, tuned: Hashable, placebo: Hashable, ceiling: Hashable
+) -> Estimate:
+    """Retained evidence R = (S − S_ceiling) / (S_placebo − S_ceiling) of a similarity.
+
+    1 = no more drift than the placebo, 0 = as different as maps of unrelated films. See
+    `ratio_of_contrasts`.
+
+    Raises
+    ------
+    ValueError
+        If a cell is unknown.
+    """
+    return ratio_of_contrasts(cells, {tuned: 1, ceiling: -1}, {placebo: 1, ceiling: -1})
 
 
 def _require_share(value: float, name: str) -> None:

@@ -29,17 +29,20 @@ class Cell:
     group : str
         Whose seeds these are, as a rule the architecture: cells of one group share their training
         runs, and runs of two groups are independent even where their numbers agree.
+    weights : ndarray of shape (films,), optional
+        How much each film counts, such as every class alike; without, every film alike.
 
     Raises
     ------
     ValueError
-        If a value is infinite, the shapes do not fit, a row occurs twice or pairs a seed with
-        itself.
+        If a value is infinite, a weight negative or not finite, the shapes do not fit, a row occurs
+        twice or pairs a seed with itself.
     """
 
     scores: np.ndarray
     seeds: np.ndarray
     group: str
+    weights: np.ndarray | None = None
 
     def __post_init__(self):
         scores, seeds = np.asarray(self.scores, dtype=float), np.asarray(self.seeds)
@@ -54,6 +57,14 @@ class Cell:
             raise ValueError(
                 f"cell of {self.group}: found {np.isinf(scores).sum()} infinite values; expected "
                 "numbers, or NaN for a blank map."
+            )
+        if self.weights is None:
+            object.__setattr__(self, "weights", np.ones(scores.shape[-1]))
+        weights = self.weights
+        if weights.shape != scores.shape[-1:] or not (np.isfinite(weights) & (weights >= 0)).all():
+            raise ValueError(
+                f"cell of {self.group}: found weights of shape {weights.shape}; expected a finite "
+                f"number, 0 or more, for each of {scores.shape[-1]} films."
             )
         rows = [frozenset(np.atleast_1d(row).tolist()) for row in seeds]
         if len(set(rows)) < len(rows) or any(len(row) != seeds[:1].size for row in rows):
@@ -78,9 +89,10 @@ class Influence:
     Attributes
     ----------
     mean : ndarray of shape (...)
-        Over all films that are not blank, each with equal weight. NaN if there is none.
+        Over all films that are not blank, by the weights of the cell. NaN if there is none.
     patient : ndarray of shape (..., P)
-        Sum of the deviations of the patient's films from the mean, over the number of values.
+        Weighted sum of the deviations of the patient's films from the mean, over the sum of the
+        weights.
     observed : ndarray of shape (..., P), bool
         Patients with at least one value.
     seeds : ndarray of shape (S,)
@@ -175,10 +187,12 @@ class CrossedCells:
         # A seed whose maps are all blank tells nothing of the spread between seeds.
         scored = observed.any(axis=(*range(observed.ndim - 2), -1))
         observed, values = observed[..., scored, :], cell.scores[..., scored, :]
-        count, total = observed.sum(axis=-1), np.where(observed, values, 0).sum(axis=-1)
+        weighted = observed * cell.weights
+        count, total = weighted.sum(axis=-1), (weighted * np.where(observed, values, 0)).sum(-1)
         number = count.sum(axis=-1)
         mean = ratio(total.sum(axis=-1), number)
-        deviation = np.where(observed, values - mean[..., None, None], 0).sum(axis=-2)
+        deviation = weighted * np.where(observed, values - mean[..., None, None], 0)
+        deviation = deviation.sum(axis=-2)
         patient = ratio(self.sum_by_patient(deviation), number[..., None])
         seen = self.sum_by_patient(observed.any(axis=-2).astype(int)) > 0
 
@@ -191,7 +205,8 @@ class CrossedCells:
         seed = scale * (mean[..., None] - ratio(total @ others.T, count @ others.T))
         leave_out = scale * (1 / others.shape[1] - ratio(others, others.sum(axis=1)[:, None]))
         row_mean = ratio(total, count)[..., None]
-        within = np.where(observed, values - row_mean, 0) / np.maximum(count, 1)[..., None]
+        within = weighted * np.where(observed, values - row_mean, 0)
+        within = within / np.where(count > 0, count, 1)[..., None]
         return Influence(mean, patient, seen, seeds, seed, self.sum_by_patient(leave_out @ within))
 
 
@@ -202,7 +217,9 @@ def ratio(numerator, denominator) -> np.ndarray:
     return np.divide(numerator, denominator, out=out, where=denominator != 0)
 
 
-def cells_from_pairs(pairs: pd.DataFrame, patients: pd.Series, *, metric: str) -> CrossedCells:
+def cells_from_pairs(
+    pairs: pd.DataFrame, patients: pd.Series, *, metric: str, labels: pd.Series | None = None
+) -> CrossedCells:
     """Cells of a table of compared maps.
 
     Parameters
@@ -215,6 +232,9 @@ def cells_from_pairs(pairs: pd.DataFrame, patients: pd.Series, *, metric: str) -
         Patient by image id.
     metric : str
         Column of the values.
+    labels : Series, optional
+        Class by image id: every class of a cell then has the same weight, however many films it
+        has; without, every film has.
 
     Returns
     -------
@@ -255,7 +275,13 @@ def cells_from_pairs(pairs: pd.DataFrame, patients: pd.Series, *, metric: str) -
         scores[row, np.searchsorted(films, rows["image_id"])] = rows[metric]
         architecture, pairing = name[0], name[-1]
         group = f"{architecture} transfer" if pairing == "transfer_seeds" else architecture
-        cells[name] = Cell(scores, seeds if pairing in SEED_PAIRINGS else seeds[:, 1], group)
+        seeds = seeds if pairing in SEED_PAIRINGS else seeds[:, 1]
+        weights = None
+        if labels is not None:
+            of_class = labels.loc[films].where(np.isin(films, rows["image_id"]))
+            weights = 1 / of_class.map(of_class.value_counts()).to_numpy(float)
+            weights = np.nan_to_num(weights / np.nanmean(weights))  # a film counts 1 on average
+        cells[name] = Cell(scores, seeds, group, weights)
     return CrossedCells(cells, patients.loc[films].to_numpy())
 
 

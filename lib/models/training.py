@@ -36,7 +36,7 @@ class Run:
     ----------
     seed : int
         Of the order of films and of dropout.
-    state, key
+    state, epochs, key
         See `lib.models.training_loop.fit`.
     report : callable
         Receives one line per epoch.
@@ -49,6 +49,7 @@ class Run:
     runtime: Runtime
     seed: int
     state: Path
+    epochs: Path | None = None
     key: str = ""
     report: Callable[[str], None] = print
 
@@ -69,7 +70,7 @@ class Run:
 
         return fit(
             model, epoch_batches, validate, schedule, seed=self.seed, state=self.state,
-            key=self.key, report=self.report,
+            epochs=self.epochs, key=self.key, report=self.report,
         )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import tensorflow as tf
 from lib.data.batches import Films, batches
 from lib.models.convergence import epochs_without_gain
 from lib.study.artefacts import atomic, write_json
+from lib.study.errors import ArtefactError
 from lib.study.params import Runtime
 from lib.study.seeds import derive
 
@@ -80,6 +82,7 @@ def fit(
     *,
     seed: int,
     state: Path | None = None,
+    epochs: Path | None = None,
     key: str = "",
     report: Callable[[str], None] = print,
 ) -> pd.DataFrame:
@@ -97,6 +100,8 @@ def fit(
         Seed of the dropout masks, renewed every epoch so that a resumed run equals an unbroken one.
     state : Path, optional
         Folder for the state of the last complete epoch; removed at the end.
+    epochs : Path, optional
+        Folder that receives the weights after every epoch, `epoch_file`; needs `state`.
     key : str
         Identity of the run; a state with another key is discarded.
     report : callable
@@ -127,6 +132,8 @@ def fit(
         rows.append(row)
         if best is None or row["loss"] < best["loss"]:
             best = row
+        if epochs:
+            _keep_epoch(model, epoch_file(state / "epochs", epoch + 1))
         if state:
             _save(model, state, key, rows, is_best=best is row)
         report(
@@ -137,11 +144,42 @@ def fit(
     if state:
         if kept is not rows[-1]:
             model.load_weights(state / "best.weights.h5")
+        if epochs:
+            shutil.rmtree(epochs, ignore_errors=True)
+            (state / "epochs").replace(epochs)
         shutil.rmtree(state)
     elif kept is not rows[-1]:
         raise ValueError("keeping the best epoch needs a state folder")
     converged = [_converged(rows[: count + 1], schedule) for count in range(len(rows))]
     return pd.DataFrame(rows).assign(kept=[row is kept for row in rows], converged=converged)
+
+
+def epoch_file(folder: Path, epoch: int) -> Path:
+    """File of the weights, or of the maps, after an epoch (from 1)."""
+    return folder / f"epoch-{epoch:03d}.npz"
+
+
+def _keep_epoch(model: keras.Model, file: Path) -> None:
+    with atomic(file) as temporary:
+        np.savez(temporary, *model.get_weights())
+
+
+def load_epoch(model: keras.Model, file: Path) -> None:
+    """Give a model of the same layers the weights that `fit` kept of an epoch.
+
+    Raises
+    ------
+    ArtefactError
+        If the file is missing, damaged, or of another network.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            model.set_weights([arrays[name] for name in arrays.files])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ArtefactError(
+            f"{file}: not the weights of an epoch of this network ({error}). Delete the folder and "
+            "the checkpoint beside it, and run again."
+        ) from error
 
 
 def _converged(rows: list[dict], schedule: Schedule) -> bool | None:

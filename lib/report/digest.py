@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lib.hypotheses import estimates
 from lib.models.convergence import sentence
 from lib.study.artefacts import manifest_path, read_manifest, read_table, require
 from lib.study.names import MODES
@@ -168,6 +169,7 @@ def text(paths: StudyPaths) -> str:
         "Overlap of the top 20 % of cells (1 = same places), mean over the common support",
         overlap.round(2).to_string(),
         "",
+        *composition(paths),
         *told,
         f"Tables     {_short(paths.tables)}",
         f"Figures    {_short(paths.figures)}",
@@ -177,6 +179,15 @@ def text(paths: StudyPaths) -> str:
     if weights == "none":
         lines.insert(1, "WARNING: without a source task this comparison is empty by construction.")
     return "\n".join(lines)
+
+
+def composition(paths: StudyPaths) -> list[str]:
+    """How far fine-tuning moved, and how much of it all seeds share; none before notebook 6."""
+    file = paths.tables / "decomposition.csv"
+    if not file.exists():
+        return []
+    found = estimates.composition(read_table(file), role="post_activation", method="layercam")
+    return ["LayerCAM at the pooled map", *found, ""]
 
 
 def verdicts(paths: StudyPaths) -> dict[str, dict]:

@@ -130,7 +130,11 @@ class Runtime(Section):
 
 
 class Params(Section):
-    """All parameters of one study."""
+    """All parameters of one study.
+
+    With ``follow_epochs`` the first seed's fine-tuning is also explained after every epoch; its
+    weights of every epoch stay on disk.
+    """
 
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     seed: Seed = 20260413
@@ -143,6 +147,7 @@ class Params(Section):
     transfer_seeds: tuple[Seed, ...] = (0,)
     finetune: Finetune = Finetune()
     seeds: tuple[Seed, ...] = (0, 1)
+    follow_epochs: bool = True
     attribution: Attribution = Attribution()
     sensitivity: Sensitivity = Sensitivity()
     runtime: Runtime = Runtime()
@@ -151,6 +156,11 @@ class Params(Section):
     def base_transfer(self) -> str:
         """The transfer checkpoint from which every fine-tuning starts."""
         return f"transfer-s{self.transfer_seeds[0]}"
+
+    @property
+    def followed(self) -> str:
+        """The checkpoint whose training is followed epoch by epoch; empty if none is."""
+        return f"finetune-s{self.seeds[0]}" if self.follow_epochs else ""
 
     @property
     def modes(self) -> tuple[str, ...]:

@@ -52,6 +52,10 @@ class StudyPaths:
         """Keras checkpoint, e.g. ``transfer-s0`` or ``finetune-s1``."""
         return self.root / "models" / architecture / f"{checkpoint}.keras"
 
+    def epochs(self, architecture: str, checkpoint: str, *, kind: str = "models") -> Path:
+        """Folder of a checkpoint's weights ("models") or maps ("maps") after every epoch."""
+        return self.root / kind / architecture / f"{checkpoint}.epochs"
+
     def history(self, architecture: str, checkpoint: str) -> Path:
         """Learning curve of a checkpoint, a row per epoch."""
         return self.checkpoint(architecture, checkpoint).with_suffix(".history.csv")

@@ -89,10 +89,33 @@ TABLES = {
         "05_drift",
         [
             *("architecture", "pairing", "before", "after", "role", "method"),
-            *("image_id", "partner_id", "stratum", "common", "blank"),
+            *("image_id", "partner_id", "stratum", "common", "own", "blank"),
         ],
         open=True,
         published=False,
+    ),
+    "transitions": Table(
+        "05_drift",
+        [
+            *(*CELL, "label", "films", "present", "vanished", "appeared", "blank"),
+            *("iou_top20", "iou_top20_lost_as_0"),
+        ],
+    ),
+    "seed_agreement": Table(
+        "05_drift",
+        [
+            *(*CELL, "before", "after", "image_id", "partner_id", "common", "own"),
+            *("partial", "partial_other"),
+        ],
+        published=False,
+    ),
+    "trajectory": Table(
+        "05_drift",
+        [
+            *("architecture", "checkpoint", "epoch", "kept", "role", "method", "films", "blank"),
+            *("unit_distance", "soft_iou", "iou_top20", "lesion_mass"),
+            *("macro_auc", "balanced_accuracy"),
+        ],
     ),
     "evidence": Table(
         "05_drift",
@@ -140,6 +163,15 @@ TABLES = {
             *("architecture", "method", "role", "metric", "contrast"),
             *(*ESTIMATE, "p_value", *COUNTS),
         ],
+    ),
+    "supports": Table(
+        "06_hypotheses", ["support", "architecture", "method", "role", "metric", *ESTIMATE, *COUNTS]
+    ),
+    "decomposition": Table(
+        "06_hypotheses", ["architecture", "method", "role", "part", *ESTIMATE, *COUNTS]
+    ),
+    "partial_agreement": Table(
+        "06_hypotheses", ["architecture", "method", "role", "measure", *ESTIMATE, *COUNTS]
     ),
     "crossover": Table(
         "06_hypotheses",

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.spatial.distance import cosine
 from skimage.metrics import structural_similarity
 from sklearn.metrics import jaccard_score
 
@@ -24,6 +25,7 @@ PAIR_METRICS = {
     "ssim": drift.ssim,
     "gini_change": drift.gini_change,
     "entropy_change": drift.entropy_change,
+    "unit_distance": drift.unit_distance,
     "emd": drift.emd,
 }
 SIMILARITIES = ["iou_top20", "iou_half", "soft_iou", "pearson", "spearman", "ssim"]
@@ -103,6 +105,7 @@ def test_extreme_scales_do_not_overflow():
         ("gini_change", 0),
         ("entropy_change", 0),
         ("centroid_displacement", math.hypot(3 / 4, 4 / 5) / math.sqrt(2)),
+        ("unit_distance", 2),
         ("emd", math.hypot(3 / 4, 4 / 5) / math.sqrt(2)),
     ],
 )
@@ -205,6 +208,20 @@ def test_random_masks_have_the_expected_overlap(share):
 def test_correlations_agree_with_scipy(metric, reference, pair):
     expected = [reference(a.ravel(), b.ravel()).statistic for a, b in zip(*pair, strict=True)]
     np.testing.assert_allclose(metric(*pair), expected, rtol=0, atol=1e-12)
+
+
+def test_unit_distance_agrees_with_scipy_and_splits_as_a_variance_does(pair):
+    expected = [2 * cosine(a.ravel(), b.ravel()) for a, b in zip(*pair, strict=True)]
+    np.testing.assert_allclose(drift.unit_distance(*pair), expected, rtol=0, atol=1e-12)
+    # n maps against one: distance of their mean, and half of what two of them differ by.
+    start, n = pair[0][:1], len(pair[1])
+    total = drift.unit_distance(pair[1], np.repeat(start, n, axis=0)).mean()
+    i, j = np.triu_indices(n, k=1)
+    spread = drift.unit_distance(pair[1][i], pair[1][j]).mean() / 2
+    unit = [maps.reshape(len(maps), -1) for maps in (pair[1], start)]
+    unit = [cells / np.linalg.norm(cells, axis=1, keepdims=True) for cells in unit]
+    shared = np.square(unit[0].mean(axis=0) - unit[1][0]).sum()
+    assert total == pytest.approx(shared + spread * (n - 1) / n, abs=1e-12)
 
 
 @pytest.mark.parametrize(("h", "w", "size"), [(5, 5, 56), (7, 7, 56), (8, 8, 40), (4, 7, 56)])

@@ -117,3 +117,19 @@ def test_architecture_twice_in_a_group_is_refused():
 def test_wrong_input_names_what_was_found_and_expected(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_lost_maps_are_counted_and_score_zero():
+    blank = ["", "", "b: all zero", "a: constant", "a: all zero; b: all zero"]
+    where = {"architecture": "x", "method": "layercam", "role": "auto_conv", "pairing": "finetune"}
+    pairs = pd.DataFrame({"image_id": list("abcde"), "blank": blank}).assign(
+        iou_top20=[0.2, 0.6, np.nan, np.nan, np.nan], **where
+    )
+    labels = pd.Series(dict.fromkeys("abcde", "sick"))
+    (row,) = summaries.transitions(pairs, labels).to_dict("records")
+    assert row == where | {
+        "label": "sick", "films": 5, "present": 2, "vanished": 1, "appeared": 1, "blank": 1,
+        "iou_top20": pytest.approx(0.4), "iou_top20_lost_as_0": pytest.approx(0.2),
+    }  # fmt: skip
+    labels["a"] = "well"
+    assert summaries.transitions(pairs, labels)["films"].tolist() == [1, 4]

@@ -47,6 +47,23 @@ def compared(sets, tmp_path, **options):
     )
 
 
+def test_own_supports_are_larger_and_their_films_keep_to_themselves(tmp_path):
+    still = [0] * 8
+    sets = {
+        "a": {name: map_set(still) for name in ("transfer-s0", "finetune-s0")},
+        "b": {"transfer-s0": map_set(still), "finetune-s0": map_set(still, wrong=[0, 5])}
+        | {"randomised-s0": map_set(still, wrong=range(8))},
+    }
+    own = summaries.own_support(sets)
+    assert own["a"].all() and np.flatnonzero(~own["b"]).tolist() == [0, 5]
+    compared(sets, tmp_path, own=own)
+    pairs = artefacts.read_table(tmp_path / "tables/pairs.csv")
+    of = pairs[pairs["pairing"] == "finetune"].groupby("architecture")[["common", "own"]].sum()
+    assert of.to_numpy().tolist() == [[6, 8], [6, 6]]
+    unrelated = pairs[(pairs["pairing"] == "ceiling") & (pairs["architecture"] == "a")]
+    assert (unrelated["own"]).all(), "everyone is in the own support of a"
+
+
 def value(table, column, **where):
     """The only value of `column` in the rows that `where` names."""
     for name, wanted in where.items():

@@ -151,6 +151,18 @@ def test_controls_of_one_cell_without_placebo_and_with_a_blank_group():
         drift.controls(pd.DataFrame(rows), metric="ssim")
 
 
+def test_transitions_fill_every_bar():
+    row = {"architecture": "resnet50v2", "method": "gradcam", "role": "auto_conv"}
+    counts = {"films": 10, "present": 5, "vanished": 3, "appeared": 2, "blank": 0}
+    table = pd.DataFrame([row | {"label": name} | counts for name in ("normal", "covid19")])
+    figure = drift.transitions(table)
+    (ax,) = figure.axes
+    bars = [(bar.get_x(), bar.get_width()) for bar in ax.patches]
+    np.testing.assert_allclose(bars, [(0, 0.5), (0.5, 0.3), (0.8, 0.2), (1, 0)], atol=1e-12)
+    assert legend_texts(figure)[1] == "vanished"
+    assert_legible(figure)
+
+
 def test_performance_places_every_checkpoint_in_its_row():
     table = pd.DataFrame(
         [

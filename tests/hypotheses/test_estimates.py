@@ -84,6 +84,55 @@ def test_differences_have_the_planted_sizes(study):
     assert np.isnan(dead["p_value"]) and dead["blank"] == dead["pairs"] == 240
 
 
+def test_drift_is_split_into_the_planted_parts(study):
+    table = estimates.decomposition_table(study)
+    found = table.dropna(subset="estimate").groupby("part")["estimate"].mean()
+    expected = {"placebo": 0.02, "systematic": 0.25, "seed_specific": 0.15, "unrelated": 0.8,
+                "systematic_share": 0.25 / 0.4, "way_to_unrelated": 0.38 / 0.78}  # fmt: skip
+    assert found.to_dict() == pytest.approx(expected, abs=0.005)
+    wide = table.pivot_table("estimate", estimates.KEYS, "part")
+    cells = study.cells("unit_distance")
+    for cell, parts in wide.iterrows():
+        drift = cells.influence((*cell, "finetune")).mean
+        assert parts["systematic"] + parts["seed_specific"] == pytest.approx(drift, abs=1e-12)
+    assert set(table["seed_level"]) == {"estimated (3 seeds)"}
+    dead = blank(pairs_table(seeds=3).assign(unit_distance=np.nan), **DEAD)
+    assert estimates.decomposition_table(observed(dead))["estimate"].isna().all()
+    one = estimates.decomposition_table(observed(pairs_table(seeds=1)))
+    assert set(one["part"]) == {"placebo", "unrelated", "way_to_unrelated"}
+    (told, *_) = estimates.composition(table, role="post_activation", method="layercam")
+    assert told.startswith("DenseNet201: fine-tuning moved 49% (")
+    assert (
+        "unknown share of the drift"
+        in estimates.composition(one, role="post_activation", method="layercam")[0]
+    )
+
+
+def test_the_stacked_parts_end_at_drift_and_at_unrelated_films(study):
+    figure = hypotheses.decomposition(estimates.decomposition_table(study))
+    assert_legible(figure)
+    ends = [
+        [round(bar.get_x() + bar.get_width(), 2) for bar in ax.patches[:4]] for ax in figure.axes
+    ]
+    assert all(end == pytest.approx([0.02, 0.25, 0.4, 0.8], abs=0.02) for end in ends)
+    alone = estimates.decomposition_table(observed(pairs_table(seeds=1)))
+    assert texts(hypotheses.decomposition(alone).axes[0]) == ["no value"] * 3
+
+
+def test_partial_agreement_stands_beside_that_with_other_films(study, tmp_path):
+    values = np.random.default_rng(0).normal(0.5, 0.05, size=len(study.pairs))
+    own = study.pairs.assign(partial=values, partial_other=values - 0.2)
+    table = estimates.partial_agreement_table(
+        observed(own[own["pairing"] == "finetune_seeds"])
+    ).set_index("measure")["estimate"]  # fmt: skip
+    for measure, expected in (("partial", 0.5), ("partial_other", 0.3), ("difference", 0.2)):
+        assert table[measure].to_numpy() == pytest.approx(expected, abs=0.02)
+    assert estimates.partial_agreement_table(None).empty
+    paths = StudyPaths(tmp_path, "s")  # with one seed
+    artefacts.write_table(paths.tables / "seed_agreement.csv", own[:0])
+    assert observations.read(paths, "seed_agreement", support="own") is None
+
+
 def test_crossover_is_told_for_every_layer(crossover):
     assert len(crossover) == 3 * 2
     pooled = crossover[crossover["role"] == "post_activation"]
@@ -254,7 +303,11 @@ def test_the_last_words_of_a_run_have_a_line_for_each_verdict(tmp_path):
     verdicts = {f"H{n}": {"sentence": text} for n, text in enumerate(sentences, start=1)}
     paths.verdicts.write_text(json.dumps({"verdicts": verdicts}), encoding="utf-8")
     record.complete()
+    parts = estimates.decomposition_table(observed(pairs_table(seeds=3)))
+    artefacts.write_table(paths.tables / "decomposition.csv", parts)
     lines = digest.text(paths).splitlines()
+    told = lines.index("LayerCAM at the pooled map")
+    assert lines[told + 1].startswith("DenseNet201: fine-tuning moved 49% (")
     start = lines.index("Verdicts")
     assert lines[start + 1 : start + 3] == sentences
     assert f"Verdicts   {paths.verdicts}" in lines

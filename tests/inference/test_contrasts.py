@@ -263,6 +263,46 @@ def test_values_that_agree_have_no_error():
     assert tests == [0, 1, 0]
 
 
+# Films that count more
+
+
+def test_a_film_of_weight_three_counts_as_three_films_of_its_patient():
+    generator = np.random.default_rng(8)
+    scores = generator.normal(0.5, 0.1, size=(3, 12))
+    scores[1, 4] = np.nan
+    patients, weights = np.arange(12) // 2, np.array([1.0, 3, 2] + [1] * 9)
+    copies = np.repeat(np.arange(12), weights.astype(int))
+
+    def of(rows, people, weights=None):
+        cells = {"a": Cell(rows, [0, 1, 2], "A", weights)}
+        return contrasts.contrast(CrossedCells(cells, people), {"a": 1})
+
+    weighted, copied = of(scores, patients, weights), of(scores[:, copies], patients[copies])
+    assert weighted.estimate == pytest.approx(np.average(
+        scores[~np.isnan(scores)], weights=np.tile(weights, (3, 1))[~np.isnan(scores)]
+    ))  # fmt: skip
+    for part in ("estimate", "se", "df", "se_patients", "se_seeds"):
+        assert getattr(weighted, part) == pytest.approx(getattr(copied, part), rel=1e-12)
+    assert of(scores, patients, 7 * weights).se == pytest.approx(weighted.se)
+    with pytest.raises(ValueError, match="weights of shape"):
+        of(scores, patients, weights[:5])
+    with pytest.raises(ValueError, match="0 or more"):
+        of(scores, patients, -weights)
+
+
+def test_every_class_counts_alike_however_many_films_it_has():
+    values = [0.2, 0.4, 0.9, 0.7]  # films f1 to f4; three of one class, one of the other
+    pairs = pair_rows("finetune", "transfer-s0", "finetune-s0", values, ("f1", "f2", "f3", "f4"))
+    patients = pd.Series({f"f{n}": f"p{n}" for n in range(1, 5)})
+    labels = pd.Series({"f1": "well", "f2": "well", "f3": "well", "f4": "sick"})
+    cells = crossed.cells_from_pairs(pairs, patients, metric="iou", labels=labels)
+    (name,) = cells.cells
+    assert cells[name].weights.tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
+    assert contrasts.contrast(cells, {name: 1}).estimate == pytest.approx((0.5 + 0.7) / 2)
+    draws = bootstrap.bootstrap(cells, seed=1, resamples=3000).draws
+    assert draws.mean() == pytest.approx(0.6, abs=0.02)
+
+
 # Retained evidence
 
 

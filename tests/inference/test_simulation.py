@@ -79,6 +79,15 @@ def test_coverage_of_retained_evidence():
     assert 0.93 <= ((low <= 0.5) & (high >= 0.5)).mean() <= 0.97
 
 
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_coverage_of_the_systematic_share(seeds):
+    tuned, floor = ("A", "tuned"), ("A", "floor")
+    cells = studies({tuned: 0.6, floor: 0.4}, seeds=seeds)
+    found = contrasts.ratio_of_contrasts(cells, {tuned: 1, floor: -0.5}, {tuned: 1})
+    low, high = found.interval()
+    assert 0.93 <= ((low <= 2 / 3) & (high >= 2 / 3)).mean() <= 0.975
+
+
 # What the table in lib.inference.contrasts says of few seeds at the largest spread, ± 1.5 points.
 @pytest.mark.parametrize(
     ("seeds", "coefficients", "stated"),

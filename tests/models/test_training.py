@@ -7,6 +7,7 @@ import pytest
 
 from lib.data.batches import Films
 from lib.models import backbones, training, training_loop
+from lib.study.errors import ArtefactError
 from lib.study.params import Augmentation, Finetune, Runtime, Transfer
 
 pytestmark = pytest.mark.network
@@ -121,6 +122,36 @@ def test_an_interrupted_run_ends_where_an_unbroken_one_does(tiny_model, split, t
     for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
     assert not (tmp_path / "state").exists()
+
+
+def test_the_weights_of_every_epoch_are_kept_also_after_an_interruption(
+    tiny_model, split, tmp_path
+):
+    params = Finetune(epochs=3, batch_size=8, learning_rate=0.01, patience=3)
+    folder = tmp_path / "epochs"
+
+    def kill(line):
+        if line.startswith("epoch 2/"):
+            raise InterruptedError
+
+    options = {"key": "k", "epochs": folder}
+    with pytest.raises(InterruptedError):
+        training.train_finetune(tiny_model(), of(split, params, tmp_path, report=kill, **options))
+    assert not folder.exists()
+    model = tiny_model()
+    history = training.train_finetune(model, of(split, params, tmp_path, **options))
+    files = [training_loop.epoch_file(folder, epoch) for epoch in (1, 2, 3)]
+    assert sorted(folder.iterdir()) == files
+    kept = history.loc[history["kept"], "epoch"].iloc[0]
+    again = tiny_model(seed=9)
+    training_loop.load_epoch(again, files[kept - 1])
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    first, last = (dict(np.load(file)) for file in (files[0], files[-1]))
+    assert any((first[name] != last[name]).any() for name in first)
+    files[0].write_bytes(files[0].read_bytes()[:200])
+    with pytest.raises(ArtefactError, match=r"epoch-001\.npz: not the weights of an epoch"):
+        training_loop.load_epoch(again, files[0])
 
 
 @pytest.mark.parametrize("fault", ["other key", "truncated state", "missing weights"])

@@ -71,7 +71,7 @@ def test_sizes_that_the_message_recommends_are_accepted():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epochs=3", "unknown key 'epochs': allowed here: study, seed, classes, architectures"),
+        ("epochs=3", "unknown key 'epochs': did you mean 'follow_epochs'? allowed"),
         ("finetune.epoch=3", "unknown key 'finetune.epoch': did you mean 'epochs'? allowed here"),
         ("data.phantom.shape=1", "unknown key 'data.phantom.shape': allowed here: patients_per_cl"),
         ("a..b=1", "unknown key 'a'"),
