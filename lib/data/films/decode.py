@@ -73,7 +73,9 @@ def decode(data):
     if not data:
         raise ImageRefused("empty file")
     reader = next((reader for magic, reader in READERS.items() if data.startswith(magic)), None)
-    if reader is None and not dicom.is_dicom(data):
+    if dicom.is_dicom(data):  # first: its preamble may look like a TIFF (PS3.10 7.1)
+        reader = None
+    elif reader is None:
         raise ImageRefused(_other_format(data))
     try:
         return dicom.decode(data) if reader is None else _decode_picture(data, reader)

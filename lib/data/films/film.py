@@ -25,6 +25,8 @@ class Film:
         Whether the file held more than grey.
     view, patient_id : str
         View position and patient of a DICOM file; "" where not told.
+    remarks : tuple of str
+        What its header contradicts or warns of, in words.
     """
 
     grey: np.ndarray
@@ -32,6 +34,7 @@ class Film:
     colour: bool = False
     view: str = ""
     patient_id: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def check_size(width, height):
