@@ -48,7 +48,8 @@ def build(
     manifest, rejected : pandas.DataFrame
         Accepted rows with ``sha256`` of the file, ``width``, ``height`` as read (these replace
         columns of the same name) and ``row`` in the arrays; and ``file``, ``label``, ``reason``.
-        DICOM files fill in ``view``, and ``patient_id`` where it was not known.
+        DICOM files fill in ``view``, and ``patient_id`` where it was not known; ``remarks``, where
+        any is made, are those of `lib.data.films.film.Film`, with semicolons.
 
     Raises
     ------
@@ -129,6 +130,8 @@ def _add_headers(manifest, told):
     manifest = manifest.copy()
     if "view" in manifest or (told["view"] != "").any():
         manifest["view"] = told["view"]
+    if (told["remarks"] != "").any():
+        manifest["remarks"] = told["remarks"]
     unknown = ~manifest["patient_known"] & (told["dicom_patient"] != "")
     manifest["patient_id"] = manifest["patient_id"].mask(unknown, told["dicom_patient"])
     manifest["patient_known"] |= unknown

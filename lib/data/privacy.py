@@ -15,7 +15,7 @@ LEAST_SALT, DIGITS = 16, 16
 HASHED = ("image_id", "file", "patient_id", "sha256", *MASKS)
 KEPT = (
     *("label", "patient_known", "split", "width", "height", "row"),
-    *("has_lungs", "has_lesion", "has_marker", "view", "age", "sex"),
+    *("has_lungs", "has_lesion", "has_marker", "view", "age", "sex", "remarks"),
 )
 
 

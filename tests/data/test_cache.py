@@ -235,6 +235,16 @@ def test_headers_of_dicom_fill_in_view_and_patient(collection, tmp_path):
     assert rejected["reason"].tolist() == ["another view (found LATERAL; expected PA, LL)"]
 
 
+def test_remarks_of_headers_are_a_column_where_there_are_any(collection, tmp_path):
+    index = read_index(collection, classes=CLASSES)
+    assert "remarks" not in built(index, collection, tmp_path)[0]
+    content = dicom(film(50), BurnedInAnnotation="YES", RescaleSlope=2)
+    (collection / "normal" / "normal_1.png").write_bytes(content)
+    manifest, _ = built(index, collection, tmp_path)
+    told = "burned-in annotation; RescaleSlope without RescaleIntercept, not applied"
+    assert manifest["remarks"].tolist() == ["", told, *[""] * 10]
+
+
 def test_rows_refused_by_the_index_are_listed_and_not_read(collection, tmp_path):
     (collection / "flu").mkdir()
     (collection / "flu" / "fifo.png").write_bytes(encoded(film(9)))

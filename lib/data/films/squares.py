@@ -59,7 +59,7 @@ class Squares:
         facts : dict
             ``sha256``, ``width`` and ``height`` of the file, and what `measure` returns.
         header : dict
-            ``view`` (of the index, else of the file) and ``dicom_patient``.
+            ``view`` (of the index, else of the file), ``dicom_patient`` and ``remarks``.
         squares : list of numpy.ndarray
             (size, size) uint8 for each of the sizes.
 
@@ -87,7 +87,8 @@ class Squares:
         if self.measure:
             facts |= self.measure(film, shown, len(data), treated)
         squares = [resize(treated, size=size, aspect=self.aspect) for size in self.sizes]
-        return facts, {"view": view, "dicom_patient": film.patient_id}, squares
+        told = {"dicom_patient": film.patient_id, "remarks": "; ".join(film.remarks)}
+        return facts, {"view": view, **told}, squares
 
     def of_mask(self, file, *, width, height):
         """Bring a mask to the squares of its film, which has that many pixels.
