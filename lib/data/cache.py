@@ -16,7 +16,7 @@ from lib.data.films.film import ImageRefused
 from lib.data.films.squares import Squares
 from lib.data.films.treat import check_masks
 from lib.data.growing_arrays import growing_arrays
-from lib.data.index import MASKS
+from lib.data.index import MASKS, known_patients
 from lib.study.errors import DataError, few
 
 
@@ -132,7 +132,7 @@ def _add_headers(manifest, told):
         manifest["view"] = told["view"]
     if (told["remarks"] != "").any():
         manifest["remarks"] = told["remarks"]
-    unknown = ~manifest["patient_known"] & (told["dicom_patient"] != "")
+    unknown = ~manifest["patient_known"] & known_patients(told["dicom_patient"])
     manifest["patient_id"] = manifest["patient_id"].mask(unknown, told["dicom_patient"])
     manifest["patient_known"] |= unknown
     return manifest
