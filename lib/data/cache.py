@@ -13,11 +13,14 @@ import numpy as np
 import pandas as pd
 
 from lib.data.films.film import ImageRefused
-from lib.data.films.squares import Squares
+from lib.data.films.squares import ANOTHER_VIEW, Squares
 from lib.data.films.treat import check_masks
 from lib.data.growing_arrays import growing_arrays
 from lib.data.index import MASKS, known_patients
 from lib.study.errors import DataError, few
+
+MOST_REJECTED = 0.5
+"""Of the files, unless the study asked for it (other classes, other views)."""
 
 
 def build(
@@ -54,8 +57,8 @@ def build(
     Raises
     ------
     DataError
-        When a parameter is wrong, no film can be read, a region control has no masks or a mask is
-        wrong, or the disk is full (nothing remains).
+        When a parameter is wrong, no film or less than half of the files can be read, a region
+        control has no masks or a mask is wrong, or the disk is full (nothing remains).
     """
     how = Squares(Path(root), list(dict.fromkeys(sizes)), aspect, remedies, views, measure)
     if how.treated:
@@ -95,12 +98,7 @@ def build(
                 headers.append(header)
             if progress is not None:
                 progress(number + 1, len(index))
-        if not facts:
-            raise DataError(
-                f"{root}: none of {len(index)} files could be read, found "
-                f"{few(dict.fromkeys(reasons.values()))}; expected PNG, JPEG, TIFF or DICOM films. "
-                "Check the data folder."
-            )
+        _refuse_many(root, index, reasons)
     manifest = index.iloc[list(facts)].reset_index(drop=True)
     manifest = _add_headers(
         manifest.drop(columns="refused", errors="ignore"), pd.DataFrame(headers)
@@ -108,6 +106,22 @@ def build(
     manifest = manifest.assign(**pd.DataFrame(list(facts.values())), row=range(len(facts)))
     rejected = index.iloc[list(reasons)][["file", "label"]].reset_index(drop=True)
     return manifest, rejected.assign(reason=pd.Series(list(reasons.values()), dtype=str))
+
+
+def _refuse_many(root, index, reasons):
+    """Stop where something is wrong with the collection and not with single films."""
+    wanted = index["refused"] == "" if "refused" in index else pd.Series(True, index.index)
+    bad = pd.Series(reasons, dtype=str)[lambda reason: wanted.to_numpy()[reason.index]]
+    bad = bad[~bad.str.startswith(ANOTHER_VIEW)].str.split(" (", regex=False).str[0]
+    if len(reasons) == len(index) or len(bad) > MOST_REJECTED * wanted.sum():
+        found = few([f"{reason} ({n})" for reason, n in bad.value_counts().items()])
+        number = "none" if len(reasons) == len(index) else f"only {wanted.sum() - len(bad)}"
+        raise DataError(
+            f"{root}: {number} of {len(index)} files could be read, found "
+            f"{found or few(dict.fromkeys(reasons.values()))}; expected PNG, JPEG, TIFF or DICOM "
+            f"films, at most {MOST_REJECTED:.0%} of them unusable. Check the data folder, or list "
+            "the films that you mean in a .csv manifest."
+        )
 
 
 def _key(index, how):

@@ -18,6 +18,10 @@ from lib.data.films.film import ImageRefused, eight_bit
 from lib.study.data_params import Remedies
 from lib.study.errors import DataError
 
+ANOTHER_VIEW = "another view"
+MASK_SHARE = 0.99
+"""Of the pixels of a mask; JPEG, or a change of its size, blurs the edges."""
+
 
 @dataclass(frozen=True)
 class Squares:
@@ -75,8 +79,10 @@ class Squares:
         film = decode(data)
         view = view or film.view
         if self.views and view and view not in self.views:
-            raise ImageRefused(f"another view (found {view}; expected {', '.join(self.views)})")
+            raise ImageRefused(f"{ANOTHER_VIEW} (found {view}; expected {', '.join(self.views)})")
         shown = eight_bit(film.grey)
+        if _like_a_mask(shown):
+            raise ImageRefused("two grey levels (a mask or a drawing, expected a film)")
         height, width = shown.shape
         treated, lungs = shown, None
         if self.treated:
@@ -126,6 +132,16 @@ class Squares:
                 f"proportions of its film, {width}x{height}. Export it again with the film."
             )
         return mask >= max(1, mask.max() / 2)
+
+
+def _like_a_mask(shown):
+    """Whether nearly all pixels are as dark as the darkest or as bright as the brightest."""
+    for part in (shown[::16, ::16], shown):  # a sample tells most films
+        low, high = int(part.min()), int(part.max())
+        near = min(8, (high - low) // 8)
+        if ((part <= low + near) | (part >= high - near)).mean() < MASK_SHARE:
+            return False
+    return True
 
 
 def resize(image, *, size, aspect):
