@@ -16,7 +16,8 @@ from lib.data.films.film import ImageRefused
 from lib.data.films.squares import ANOTHER_VIEW, Squares
 from lib.data.films.treat import check_masks
 from lib.data.growing_arrays import growing_arrays
-from lib.data.index import MASKS, known_patients
+from lib.data.index import known_patients
+from lib.data.tables import MASKS
 from lib.study.errors import DataError, few
 
 MOST_REJECTED = 0.5
@@ -158,7 +159,7 @@ def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
     Parameters
     ----------
     manifest : pandas.DataFrame
-        Of `build`. The columns of `lib.data.index.MASKS` that it has name PNG files relative to
+        Of `build`. The columns of `lib.data.tables.MASKS` that it has name PNG files relative to
         `root`, see `lib.data.films.squares.Squares.of_mask`.
     root, sizes, aspect, folder, remedies
         As in `build`: masks follow the geometry of their films.

@@ -59,9 +59,13 @@ def check_classes(classes, labels):
 def ways_out(found, classes):
     """How to go on where a collection has names that mean no class, as lines to type."""
     single = sorted(name for name in set(found) if name and "|" not in name)
-    unknown = [name for name in single if name not in classes]
+    mean = meaning(classes, {})
+    unknown = [name for name in single if mean(name) not in classes]
+    absent = [name for name in classes if name not in map(mean, single)]
     ways = [f"take them as the classes: {to_type('classes', single)}"] if len(single) > 1 else []
     if unknown:
-        ways += [f"say what one means: {to_type('data.labels', {unknown[0]: classes[0]})}"]
+        ways += [
+            f"say what one means: {to_type('data.labels', {unknown[0]: [*absent, *classes][0]})}"
+        ]
     ways += [f"list such films as rejected: {to_type('data.other_labels', 'reject')}"]
     return f"Correct the names, or {'; or '.join(ways)}."

@@ -7,7 +7,7 @@ by trying all of them; with a secret salt (HMAC, RFC 2104) that needs the salt.
 import hashlib
 import hmac
 
-from lib.data.index import MASKS
+from lib.data.tables import MASKS
 from lib.study.errors import DataError
 from lib.study.paths import resolve
 

@@ -82,7 +82,11 @@ def test_class_names_as_people_write_them(tmp_path):
     with pytest.raises(DataError) as caught:
         read_index(tmp_path, classes=classes)
     lines = re.findall(r'SET="(.*?)"', str(caught.value))
-    assert lines[0] == "classes=[Corona, Covid-19, NORMAL, Viral Pneumonia]" and len(lines) == 3
+    assert lines[:2] == [
+        "classes=[Corona, Covid-19, NORMAL, Viral Pneumonia]",
+        "data.labels={Corona: viral_pneumonia}",
+    ]
+    assert len(lines) == 3
     for line in lines:  # each works when followed
         said = parse_overrides(line)
         how = {"classes": said.get("classes", classes), **said.get("data", {})}

@@ -56,7 +56,7 @@ def test_masks_are_no_films(tmp_path, levels, kind):
     (tmp_path / "mask").write_bytes(
         encoded(mask, kind, **({"quality": 95} if kind == "JPEG" else {}))
     )
-    with pytest.raises(ImageRefused, match="two grey levels" if levels[1] > 1 else "."):
+    with pytest.raises(ImageRefused, match=r"two grey levels|constant image"):
         Squares(tmp_path, [32], "squash").of_film("mask")
 
 
