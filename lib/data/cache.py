@@ -12,16 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.data.films.film import ImageRefused
+from lib.data.films.film import MOST_REJECTED, ImageRefused
 from lib.data.films.squares import ANOTHER_VIEW, Squares
 from lib.data.films.treat import check_masks
 from lib.data.growing_arrays import growing_arrays
 from lib.data.index import known_patients
 from lib.data.tables import MASKS
 from lib.study.errors import DataError, few
-
-MOST_REJECTED = 0.5
-"""Of the files, unless the study asked for it (other classes, other views)."""
 
 
 def build(

@@ -12,8 +12,9 @@ import numpy as np
 
 from lib.data import layouts, tables
 from lib.data.choices import check_choice
-from lib.data.lookup import find_files, is_there, nothing_there
-from lib.data.naming import check_classes, meaning, plain, split_of, ways_out
+from lib.data.films.film import MOST_REJECTED
+from lib.data.lookup import find_files, is_there, missing_files
+from lib.data.naming import check_classes, meaning, plain, split_of, to_type, ways_out
 from lib.data.tables import MASKS
 from lib.study.errors import DataError, few
 from lib.study.names import SPLITS
@@ -55,7 +56,8 @@ def read_index(path, *, classes, labels=None, other_labels="error"):
     Raises
     ------
     DataError
-        On anything missing, unknown, duplicated, or on a path that leaves the data folder.
+        On anything missing (but less than half of the films), unknown, duplicated, or on a path
+        that leaves the data folder.
     """
     path, classes, labels = Path(path), list(classes), dict(labels or {})
     check_choice("other_labels", other_labels)
@@ -89,8 +91,9 @@ def read_index(path, *, classes, labels=None, other_labels="error"):
             f"{path}: no image of class {few(empty)}; expected some of each of {classes}. "
             f"{ways_out(set(table['label']), classes)}"
         )
-    if not any(is_there(file, root) for file in table["file"]):
-        raise nothing_there(path, table["file"], root)
+    missing = [file for file in table["file"] if not is_there(file, root)]
+    if len(missing) > MOST_REJECTED * len(table):
+        raise missing_files(path, missing, root, total=len(table))
     first = ["image_id", "file", "label", "patient_id", "patient_known", "split"]
     return table[first + [column for column in table if column not in first]]
 
@@ -112,9 +115,11 @@ def class_names(path, labels=None):
     elif path.is_file() and path.suffix.lower() in TABLES:
         found = tables.read_table(path)["label"].str.strip()
         if found.str.contains("|", regex=False).any():
+            names = sorted({name for text in found for name in text.split("|") if name})
             raise DataError(
                 f"{path}: found a table of findings, several to a film; expected to be told the "
-                "classes. Name them."
+                f"classes. Name them, e.g. {to_type('classes', names[:2])}, of {few(names, 20)}, "
+                f"and leave out films of others: {to_type('data.other_labels', 'reject')}."
             )
     else:
         raise _unreadable(path)

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from lib.data.layouts import FILMS
@@ -82,12 +83,11 @@ def _places(root):
     return places
 
 
-def nothing_there(source, names, root):
-    """The error for a table none of whose films exist, with the nearest name."""
-    names, below = list(names), list(zip(range(_MOST), _below(root), strict=False))
-    near = difflib.get_close_matches(names[0], [path for _, path in below], n=1, cutoff=0)
+def missing_files(source, names, root, *, total):
+    """The error for a table of which so many files are missing, with the nearest name."""
+    near = difflib.get_close_matches(names[0], islice(_below(root), _MOST), n=1, cutoff=0)
     return DataError(
-        f"{source}: none of {len(names)} files is there; the first was looked for as "
+        f"{source}: {len(names)} of {total} files are not there; the first was looked for as "
         f"{root / names[0]}, the nearest name is {few(near) or 'none'}. Correct the column of the "
         "files, or put the table into the folder to which its paths are relative."
     )

@@ -85,9 +85,12 @@ PUBLISHED = {
 def read_table(path, classes=(), labels=None):
     """Read a table of films and bring it to the columns of a manifest.
 
-    Delimiter, case of the header and rows of blanks do not matter. A film of several rows or
-    findings has a label only if all of them mean one class; "No Finding" means "normal" where that
-    is a class and nothing else was said. An uncertain finding has a question mark.
+    Delimiter, case of the header and rows of blanks do not matter. A table of studies
+    (``study_id``) is joined with those beside it that tell their films (``dicom_id``).
+
+    A film of several rows or findings has a label only if all of them mean one class; "No Finding"
+    means "normal" where that is a class and nothing else was said. An uncertain finding has a
+    question mark.
 
     Parameters
     ----------
@@ -105,7 +108,7 @@ def read_table(path, classes=(), labels=None):
     DataError
         When it is no such table, or two columns may be the patients.
     """
-    table = _read(path)
+    table = _with_neighbours(path, _read(path))
     by_plain = {plain(column): column for column in table}
     known = (x for x in PUBLISHED.values() if {plain(n) for n in x.needs} <= set(by_plain))
     if not {"file", "label"} <= set(by_plain) and (found := next(known, None)):
@@ -151,6 +154,20 @@ def _read(path):
             f"Complete them; quote fields that hold {delimiter!r}."
         )
     return pd.DataFrame(rows, columns=header, dtype=str)
+
+
+def _with_neighbours(path, table):
+    """Films of the studies of a table, as MIMIC-CXR tells them in tables beside it."""
+    for other in sorted(path.parent.glob("*.csv")):
+        if "study_id" not in table or other.samefile(path) or "file" in table:
+            continue
+        with open(other, "rb") as handle:
+            header = handle.readline().strip().split(b",")
+        if {b"dicom_id", b"study_id"} <= set(header):
+            films = _read(other)
+            on = [name for name in ("dicom_id", "study_id", "subject_id") if name in table]
+            table = films.merge(table[[*on, *table.columns.difference(films.columns)]], on=on)
+    return table
 
 
 def _check_columns(path, columns):

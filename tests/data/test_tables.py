@@ -114,11 +114,13 @@ def test_one_leading_part_may_be_left_out_and_no_film_is_taken_for_another(tmp_p
         find_files(["1"], tmp_path)
 
 
-def test_a_table_without_any_of_its_films_says_where_it_looked(tmp_path):
+def test_a_table_without_most_of_its_films_says_where_it_looked(tmp_path):
     touched(tmp_path, "film_a.png", "zzz.png")
-    path = table(tmp_path, [["file", "label"], ["film_b.png", "normal"], ["c.png", "covid19"]])
-    with pytest.raises(DataError) as caught:
+    rows = [["film_b.png", "normal"], ["c.png", "covid19"], ["zzz.png", "covid19"]]
+    path = table(tmp_path, [["file", "label"], *rows])
+    with pytest.raises(DataError, match="2 of 3 files are not there") as caught:
         read_index(path, classes=CLASSES)
+    assert len(read_index(table(tmp_path, [["file", "label"], rows[0], rows[2]]), classes=CLASSES))
     assert f"looked for as {tmp_path}/film_b.png, the nearest name is 'film_a.png'" in str(
         caught.value
     )
@@ -209,6 +211,24 @@ def test_tables_of_one_finding(tmp_path, rows, names):
     assert class_names(path) == tuple(sorted(names))
     index = read_index(path, classes=names)
     assert index["label"].tolist() == names and index["file"].tolist() == ["a.dcm", "deep/b.dcm"]
+
+
+def test_the_tables_of_mimic_are_joined(tmp_path):
+    touched(tmp_path, "p10/a.dcm", "p10/b.dcm", "p11/c.dcm")
+    films = [["a", "10", "1"], ["b", "10", "1"], ["c", "11", "2"]]
+    splits = ["train", "train", "validate"]
+    header = ["dicom_id", "subject_id", "study_id"]
+    for name, column, values in (("meta", "ViewPosition", ["PA"] * 3), ("split", "split", splits)):
+        rows = [[*row, value] for row, value in zip(films, values, strict=True)]
+        table(tmp_path, [[*header, column], *rows], name=f"{name}.csv")
+    rows = [[*header[1:], "Edema", "No Finding"], ["10", "1", "1.0", ""], ["11", "2", "", "1.0"]]
+    path = table(tmp_path, rows)
+    index = read_index(path, classes=["edema", "normal"])
+    assert index["file"].tolist() == ["p10/a.dcm", "p10/b.dcm", "p11/c.dcm"]
+    assert index["label"].tolist() == ["edema", "edema", "normal"]
+    assert index["patient_id"].tolist() == ["10", "10", "11"]
+    assert index["split"].tolist() == ["train", "train", "validation"]
+    assert index["view"].tolist() == ["PA"] * 3
 
 
 def test_an_uncertain_finding_means_no_class(tmp_path):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 MIN_SIDE, MAX_PIXELS, MAX_BYTES = 32, 100_000_000, 2**30
+MOST_REJECTED = 0.5
+"""Of the files of a collection, unless the study asked for it (other classes, other views)."""
 
 
 class ImageRefused(ValueError):

@@ -23,6 +23,9 @@ MASK_SHARE = 0.99
 """Of the pixels of a mask; JPEG, or a change of its size, blurs the edges."""
 
 
+OUTLYING = "a few pixels far outside the rest stretch its grey levels"
+
+
 @dataclass(frozen=True)
 class Squares:
     """How the files of a collection become squares.
@@ -93,7 +96,8 @@ class Squares:
         if self.measure:
             facts |= self.measure(film, shown, len(data), treated)
         squares = [resize(treated, size=size, aspect=self.aspect) for size in self.sizes]
-        told = {"dicom_patient": film.patient_id, "remarks": "; ".join(film.remarks)}
+        remarks = (*film.remarks, *([OUTLYING] if _outlying(film.grey, shown) else []))
+        told = {"dicom_patient": film.patient_id, "remarks": "; ".join(remarks)}
         return facts, {"view": view, **told}, squares
 
     def of_mask(self, file, *, width, height):
@@ -142,6 +146,15 @@ def _like_a_mask(shown):
         if ((part <= low + near) | (part >= high - near)).mean() < MASK_SHARE:
             return False
     return True
+
+
+def _outlying(grey, shown):
+    """Whether a few pixels take most of the range of a film that is stretched over its own."""
+    if grey.dtype != np.uint16:
+        return False
+    shares = cv2.calcHist([shown], [0], None, [256], [0, 256]).ravel() / shown.size
+    low, high = np.searchsorted(np.cumsum(shares, dtype=np.float64), [0.001, 0.999])
+    return high - low < 64
 
 
 def resize(image, *, size, aspect):

@@ -68,6 +68,16 @@ def test_films_of_little_contrast_are_no_masks(tmp_path):
         Squares(tmp_path, [32], "squash").of_film(str(number))
 
 
+def test_a_level_far_outside_the_rest_is_told(tmp_path):
+    deep = film(height=200, width=300).astype(np.uint16) * 16
+    marked = deep.copy()
+    marked[:4, :4] = 65535
+    for name, image in (("plain", deep), ("marked", marked)):
+        (tmp_path / name).write_bytes(encoded(image))
+        remarks = Squares(tmp_path, [32], "squash").of_film(name)[1]["remarks"]
+        assert ("far outside the rest" in remarks) == (name == "marked")
+
+
 @pytest.mark.parametrize(
     ("image", "options", "message"),
     [
