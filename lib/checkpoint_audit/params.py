@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from lib.study.data_params import Positive, Section
+from lib.study.data_params import Name, Positive, Section
 from lib.study.errors import ParamsError
 from lib.study.load import explain, merge, parse_overrides
 from lib.study.names import GRADIENT_METHODS, METHODS
@@ -25,7 +25,7 @@ class AuditedFilms(Section):
 
     source: str
     aspect: Literal["letterbox", "crop", "squash"] = "squash"
-    labels: dict[str, str] = Field(default={})
+    labels: dict[Name, Name] = Field(default={})
     other_labels: Literal["error", "reject"] = "error"
     views: tuple[str, ...] = ()
     split: Literal["auto", "train", "validation", "test", "all"] = "auto"
@@ -46,7 +46,7 @@ class PairParams(Section):
     after: str
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     data: AuditedFilms
-    classes: tuple[str, ...] = ()
+    classes: tuple[Name, ...] = ()
     size: Annotated[int, Field(ge=16, le=2048)] | None = None
     preprocessing: str = ""
     layers: tuple[str, ...] = ()

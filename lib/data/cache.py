@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.data.films.film import ImageRefused
-from lib.data.films.squares import Squares
+from lib.data.films.film import MOST_REJECTED, ImageRefused
+from lib.data.films.squares import ANOTHER_VIEW, Squares
 from lib.data.films.treat import check_masks
 from lib.data.growing_arrays import growing_arrays
-from lib.data.index import MASKS
+from lib.data.index import known_patients
+from lib.data.tables import MASKS
 from lib.study.errors import DataError, few
 
 
@@ -48,13 +49,14 @@ def build(
     manifest, rejected : pandas.DataFrame
         Accepted rows with ``sha256`` of the file, ``width``, ``height`` as read (these replace
         columns of the same name) and ``row`` in the arrays; and ``file``, ``label``, ``reason``.
-        DICOM files fill in ``view``, and ``patient_id`` where it was not known.
+        DICOM files fill in ``view``, and ``patient_id`` where it was not known; ``remarks``, where
+        any is made, are those of `lib.data.films.film.Film`, with semicolons.
 
     Raises
     ------
     DataError
-        When a parameter is wrong, no film can be read, a region control has no masks or a mask is
-        wrong, or the disk is full (nothing remains).
+        When a parameter is wrong, no film or less than half of the files can be read, a region
+        control has no masks or a mask is wrong, or the disk is full (nothing remains).
     """
     how = Squares(Path(root), list(dict.fromkeys(sizes)), aspect, remedies, views, measure)
     if how.treated:
@@ -94,12 +96,7 @@ def build(
                 headers.append(header)
             if progress is not None:
                 progress(number + 1, len(index))
-        if not facts:
-            raise DataError(
-                f"{root}: none of {len(index)} files could be read, found "
-                f"{few(dict.fromkeys(reasons.values()))}; expected PNG, JPEG, TIFF or DICOM films. "
-                "Check the data folder."
-            )
+        _refuse_many(root, index, reasons)
     manifest = index.iloc[list(facts)].reset_index(drop=True)
     manifest = _add_headers(
         manifest.drop(columns="refused", errors="ignore"), pd.DataFrame(headers)
@@ -107,6 +104,22 @@ def build(
     manifest = manifest.assign(**pd.DataFrame(list(facts.values())), row=range(len(facts)))
     rejected = index.iloc[list(reasons)][["file", "label"]].reset_index(drop=True)
     return manifest, rejected.assign(reason=pd.Series(list(reasons.values()), dtype=str))
+
+
+def _refuse_many(root, index, reasons):
+    """Stop where something is wrong with the collection and not with single films."""
+    wanted = index["refused"] == "" if "refused" in index else pd.Series(True, index.index)
+    bad = pd.Series(reasons, dtype=str)[lambda reason: wanted.to_numpy()[reason.index]]
+    bad = bad[~bad.str.startswith(ANOTHER_VIEW)].str.split(" (", regex=False).str[0]
+    if len(reasons) == len(index) or len(bad) > MOST_REJECTED * wanted.sum():
+        found = few([f"{reason} ({n})" for reason, n in bad.value_counts().items()])
+        number = "none" if len(reasons) == len(index) else f"only {wanted.sum() - len(bad)}"
+        raise DataError(
+            f"{root}: {number} of {len(index)} files could be read, found "
+            f"{found or few(dict.fromkeys(reasons.values()))}; expected PNG, JPEG, TIFF or DICOM "
+            f"films, at most {MOST_REJECTED:.0%} of them unusable. Check the data folder, or list "
+            "the films that you mean in a .csv manifest."
+        )
 
 
 def _key(index, how):
@@ -129,7 +142,9 @@ def _add_headers(manifest, told):
     manifest = manifest.copy()
     if "view" in manifest or (told["view"] != "").any():
         manifest["view"] = told["view"]
-    unknown = ~manifest["patient_known"] & (told["dicom_patient"] != "")
+    if (told["remarks"] != "").any():
+        manifest["remarks"] = told["remarks"]
+    unknown = ~manifest["patient_known"] & known_patients(told["dicom_patient"])
     manifest["patient_id"] = manifest["patient_id"].mask(unknown, told["dicom_patient"])
     manifest["patient_known"] |= unknown
     return manifest
@@ -141,7 +156,7 @@ def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
     Parameters
     ----------
     manifest : pandas.DataFrame
-        Of `build`. The columns of `lib.data.index.MASKS` that it has name PNG files relative to
+        Of `build`. The columns of `lib.data.tables.MASKS` that it has name PNG files relative to
         `root`, see `lib.data.films.squares.Squares.of_mask`.
     root, sizes, aspect, folder, remedies
         As in `build`: masks follow the geometry of their films.

@@ -5,21 +5,25 @@ A collection is a folder of class folders or a CSV manifest (see `layouts`). All
 them to training, validation and test.
 """
 
-import csv
 import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
-import pandas as pd
 
-from lib.data import layouts
+from lib.data import layouts, tables
 from lib.data.choices import check_choice
+from lib.data.films.film import MOST_REJECTED
+from lib.data.lookup import find_files, is_there, missing_files
+from lib.data.naming import check_classes, meaning, plain, split_of, to_type, ways_out
+from lib.data.tables import MASKS
 from lib.study.errors import DataError, few
 from lib.study.names import SPLITS
 
-MASKS = {"lung_mask": "lungs", "lesion_mask": "lesion", "marker_mask": "marker"}
-# What spreadsheets write for "not known"; taken literally it would be one patient of many films.
+TABLES = (".csv", ".tsv")
+# What spreadsheets and anonymisers write for "not known"; taken literally it would be one patient
+# of many films.
 UNKNOWN_PATIENT = ("", "na", "n/a", "nan", "none", "null", "unknown")
+UNKNOWN_PATIENT += ("anon", "anonymous", "anonymized", "anonymised", "deidentified")
 
 
 def read_index(path, *, classes, labels=None, other_labels="error"):
@@ -52,27 +56,28 @@ def read_index(path, *, classes, labels=None, other_labels="error"):
     Raises
     ------
     DataError
-        On anything missing, unknown, duplicated, or on a path that leaves the data folder.
+        On anything missing (but less than half of the films), unknown, duplicated, or on a path
+        that leaves the data folder.
     """
     path, classes, labels = Path(path), list(classes), dict(labels or {})
     check_choice("other_labels", other_labels)
-    _check_classes(classes, labels)
+    check_classes(classes, labels)
     root, table = _read(path, classes, labels, other_labels)
     extra = [column for column in table if column not in ("file", "label")]
     table = table.assign(**{c: "" for c in ("image_id", "patient_id", "split") if c not in extra})
     for column in ("image_id", "label", "patient_id", "split"):
         table[column] = table[column].str.strip()
-    table["label"] = table["label"].replace(labels)
+    table["label"] = table["label"].map(meaning(classes, labels))
     _check_paths(table, root, path)
     table["file"] = [PurePosixPath(file).as_posix() for file in table["file"]]
     table["image_id"] = table["image_id"].where(table["image_id"] != "", table["file"])
-    table["patient_known"] = ~table["patient_id"].str.casefold().isin(UNKNOWN_PATIENT)
+    table["patient_known"] = known_patients(table["patient_id"])
     table["patient_id"] = table["patient_id"].where(table["patient_known"], table["image_id"])
-    table["split"] = table["split"].replace("val", "validation")
+    table["split"] = [name if (s := split_of(name)) is None else s for name in table["split"]]
 
     other = ~table["label"].isin(classes)
     if other_labels == "error":
-        advice = "Correct them, map them by data.labels, or set data.other_labels=reject."
+        advice = ways_out(set(table["label"]), classes)
         _refuse_rows(table, other, "label", path, f"one of {classes}", advice)
     elif other.any():
         table["refused"] = [f"no class of the study (found {x!r})" for x in table["label"]]
@@ -84,9 +89,11 @@ def read_index(path, *, classes, labels=None, other_labels="error"):
     if empty := [name for name in classes if not (table["label"] == name).any()]:
         raise DataError(
             f"{path}: no image of class {few(empty)}; expected some of each of {classes}. "
-            "Add images, map labels of another name by data.labels, or take the class out of the "
-            "study's classes."
+            f"{ways_out(set(table['label']), classes)}"
         )
+    missing = [file for file in table["file"] if not is_there(file, root)]
+    if len(missing) > MOST_REJECTED * len(table):
+        raise missing_files(path, missing, root, total=len(table))
     first = ["image_id", "file", "label", "patient_id", "patient_known", "split"]
     return table[first + [column for column in table if column not in first]]
 
@@ -105,24 +112,27 @@ def class_names(path, labels=None):
     path = Path(path)
     if path.is_dir():
         found = layouts.class_folders(path)
-    elif path.is_file() and path.suffix.lower() == ".csv":
-        table = _read_manifest(path)
-        if layouts.is_nih(table):
+    elif path.is_file() and path.suffix.lower() in TABLES:
+        found = tables.read_table(path)["label"].str.strip()
+        if found.str.contains("|", regex=False).any():
+            names = sorted({name for text in found for name in text.split("|") if name})
             raise DataError(
                 f"{path}: found a table of findings, several to a film; expected to be told the "
-                "classes. Name them."
+                f"classes. Name them, e.g. {to_type('classes', names[:2])}, of {few(names, 20)}, "
+                f"and leave out films of others: {to_type('data.other_labels', 'reject')}."
             )
-        found = table["label"].str.strip()
     else:
         raise _unreadable(path)
-    return tuple(sorted({(labels or {}).get(name, name) for name in found}))
+    mean, names = meaning((), labels or {}), {}
+    for name in sorted(map(mean, found)):
+        names.setdefault(plain(name), name)  # Train/Normal and Test/NORMAL are one class
+    return tuple(sorted(names.values()))
 
 
-def _check_classes(classes, labels):
-    if not classes or len(set(classes)) < len(classes):
-        raise DataError(f"classes: found {classes}, expected distinct names. List each class once.")
-    if wrong := {name: label for name, label in labels.items() if label not in classes}:
-        raise DataError(f"labels: found {wrong}, expected classes of {classes}. Correct them.")
+def known_patients(ids):
+    """Which of a Series of ids are those of patients, bool; one id for all films is none."""
+    known = ~ids.str.casefold().isin(UNKNOWN_PATIENT)
+    return known & (not known.all() or ids.nunique() > 1 or len(ids) == 1)
 
 
 def _read(path, classes, labels, other_labels):
@@ -131,10 +141,10 @@ def _read(path, classes, labels, other_labels):
         return path, layouts.scan(path, classes, labels, others=other_labels == "reject")
     if path.is_file() and zipfile.is_zipfile(path):
         raise DataError(f"{path}: found a ZIP archive, expected a folder. {layouts.UNPACK}")
-    if path.is_file() and path.suffix.lower() == ".csv":
-        table = _read_manifest(path)
-        if layouts.is_nih(table):
-            table = layouts.from_nih(table, path.parent, classes, labels)
+    if path.is_file() and path.suffix.lower() in TABLES:
+        table = tables.read_table(path, classes, labels)
+        for column in ("file", *(mask for mask in MASKS if mask in table)):
+            table[column] = find_files(table[column], path.parent)
         return path.parent, table
     raise _unreadable(path)
 
@@ -145,34 +155,6 @@ def _unreadable(path):
         f"{path}: found {found}, expected a folder of class folders or a .csv manifest. "
         "Check the path, or write a manifest with columns file,label."
     )
-
-
-def _read_manifest(path):
-    # Not pandas.read_csv: it pads short rows and shifts long ones without a word.
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            header, *rows = [row for row in csv.reader(handle, strict=True) if row] or [[]]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a CSV in UTF-8 ({error}). Save it again as such.") from error
-    header = [column.strip() for column in header]
-    if header[-1:] == [""] and all(not row[-1].strip() for row in rows):
-        header, rows = header[:-1], [row[:-1] for row in rows]  # NIH's lines end with a comma
-    needed = () if layouts.is_nih(header) else ("file", "label")
-    missing = [column for column in needed if column not in header]
-    if missing or len(set(header)) < len(header):
-        raise DataError(
-            f"{path}: found columns {header}, expected distinct ones with file and label"
-            + (f"; {missing} missing. " if missing else ". ")
-            + "Correct the first line (separator: comma)."
-        )
-    ragged = [n for n, row in enumerate(rows, start=1) if len(row) != len(header)]
-    if ragged or not rows:
-        found = f"other numbers of fields in rows {few(ragged)}" if ragged else "no rows"
-        raise DataError(
-            f"{path}: found {found}, expected rows of {len(header)} fields after the header. "
-            "Complete them; quote fields that hold commas."
-        )
-    return pd.DataFrame(rows, columns=header, dtype=str)
 
 
 def _check_paths(table, root, source):

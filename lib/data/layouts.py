@@ -1,28 +1,31 @@
-"""How collections of films lie on disks: class folders, split folders, a NIH-style table."""
+"""How collections of films lie in folders: of classes, of splits, with masks beside the films."""
 
 import os
+import re
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from lib.data.naming import SPLIT_WORDS, meaning, plain, split_of, ways_out
 from lib.study.errors import DataError, few
 
-SPLIT_FOLDERS = {"train": "train", "test": "test"}
-SPLIT_FOLDERS |= dict.fromkeys(("val", "valid", "validation"), "validation")
 FILMS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".bmp", ".gif", ".webp")
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 UNPACK = "It is not unpacked here: do so, e.g. `unzip FILE -d FOLDER`, and name the folder."
-# Columns of NIH ChestX-ray14's Data_Entry_2017.csv and of the tables made like it.
-NIH = {"Image Index": "file", "Finding Labels": "label", "Patient ID": "patient_id"}
-NIH_MORE = {"View Position": "view", "Patient Age": "age"}
-NIH_MORE |= {"Patient Gender": "sex", "Patient Sex": "sex"}
+JUNK = ("__macosx", "thumbs.db", "desktop.ini", "dicomdir")
+# Folders of masks with the names of their films. "masks" are lungs in the COVID-19 Radiography
+# Database, the others are named as in QaTa-COV19 and COVID-QU-Ex.
+MASK_FOLDERS = dict.fromkeys(("mask", "masks", "lungmask", "lungmasks"), "lung_mask")
+MASK_FOLDERS |= dict.fromkeys(
+    ("lesionmask", "lesionmasks", "infectionmask", "infectionmasks", "groundtruths"), "lesion_mask"
+)
 
 
 def scan(root, classes, labels, *, others):
-    """List the files of class folders, or of ``train``, ``val`` and ``test`` of class folders.
+    """List the films of class folders, or of split folders with class folders in them.
 
-    Split folders are told by their names: all folders are named train, val, valid, validation or
-    test, and no class is.
+    Split folders are told by their names: all folders are named like a split ("Train", "Testing"),
+    and no class is. Folders named like masks are no films: they become columns of masks.
 
     Parameters
     ----------
@@ -34,44 +37,57 @@ def scan(root, classes, labels, *, others):
     Returns
     -------
     pandas.DataFrame
-        ``file`` (posix, relative to `root`), ``label`` (the folder's name) and, of split folders,
-        ``split``. Classes as given, then others; files sorted.
+        ``file`` (posix, relative to `root`), ``label`` (the class that the folder's name means, or
+        that name) and, of split folders, ``split``; ``lung_mask`` and ``lesion_mask`` where there
+        are such folders. Classes as given, then others; files sorted.
 
     Raises
     ------
     DataError
-        On other folders, films or archives outside the class folders, symbolic links to folders,
-        and folders that cannot be listed.
+        On other folders, films or archives outside the class folders, masks without films, symbolic
+        links to folders, and folders that cannot be listed.
     """
-    folders = _folders(root)
     named = {*classes, *labels}
-    if folders and set(folders) <= set(SPLIT_FOLDERS) and not named & set(folders):
-        parts = [
-            _class_folders(root / name, root, classes, labels, others).assign(
-                split=SPLIT_FOLDERS[name]
-            )
-            for name in sorted(folders, key=list(SPLIT_FOLDERS).index)
-        ]
-        return pd.concat(parts, ignore_index=True)
-    return _class_folders(root, root, classes, labels, others)
+    splits = _split_folders(root, named)
+    parts = [
+        _class_folders(root / name, root, classes, labels, others).assign(split=split_of(name))
+        for name in splits
+    ] or [_class_folders(root, root, classes, labels, others)]
+    loose = [
+        file
+        for place in (root, *(root / name for name in splits))
+        for name in _folders(place)
+        if name not in named and plain(name) in MASK_FOLDERS
+        for file in files_below(place / name, root)
+    ]
+    return _with_masks(pd.concat(parts, ignore_index=True), loose, root, named)
 
 
 def class_folders(root):
     """Names of the class folders in a folder, or in its split folders, sorted; raises as `scan`."""
-    folders = _folders(root)
-    if folders and set(folders) <= set(SPLIT_FOLDERS):
-        return sorted({name for split in folders for name in _folders(root / split)})
-    return folders
+    places = [root / name for name in _split_folders(root, ())] or [root]
+    names = {name for place in places for name in _folders(place)}
+    return sorted(name for name in names if plain(name) not in MASK_FOLDERS)
+
+
+def _split_folders(root, named):
+    """Names of the split folders, in the order of the splits; none if there are others."""
+    folders = [name for name in _folders(root) if plain(name) not in MASK_FOLDERS]
+    if not all(split_of(name) and name not in named for name in folders):
+        return []
+    return sorted(folders, key=lambda name: (list(SPLIT_WORDS).index(split_of(name)), name))
+
+
+def _kept(names):
+    return sorted(n for n in names if not n.startswith(".") and n.casefold() not in JUNK)
 
 
 def _folders(root):
     """Names of the folders in `root`, after a look at what lies beside them."""
     try:
-        entries = sorted(root.iterdir())
+        entries = [root / name for name in _kept(os.listdir(root))]
     except OSError as error:
         raise _unlisted(root, error) from error
-    entries = [entry for entry in entries if not entry.name.startswith(".")]
-    folders = [entry.name for entry in entries if entry.is_dir()]
     for kind, suffixes, advice in (
         ("archives", ARCHIVES, UNPACK),
         ("films outside the class folders", FILMS, "Move them into a class folder, or list them."),
@@ -79,28 +95,32 @@ def _folders(root):
         found = [e.name for e in entries if not e.is_dir() and e.suffix.lower() in suffixes]
         if found:
             raise DataError(f"{root}: found {kind}: {few(found)}; expected class folders. {advice}")
-    return folders
+    return [entry.name for entry in entries if entry.is_dir()]
 
 
 def _class_folders(folder, root, classes, labels, others):
-    names = _folders(folder)
-    unknown = [name for name in names if labels.get(name, name) not in classes]
+    mean = meaning(classes, labels)
+    names = [n for n in _folders(folder) if mean(n) in classes or plain(n) not in MASK_FOLDERS]
+    unknown = [name for name in names if mean(name) not in classes]
     if unknown and not others:
         raise DataError(
-            f"{folder}: found folders {few(unknown)}, expected only {classes}. Add them to the "
-            "classes, name their class in data.labels, move them away, leave them out by "
-            "data.other_labels=reject, or describe the films in a .csv manifest."
+            f"{folder}: found folders {few(unknown)}, expected only {classes}. "
+            f"{ways_out(names, classes)} Or describe the films in a .csv manifest."
         )
     rank = {name: number for number, name in enumerate(classes)}
-    names.sort(key=lambda name: (rank.get(labels.get(name, name), len(rank)), name))
-    rows = [
-        (file, labels.get(name, name)) for name in names for file in _files(folder / name, root)
-    ]
+    names.sort(key=lambda name: (rank.get(mean(name), len(rank)), name))
+    rows = [(file, mean(name)) for name in names for file in files_below(folder / name, root)]
     return pd.DataFrame(rows, columns=["file", "label"], dtype=str)
 
 
-def _files(folder, root):
-    """Every file below, sorted; a folder named like a film too, so that it is not overlooked."""
+def files_below(folder, root):
+    """Every file below, sorted; a folder named like a film too, so that it is not overlooked.
+
+    Raises
+    ------
+    DataError
+        On a symbolic link to a folder, or a folder that cannot be listed.
+    """
     if folder.is_symlink():
         raise _linked(folder)
     found = []
@@ -109,13 +129,56 @@ def _files(folder, root):
         raise _unlisted(error.filename, error) from error
 
     for place, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = _kept(folders)
         for name in folders:
             if Path(place, name).is_symlink():
                 raise _linked(Path(place, name))
         films = [name for name in folders if Path(name).suffix.lower() in FILMS]
-        found += [Path(place, n) for n in (*files, *films) if not n.startswith(".")]
+        found += [Path(place, name) for name in _kept((*files, *films))]
     return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def _with_masks(table, loose, root, named):
+    """Take the files of mask folders out of the films, and put them into columns beside these."""
+    masks, places = {}, {}
+    for file in (*table["file"], *loose):
+        *folders, name = PurePosixPath(file).parts
+        kinds = [None if part in named else MASK_FOLDERS.get(plain(part)) for part in folders]
+        if any(kinds):
+            at = next(number for number, kind in enumerate(kinds) if kind)
+            place = "/".join(folders[: at + 1])
+            places[file] = place
+            # Beside the folder of masks lies that of the films, or the films themselves.
+            key = kinds[at], (*folders[:at], *folders[at + 1 :], _stem(name))
+            if key in masks:
+                raise DataError(
+                    f"{root}: found two masks for one film, {masks[key]!r} and {file!r}; expected "
+                    "one. Leave one there, or write a .csv manifest with a column lung_mask."
+                )
+            masks[key] = file
+    films = table[~table["file"].isin(places)].reset_index(drop=True)
+    for kind in sorted({kind for kind, _ in masks}, reverse=True):
+        films[kind] = [_mask_of(file, kind, masks) for file in films["file"]]
+    used = {places[file] for kind in films if kind in MASK_FOLDERS.values()
+            for file in films[kind] if file}  # fmt: skip
+    if alone := sorted(set(places.values()) - used):
+        raise DataError(
+            f"{root}: found folders named like masks, {few(alone)}, without films of the same names"
+            " beside them; expected masks of the films. Rename them if they hold films, or move "
+            "them away if they do not."
+        )
+    return films
+
+
+def _mask_of(file, kind, masks):
+    *folders, name = PurePosixPath(file).parts
+    ways = [folders, *((*folders[:n], *folders[n + 1 :]) for n in range(len(folders)))]
+    found = (masks.get((kind, (*way, _stem(name)))) for way in ways)
+    return next((mask for mask in found if mask), "")
+
+
+def _stem(name):
+    return re.sub(r"[ _-]mask$", "", PurePosixPath(name).stem, flags=re.IGNORECASE)
 
 
 def _linked(path):
@@ -130,70 +193,3 @@ def _unlisted(path, error):
         f"{path}: cannot be listed ({error.strerror}); expected a readable folder. Correct its "
         "permissions, so that no film is overlooked."
     )
-
-
-def is_nih(header):
-    """Whether the columns of a table are those of NIH ChestX-ray14."""
-    return {"Image Index", "Finding Labels"} <= set(header)
-
-
-def from_nih(table, root, classes, labels):
-    """Bring a NIH-style table to the columns of a manifest.
-
-    A film of several findings has a label only if all of them mean one class; "No Finding" means
-    "normal" where that is a class and nothing else was said. Names of classes are compared without
-    case, with blanks for underscores.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Text columns of NIH, as read.
-    root : pathlib.Path
-        Folder of the table; films are looked up by name in it and below.
-    labels : dict of str to str
-        Class of a finding.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``image_id``, ``file``, ``label`` (the findings as they are where they mean no class),
-        ``patient_id``, and ``view``, ``age``, ``sex`` where given. Other columns are dropped.
-
-    Raises
-    ------
-    DataError
-        When a name is found in two folders.
-    """
-    meaning = {_plain(name): name for name in classes}
-    if "normal" in classes:
-        meaning.setdefault(_plain("No Finding"), "normal")
-    meaning |= {_plain(name): label for name, label in labels.items()}
-
-    def label(findings):
-        meant = {meaning.get(_plain(finding)) for finding in findings.split("|")}
-        return meant.pop() if len(meant) == 1 and None not in meant else findings
-
-    columns = {old: new for old, new in (NIH | NIH_MORE).items() if old in table}
-    result = table[list(columns)].rename(columns=columns)
-    result.insert(0, "image_id", result["file"])
-    result["label"] = result["label"].map(label)
-    if not all((root / file).exists() for file in result["file"].head(1) if "\0" not in file):
-        result["file"] = _look_up(result["file"], root)
-    return result
-
-
-def _plain(name):
-    return name.strip().casefold().replace("_", " ")
-
-
-def _look_up(names, root):
-    places = {}
-    for file in _files(root, root):
-        places.setdefault(PurePosixPath(file).name, []).append(file)
-    for name in names:
-        if len(found := places.get(name, [])) > 1:
-            raise DataError(
-                f"{root}: found {name!r} in {few(found)}; expected one film of that name below "
-                "the table. Remove the others, or write a manifest with paths."
-            )
-    return [places.get(name, [name])[0] for name in names]

@@ -7,7 +7,7 @@ by trying all of them; with a secret salt (HMAC, RFC 2104) that needs the salt.
 import hashlib
 import hmac
 
-from lib.data.index import MASKS
+from lib.data.tables import MASKS
 from lib.study.errors import DataError
 from lib.study.paths import resolve
 
@@ -15,7 +15,7 @@ LEAST_SALT, DIGITS = 16, 16
 HASHED = ("image_id", "file", "patient_id", "sha256", *MASKS)
 KEPT = (
     *("label", "patient_known", "split", "width", "height", "row"),
-    *("has_lungs", "has_lesion", "has_marker", "view", "age", "sex"),
+    *("has_lungs", "has_lesion", "has_marker", "view", "age", "sex", "remarks"),
 )
 
 

@@ -11,9 +11,9 @@ from lib.study.names import SPLITS
 def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
     """Split by patient within each class, or check the split that the index brings.
 
-    Groups of a class (their most frequent label; the first in the alphabet when tied) come in an
-    order drawn from `seed` and each goes to the split that lacks most images. The order of the rows
-    has no influence.
+    Of train and test alone, validation is drawn from train. Groups of a class (their most frequent
+    label; the first in the alphabet when tied) come in an order drawn from `seed` and each goes to
+    the split that lacks most images. The order of the rows has no influence.
 
     Parameters
     ----------
@@ -58,8 +58,15 @@ def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
     together = index["patient_id"] if groups is None else pd.Series(list(groups), index.index)
     if leakage == "redraw" or not given.any():
         result["split"] = together.map(_draw_splits(index, together, fractions, seed))
-    elif leakage == "repair":
-        result["split"] = _repaired(index["split"], together)
+    else:
+        if leakage == "repair":
+            result["split"] = _repaired(index["split"], together)
+        if set(result["split"]) == {"train", "test"}:
+            part = (result["split"] == "train").to_numpy()
+            shares = {split: fractions[split] for split in ("train", "validation")}
+            shares = {split: share / sum(shares.values()) for split, share in shares.items()}
+            drawn = together[part].map(_draw_splits(index[part], together[part], shares, seed))
+            result.loc[part, "split"] = drawn
     _refuse_straddling(result, result["patient_id"], "patients")
     if leakage == "error":
         _refuse_straddling(result, together, "groups of near-duplicates")
@@ -100,10 +107,10 @@ def _draw_splits(index, groups, fractions, seed):
     images = counts.groupby("group")["images"].sum()
     random, splits = np.random.default_rng(seed), {}
     for _, stratum in strata.groupby(strata):
-        lacking = {split: fractions[split] * images[stratum.index].sum() for split in SPLITS}
-        empty, patients = list(SPLITS), random.permutation(stratum.index.to_numpy(dtype=object))
+        lacking = {split: share * images[stratum.index].sum() for split, share in fractions.items()}
+        empty, patients = list(fractions), random.permutation(stratum.index.to_numpy(dtype=object))
         for left, patient in zip(range(len(patients), 0, -1), patients, strict=True):
-            split = max(empty if left <= len(empty) else SPLITS, key=lacking.get)
+            split = max(empty if left <= len(empty) else fractions, key=lacking.get)
             lacking[split] -= images[patient]
             empty = [name for name in empty if name != split]
             splits[patient] = split

@@ -2,7 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from lib.study.names import SOURCES
 
@@ -24,6 +31,14 @@ class Section(BaseModel):
         if any(isinstance(each, bool) for each in values):
             raise ValueError("expected a number, found true or false")
         return value
+
+
+def name_text(value):
+    """A class that was said as a whole number, as text."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Name = Annotated[str, BeforeValidator(name_text)]
 
 
 class PhantomData(Section):
@@ -128,7 +143,7 @@ class Data(Section):
     source: str = "phantom"
     aspect: Literal["letterbox", "crop", "squash"] = "letterbox"
     remedies: Remedies = Remedies()
-    labels: dict[str, str] = {}
+    labels: dict[Name, Name] = {}
     other_labels: Literal["error", "reject"] = "error"
     views: tuple[str, ...] = ()
     duplicates: Duplicates = Duplicates()

@@ -1,6 +1,7 @@
 """From a study's name to its validated parameters, for the workflow and the notebooks alike."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,6 +33,25 @@ STAGES = {
 
 SHARED = "phantom"
 """The study in whose name source weights are made, whichever asks for them first."""
+
+
+_QUOTED = r"'[^']*'|\"[^\"]*\""
+_WORD = re.compile(
+    rf"(?:\[(?:{_QUOTED}|[^\]])*\]|\{{(?:{_QUOTED}|[^}}])*\}}|{_QUOTED}|[^\s])+", re.DOTALL
+)
+
+
+class _Names(yaml.SafeLoader):
+    """YAML in which yes, no, on and off are words, as since YAML 1.2."""
+
+
+_Names.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Names.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 class StageParams:
@@ -158,22 +178,25 @@ def merge(base: Mapping, extra: Mapping) -> dict:
 def parse_overrides(text: str) -> dict:
     """Nested values from ``key.subkey=value`` words; values are YAML, e.g. ``seeds=[0,1,2]``.
 
+    Blanks within quotes and brackets do not part words, and yes and no are names:
+    ``classes=[Viral Pneumonia, no]``.
+
     Raises
     ------
     ParamsError
         If a word has no ``=`` or its value is not YAML.
     """
     overrides: dict = {}
-    for word in text.split():
+    for word in _WORD.findall(text):
         key, equals, value = word.partition("=")
         try:
-            nested: Any = yaml.safe_load(value)
+            nested: Any = yaml.load(value, _Names)
         except yaml.YAMLError:
             equals = ""
         if not equals or not key:
             raise ParamsError(
-                f"{word!r}: expected key=value without spaces, e.g. "
-                '"seeds=[0,1,2] finetune.epochs=5"'
+                f"{word!r}: expected key=value, names with blanks in quotes or brackets, e.g. "
+                '"seeds=[0,1,2] finetune.epochs=5 classes=[healthy, Viral Pneumonia]"'
             )
         for part in reversed(key.split(".")):
             nested = {part: nested}

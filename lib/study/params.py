@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from lib.study.architectures import ARCHITECTURES, ROLES
-from lib.study.data_params import Data, Positive, Section
+from lib.study.data_params import Data, Name, Positive, Section
 from lib.study.names import CLASSES, CONTROLS, GRADIENT_METHODS, METHODS, MODES
 from lib.study.paths import resolve
 
@@ -138,7 +138,7 @@ class Params(Section):
 
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     seed: Seed = 20260413
-    classes: tuple[str, ...] = CLASSES
+    classes: tuple[Name, ...] = CLASSES
     architectures: tuple[ArchitectureName, ...] = tuple(ARCHITECTURES)
     input_size: dict[ArchitectureName, int]
     data: Data = Data()

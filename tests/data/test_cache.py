@@ -61,10 +61,33 @@ def test_no_readable_film_is_an_error_and_keeps_the_old_cache(collection, tmp_pa
     index = read_index(collection, classes=CLASSES)
     built(index, collection, tmp_path)
     before = (tmp_path / "cache" / "images_32.npy").read_bytes()
-    with pytest.raises(DataError, match="none of 12 files could be read, found 'missing'"):
+    with pytest.raises(DataError, match=r"none of 12 files could be read, found 'missing \(12\)'"):
         built(index, tmp_path / "elsewhere", tmp_path)
     assert [p.name for p in (tmp_path / "cache").iterdir()] == ["images_32.npy"]
     assert (tmp_path / "cache" / "images_32.npy").read_bytes() == before
+
+
+def test_a_collection_of_which_most_is_unusable_stops(collection, tmp_path):
+    index = read_index(collection, classes=CLASSES)
+    files = [collection / file for file in index["file"]]
+    for path in files[:6]:
+        path.write_bytes(b"")
+    assert len(built(index, collection, tmp_path)[1]) == 6
+    files[6].write_bytes(b"")
+    message = r"only 5 of 12 files could be read, found 'empty file \(7\)'; .* at most 50% of"
+    with pytest.raises(DataError, match=message):
+        built(index, collection, tmp_path)
+    refused = [""] * 5 + ["no class of the study (found 'flu')"] * 7  # that was asked for
+    assert len(built(index[::-1].assign(refused=refused), collection, tmp_path)[0]) == 5
+
+
+def test_one_id_in_all_headers_is_no_patient(collection, tmp_path):
+    index = read_index(collection, classes=CLASSES)
+    for told, known in (("0000", 0), ("ANONYMOUS", 0), ("p", 12)):
+        for number, file in enumerate(index["file"]):
+            name = told + str(number) if known else told
+            (collection / file).write_bytes(dicom(film(number), PatientID=name))
+        assert built(index, collection, tmp_path)[0]["patient_known"].sum() == known
 
 
 def test_full_disk_names_file_and_bytes_and_leaves_nothing(collection, tmp_path, monkeypatch):
@@ -233,6 +256,16 @@ def test_headers_of_dicom_fill_in_view_and_patient(collection, tmp_path):
     told = index.assign(view=[""] * 11 + ["lateral"])
     _, rejected = built(told, collection, tmp_path, views=("PA", "LL"))
     assert rejected["reason"].tolist() == ["another view (found LATERAL; expected PA, LL)"]
+
+
+def test_remarks_of_headers_are_a_column_where_there_are_any(collection, tmp_path):
+    index = read_index(collection, classes=CLASSES)
+    assert "remarks" not in built(index, collection, tmp_path)[0]
+    content = dicom(film(50), BurnedInAnnotation="YES", RescaleSlope=2)
+    (collection / "normal" / "normal_1.png").write_bytes(content)
+    manifest, _ = built(index, collection, tmp_path)
+    told = "burned-in annotation; RescaleSlope without RescaleIntercept, not applied"
+    assert manifest["remarks"].tolist() == ["", told, *[""] * 10]
 
 
 def test_rows_refused_by_the_index_are_listed_and_not_read(collection, tmp_path):

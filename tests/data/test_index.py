@@ -31,6 +31,8 @@ def test_folder_is_searched_in_depth_without_hidden_files(collection):
 
 
 def test_manifest_columns(tmp_path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "c.png").touch()
     manifest = write_csv(
         tmp_path / "m.csv",
         [

@@ -1,13 +1,15 @@
 """Known answers for split folders, NIH-style tables, archives and films in odd places."""
 
 import os
+import re
 import zipfile
 
 import pytest
 from material import CLASSES, encoded, film, write_csv
 
-from lib.data.index import read_index
+from lib.data.index import class_names, read_index
 from lib.study.errors import DataError
+from lib.study.load import parse_overrides
 
 NIH = ["Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age"]
 NIH += ["Patient Gender", "View Position", "OriginalImage[Width", "Height]", ""]
@@ -60,6 +62,84 @@ def test_other_folders_can_be_listed_as_rejected(collection):
     assert mapped["label"].tolist() == ["normal"] * 7 + ["covid19"] * 6
     with pytest.raises(DataError, match=r"labels: found \{'flu': 'x'\}, expected classes of"):
         read_index(collection, classes=CLASSES, labels={"flu": "x"})
+
+
+@pytest.mark.parametrize("names", [("Train", "Test", "Val"), ("Training", "Testing", "valid")])
+def test_split_folders_as_people_write_them(tmp_path, names):
+    films(*(tmp_path / split / label / "a.png" for split in names for label in ("Normal", "COVID")))
+    index = read_index(tmp_path, classes=CLASSES, labels={"covid": "covid19"})
+    assert index["split"].tolist() == ["train"] * 2 + ["test"] * 2 + ["validation"] * 2
+    assert index["label"].tolist() == ["normal", "covid19"] * 3
+    films(tmp_path / names[0] / "NORMAL" / "b.png")
+    assert class_names(tmp_path) == ("COVID", "NORMAL")
+
+
+def test_class_names_as_people_write_them(tmp_path):
+    films(*(tmp_path / name / "a.png" for name in ("Viral Pneumonia", "NORMAL", "Covid-19")))
+    classes = ["viral_pneumonia", "normal", "covid19"]
+    assert read_index(tmp_path, classes=classes)["label"].tolist() == classes
+    films(tmp_path / "Corona" / "a.png")
+    with pytest.raises(DataError) as caught:
+        read_index(tmp_path, classes=classes)
+    lines = re.findall(r'SET="(.*?)"', str(caught.value))
+    assert lines[:2] == [
+        "classes=[Corona, Covid-19, NORMAL, Viral Pneumonia]",
+        "data.labels={Corona: viral_pneumonia}",
+    ]
+    assert len(lines) == 3
+    for line in lines:  # each works when followed
+        said = parse_overrides(line)
+        how = {"classes": said.get("classes", classes), **said.get("data", {})}
+        assert len(read_index(tmp_path, **how)) == 4
+
+
+def test_classes_that_differ_in_case_only_stay_apart(tmp_path):
+    films(tmp_path / "A B" / "a.png", tmp_path / "a_b" / "b.png")
+    assert read_index(tmp_path, classes=["A B", "a_b"])["label"].tolist() == ["A B", "a_b"]
+
+
+def test_what_systems_leave_behind_is_passed_over(collection):
+    for name in ("Thumbs.db", "desktop.ini", "DICOMDIR", "normal/Thumbs.db", "normal/.DS_Store"):
+        (collection / name).write_bytes(b"x")
+    for place in (collection, collection / "normal"):
+        films(place / "__MACOSX" / "normal_0.png")
+    assert len(read_index(collection, classes=CLASSES)) == 12
+    assert class_names(collection) == ("covid19", "normal")
+
+
+@pytest.mark.parametrize(
+    ("place", "mask", "column"),
+    [
+        ("COVID/images/x.png", "COVID/masks/x.png", "lung_mask"),
+        ("COVID/x.png", "COVID/Lung Masks/x_mask.png", "lung_mask"),
+        ("COVID/x.png", "masks/COVID/x.png", "lung_mask"),
+        ("COVID/images/x.jpg", "COVID/infection masks/x.png", "lesion_mask"),
+        ("Train/COVID/images/x.png", "Train/COVID/lung masks/x.png", "lung_mask"),
+        ("Train/COVID/x.png", "Train/masks/COVID/x.png", "lung_mask"),
+    ],
+)
+def test_folders_named_like_masks_are_masks(tmp_path, place, mask, column):
+    other = place.replace("COVID", "Normal").replace("x.", "y.")
+    films(*(tmp_path / name for name in (place, mask, other)))
+    index = read_index(tmp_path, classes=["COVID", "Normal"])
+    assert index["file"].tolist() == [place, other]
+    assert index[column].tolist() == [mask, ""]
+    assert class_names(tmp_path) == ("COVID", "Normal")
+
+
+def test_masks_without_films_and_two_for_one_film_are_asked_about(tmp_path):
+    films(tmp_path / "a" / "x.png", tmp_path / "b" / "y.png", tmp_path / "b" / "masks" / "z.png")
+    with pytest.raises(DataError, match=r"named like masks, 'b/masks', without films of the same"):
+        read_index(tmp_path, classes=["a", "b"])
+    films(tmp_path / "b" / "masks" / "y.png", tmp_path / "b" / "lung_masks" / "y.png")
+    with pytest.raises(DataError, match=r"two masks for one film, 'b/lung_masks/y.png' and 'b/mas"):
+        read_index(tmp_path, classes=["a", "b"])
+
+
+def test_a_class_may_be_named_like_masks(tmp_path):
+    films(tmp_path / "mask" / "x.png", tmp_path / "no mask" / "x.png")
+    index = read_index(tmp_path, classes=["mask", "no mask"])
+    assert index["label"].tolist() == ["mask", "no mask"] and "lung_mask" not in index
 
 
 def test_nih_table(tmp_path):

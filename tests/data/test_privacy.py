@@ -29,23 +29,26 @@ def test_pseudonyms_are_the_keyed_hash():
 def test_nothing_personal_is_left_in_tables_and_caches(tmp_path):
     for label in CLASSES:
         (tmp_path / label).mkdir()
-        (tmp_path / label / f"Doe_Jane_19700101_{label}.dcm").write_bytes(dicom(film(len(label))))
+        (tmp_path / label / f"Doe_Jane_19700101_{label}.dcm").write_bytes(
+            dicom(film(len(label)), PatientID=f"patient {label}")
+        )
         (tmp_path / label / "Roe_Richard.dcm").write_bytes(b"")
     index = read_index(tmp_path, classes=CLASSES).assign(physician="Dr Kildare", site="A")
     manifest, rejected = cache.build(
         index, tmp_path, sizes=[32], aspect="crop", folder=tmp_path / "cache", measure=measure
     )
-    assert manifest["patient_id"].tolist() == ["patient 7"] * 2 and manifest["patient_known"].all()
+    assert manifest["patient_id"].tolist() == [f"patient {label}" for label in CLASSES]
+    assert manifest["patient_known"].all()
     hashed, hidden = pseudonymise(manifest, rejected, salt=SALT, keep=["site"])
     written = hashed.to_csv() + hidden.to_csv()
-    personal = ["Doe", "1970", "Roe", "Kildare", "patient 7", "Elsewhere", *manifest["sha256"]]
+    personal = ["Doe", "1970", "Roe", "Kildare", "patient ", "Elsewhere", *manifest["sha256"]]
     assert not [word for word in personal if word.casefold() in written.casefold()]
     assert hashed["view"].tolist() == ["PA", "PA"] and hashed["site"].tolist() == ["A", "A"]
-    assert hashed["patient_id"].nunique() == 1 and hashed["image_id"].nunique() == 2
+    assert hashed["patient_id"].nunique() == 2 and hashed["image_id"].nunique() == 2
     assert hashed["label"].tolist() == manifest["label"].tolist()
     assert hidden["reason"].tolist() == ["empty file"] * 2 and len(hidden["file"].unique()) == 2
     content = (tmp_path / "cache" / "images_32.npy").read_bytes()
-    assert not any(word in content for word in (b"Doe", b"patient 7", b"Elsewhere"))
+    assert not any(word in content for word in (b"Doe", b"patient ", b"Elsewhere"))
     found = pseudonyms(manifest["file"], SALT)
     np.testing.assert_array_equal(found, hashed["file"])  # who has the salt finds a film again
 

@@ -184,3 +184,18 @@ def test_class_of_one_patient_and_empty_split():
     given = cohort(30).assign(split="train")
     with pytest.raises(DataError, match=r"none in 'validation', 'test'.*redraw"):
         assign_splits(given, fractions=FRACTIONS, seed=0)
+
+
+@pytest.mark.parametrize("leakage", ["report", "repair"])
+def test_validation_is_drawn_from_train_where_there_is_none(leakage):
+    index = cohort()
+    patients = index["patient_id"].unique()
+    held_out = index["patient_id"].isin(patients[:60])
+    given = index.assign(split=np.where(held_out, "test", "train"))
+    split = assign_splits(given, fractions=FRACTIONS, seed=3, leakage=leakage)
+    assert (split.loc[held_out, "split"] == "test").all()
+    drawn = split[~held_out]
+    assert set(drawn["split"]) == {"train", "validation"}
+    assert (drawn.groupby("patient_id")["split"].nunique() == 1).all()
+    share = (drawn["split"] == "validation").mean()
+    assert abs(share - FRACTIONS["validation"] / 0.75) < 0.02

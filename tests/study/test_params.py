@@ -85,7 +85,7 @@ def test_sizes_that_the_message_recommends_are_accepted():
         ("transfer.learning_rate=.nan", "transfer.learning_rate = nan"),
         ("finetune.warmup_epochs=.inf", "finetune.warmup_epochs = inf: Input should be a finite"),
         ("finetune.from_stage=6", "finetune.from_stage = 6: Input should be less than or equal"),
-        ("finetune.batch_norm=on", "finetune.batch_norm = True: Input should be 'frozen' or 'tr"),
+        ("finetune.batch_norm=on", "finetune.batch_norm = 'on': Input should be 'frozen' or 'tr"),
         ("finetune.augmentation.zoom=0.5", "augmentation.zoom = 0.5: Input should be less than"),
         ("seeds=[0,-1]", "seeds.1 = -1: Input should be greater than or equal to 0"),
         ("seed=2147483648", "seed = 2147483648: Input should be less than 2147483648"),
@@ -172,12 +172,31 @@ def test_overrides_nest_and_later_words_win():
     }  # fmt: skip
     assert parse_overrides("a.b.c=1 a.b.d=x=y a.b.c=2") == {"a": {"b": {"c": 2, "d": "x=y"}}}
     assert parse_overrides("a=true b= c=[x,1]") == {"a": True, "b": None, "c": ["x", 1]}
+    assert parse_overrides("a=[0, 1] b='c d' e={f g: [h i, 'j ]k']}") == {
+        "a": [0, 1], "b": "c d", "e": {"f g": ["h i", "j ]k"]},
+    }  # fmt: skip
     assert loaded("transfer.learning_rate=1e-4").transfer.learning_rate == 0.0001
 
 
-@pytest.mark.parametrize("text", ["seeds", "=3", "seeds=[0, 1]", "finetune.epochs 5"])
+def test_every_name_of_a_class_can_be_said():
+    for text, names in {
+        "[yes, no]": ("yes", "no"),
+        "[0, 1]": ("0", "1"),
+        "['007', on]": ("007", "on"),
+        "[Viral Pneumonia, 'it is, \"so\"']": ("Viral Pneumonia", 'it is, "so"'),
+    }.items():
+        words = parse_overrides(f"classes={text} data.labels={{0: {text[1:-1].split(', ')[0]}}}")
+        params = load.load("real", words | {"data": words["data"] | {"source": "/films"}})
+        assert params.classes == names and params.data.labels == {"0": names[0]}
+    assert parse_overrides("a=true b=False c=yes") == {"a": True, "b": False, "c": "yes"}
+
+
+@pytest.mark.parametrize("text", ["seeds", "=3", "seeds=[0, 1", "finetune.epochs 5"])
 def test_overrides_that_are_no_pairs_are_refused(text):
-    with pytest.raises(ParamsError, match=r"^'.*': expected key=value without spaces, e\.g\. "):
+    with pytest.raises(
+        ParamsError,
+        match=r"^'.*': expected key=value, names with blanks in quotes or brackets, e\.g\. ",
+    ):
         parse_overrides(text)
 
 

@@ -14,6 +14,7 @@ from scipy.stats.contingency import association
 
 from lib.data.audit.duplicates import across, describe, equal_bytes
 from lib.data.audit.measures import NUMBERS
+from lib.data.films.windowing import BURNED_IN
 from lib.study.errors import ArtefactError
 from lib.study.names import SOURCES
 
@@ -77,6 +78,7 @@ def summarise(
         audit["near_duplicates"] = _near_duplicates(manifest, pairs)
     found = [
         *_findings(audit, _integers(rejected["label"].value_counts().sort_index())),
+        *_remark_findings(manifest),
         *_source_findings(audit["sources"]),
         *_probe_findings(audit.get("probes", {})),
         *_measure_findings(audit.get("measures", {})),
@@ -155,6 +157,16 @@ def _findings(audit, rejected):
         total = number + sum(audit["images"].get(label, {}).values())
         severity = WARNING if number > MANY_REJECTED * total else NOTE
         yield severity, f"{number} of {total} files of {label} rejected."
+
+
+def _remark_findings(manifest):
+    if "remarks" in manifest:
+        told = manifest["remarks"].str.split("; ").explode()
+        for remark, number in told[told != ""].value_counts().sort_index().items():
+            text = f"{number} of {len(manifest)} films: {remark}."
+            if remark == BURNED_IN:
+                text += " Names may be legible: look at them before any is shown."
+            yield SERIOUS if remark == BURNED_IN else WARNING, text
 
 
 def _gain(probe):

@@ -18,8 +18,11 @@ ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9", "TIFF": b""}
 ARCHIVES = {b"PK": "ZIP", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip"}
 OTHER_FORMATS = {b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WebP", b"%PDF": "PDF"}
 OTHER_FORMATS |= {b"\x08\0": "DICOM without its preamble; rewrite it as a DICOM file"}
-# Tags of TIFF (the last one of EXIF too), and a value of the first.
-PHOTOMETRIC, BITS, ORIENTATION, WHITE_IS_ZERO = 262, 258, 274, 0
+# Tags of TIFF (ORIENTATION of EXIF too), and values of them.
+PHOTOMETRIC, BITS, COMPRESSION, PLANES, SAMPLES, ORIENTATION = 262, 258, 259, 284, 339, 274
+WHITE_IS_ZERO, UNCOMPRESSED, SEPARATE, UNSIGNED, SIGNED = 0, 1, 2, 1, 2
+# Pillow reads these bits and samples as others of their size.
+MISREAD = {(8, SIGNED): np.int8, (32, UNSIGNED): np.uint32}
 
 
 def read_image(path):
@@ -73,7 +76,9 @@ def decode(data):
     if not data:
         raise ImageRefused("empty file")
     reader = next((reader for magic, reader in READERS.items() if data.startswith(magic)), None)
-    if reader is None and not dicom.is_dicom(data):
+    if dicom.is_dicom(data):  # first: its preamble may look like a TIFF (PS3.10 7.1)
+        reader = None
+    elif reader is None:
         raise ImageRefused(_other_format(data))
     try:
         return dicom.decode(data) if reader is None else _decode_picture(data, reader)
@@ -105,17 +110,32 @@ def _decode_picture(data, reader):
         raise ImageRefused("truncated")
     tags = picture.tag_v2 if picture.format == "TIFF" else {}
     depth = data[24] if picture.format == "PNG" else max(tags.get(BITS, (8,)))
+    samples = max(tags.get(SAMPLES, (UNSIGNED,)))
     # What has one or eight bits Pillow inverts itself.
     inverted = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and picture.mode not in ("1", "L")
     orientation = picture.getexif().get(ORIENTATION, 1)
-    picture.load()
     colour = picture.mode not in ("1", "L", "F") and not picture.mode.startswith("I")
+    _check_samples(tags, swapped=data.startswith(b"MM"), deep_colour=colour and depth == 16)
+    picture.load()
     if depth == 16 and colour:
         grey = _rotated(_deep_colour(data), orientation)
     else:
         # Without an orientation this would copy the film.
-        grey = _grey(picture if orientation == 1 else ImageOps.exif_transpose(picture))
+        upright = picture if orientation == 1 else ImageOps.exif_transpose(picture)
+        misread = MISREAD.get((depth, samples)) if tags and not colour else None
+        grey = _grey(upright, misread)
     return Film(np.iinfo(grey.dtype).max - grey if inverted else grey, picture.format, colour)
+
+
+def _check_samples(tags, *, swapped, deep_colour):
+    if deep_colour and tags.get(PLANES) == SEPARATE:  # OpenCV 5.0 reads past the first plane
+        raise ImageRefused("cannot be decoded (16-bit colour in separate planes; save it as grey)")
+    packed = tags.get(COMPRESSION, UNCOMPRESSED) != UNCOMPRESSED
+    if swapped and packed and max(tags.get(SAMPLES, (UNSIGNED,))) != UNSIGNED:
+        # Pillow 12 swaps the bytes twice.
+        raise ImageRefused(
+            "cannot be decoded (big-endian, compressed, signed or floating; save it uncompressed)"
+        )
 
 
 def _deep_colour(data):
@@ -133,9 +153,10 @@ def _rotated(grey, orientation):
     return np.asarray(ImageOps.exif_transpose(picture))
 
 
-def _grey(picture):
-    if picture.mode.startswith(("I", "F")):
+def _grey(picture, misread=None):
+    if misread or picture.mode.startswith(("I", "F")):
         values = np.asarray(picture)
+        values = values.view(misread) if misread else values
         whole = values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= 65535
         return values.astype(np.uint16, copy=False) if whole else deep(values)
     if picture.has_transparency_data:

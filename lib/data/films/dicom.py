@@ -1,7 +1,6 @@
 """One radiograph from a DICOM file, as a reading room would show it; only the tags needed are read.
 
-The chain is that of the standard (PS3.3 C.11): modality LUT or rescale, VOI LUT or window, and
-inversion of MONOCHROME1.
+How stored values become grey levels is in `windowing`.
 """
 
 import io
@@ -11,20 +10,25 @@ import cv2
 import numpy as np
 from pydicom import config, dcmread, uid
 from pydicom.encaps import generate_frames
-from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing, get_decoder, pixel_array
+from pydicom.pixels import get_decoder, pixel_array
 
+from lib.data.films import windowing
 from lib.data.films.dicom_process import decode_apart
-from lib.data.films.film import MAX_BYTES, Film, ImageRefused, check_size, deep
+from lib.data.films.film import MAX_BYTES, Film, ImageRefused, check_size
 
 # Decoders that raise at broken streams; the others may end the process, see `films.dicom_process`.
 TRUSTED = ("pydicom", "pillow")
 MAGIC, JP2 = b"DICM", b"\0\0\0\x0cjP  "
+JPEG_2000 = (uid.JPEG2000, uid.JPEG2000Lossless)
 MODALITIES = ("CR", "DX", "RG")
 # Computed radiography; digital X-ray for presentation: for files without a modality.
 RADIOGRAPHS = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1")
+# Other and secondary capture: radiographs only where body part or view says so.
+VAGUE, CHEST = ("OT", "SC"), ("CHEST", "THORAX", "LUNG", "LUNGS")
 # Whatever else a file says (names, dates, hospitals) is not even parsed.
 TAGS = [
     *("SOPClassUID", "Modality", "PresentationIntentType", "PatientID", "ViewPosition"),
+    *("BodyPartExamined", "BurnedInAnnotation", "PresentationLUTShape"),
     *("NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
     *("PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
     *("PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept"),
@@ -44,30 +48,26 @@ def is_dicom(data):
 def decode(data):
     """Decode the bytes of a DICOM file to a `Film`.
 
-    Of several windows or VOI LUTs the first is applied. Without any, a film of at most 8 bits stays
-    as it is and a deeper one is stretched from its own minimum to its maximum. Padding becomes
-    black.
-
-    Its ``grey`` is uint8 where a window or VOI LUT says what black and white are.
+    Its ``grey`` is that of `windowing.shown`: uint8 where a window or VOI LUT says what black and
+    white are.
 
     Raises
     ------
     ImageRefused
-        No radiograph (modality other than CR, DX, RG), raw detector data, several frames, a
-        photometric interpretation that is not grey or RGB, no decoder for its compression, or bytes
-        that cannot be read.
+        No radiograph (modality other than CR, DX, RG, or OT or SC of the chest), raw detector data,
+        several frames, a photometric interpretation that is not grey or RGB, no decoder for its
+        compression, or bytes that cannot be read.
     """
     _check_inflated_size(data)
     header = dcmread(io.BytesIO(data), specific_tags=TAGS)
-    _check_kind(header)
+    remarks = (*_check_kind(header), *windowing.remarks(header))
     check_size(int(header.get("Columns") or 0), int(header.get("Rows") or 0))
     if "PixelData" not in header:
         kind = "floating-point" if "FloatPixelData" in header else "no"
         raise ImageRefused(f"cannot be decoded ({kind} pixels; expected whole numbers)")
-    trusted = [name for name in TRUSTED if name in _plugins(header)]
-    _check_boxes(header)
-    raw = pixel_array(header, decoding_plugin=trusted[0]) if trusted else decode_apart(data)
+    raw = _pixels(header, data)
     facts = {
+        "remarks": remarks,
         "format": "DICOM",
         "view": _text(header, "ViewPosition").upper(),
         # Some pseudonyms are longer than the standard's 64 characters.
@@ -77,7 +77,26 @@ def decode(data):
         if raw.dtype != np.uint8:
             raise ImageRefused(f"cannot be decoded (colour of {raw.dtype}; expected 8 bits)")
         return Film(cv2.cvtColor(raw, cv2.COLOR_RGB2GRAY), colour=True, **facts)
-    return Film(_shown(raw, header), **facts)
+    return Film(windowing.shown(raw, header), **facts)
+
+
+def _pixels(header, data):
+    plugins = _plugins(header)
+    trusted = [name for name in TRUSTED if name in plugins]
+    _check_boxes(header)
+    if not trusted:
+        return decode_apart(data)
+    stored, shift = header.BitsStored, windowing.left_aligned(header)
+    header.BitsStored = stored + shift  # pydicom 3.0 would cut off what lies above
+    try:
+        raw = pixel_array(header, decoding_plugin=trusted[0])
+    except Exception:
+        # Of other syntaxes GDCM would read films that are cut off.
+        if header.file_meta.TransferSyntaxUID not in JPEG_2000 or len(plugins) == len(trusted):
+            raise
+        raw = decode_apart(data)
+    header.BitsStored = stored
+    return raw >> shift if shift else raw
 
 
 def _text(header, name, most=64):
@@ -101,11 +120,21 @@ def _check_inflated_size(data):
 
 
 def _check_kind(header):
-    modality, sop = _text(header, "Modality").upper(), _text(header, "SOPClassUID")
-    if modality not in MODALITIES and (modality or sop not in RADIOGRAPHS):
+    """Refuse what is no radiograph to be shown; a remark where the header hardly says so."""
+    modality, part = (_text(header, name).upper() for name in ("Modality", "BodyPartExamined"))
+    # VinDr-CXR tells the class in the file meta only.
+    sop = _text(header, "SOPClassUID") or _text(header.file_meta, "MediaStorageSOPClassUID")
+    chest = modality in VAGUE and (part in CHEST or _text(header, "ViewPosition"))
+    if modality not in MODALITIES and not chest and (modality or sop not in RADIOGRAPHS):
         other = uid.UID(sop).name or "no class"
         found = f"Modality {modality}" if modality else f"no Modality, {other}"
-        raise ImageRefused(f"not a radiograph (found {found}; expected {', '.join(MODALITIES)})")
+        expected = ", ".join(MODALITIES)
+        if modality in VAGUE:
+            expected += (
+                f", or {modality} with BodyPartExamined CHEST or a ViewPosition; if it is a "
+            )
+            expected += "chest film, say so there"
+        raise ImageRefused(f"not a radiograph (found {found}; expected {expected})")
     if _text(header, "PresentationIntentType").upper() == "FOR PROCESSING":
         raise ImageRefused("raw detector data (FOR PROCESSING; export the film FOR PRESENTATION)")
     if (frames := int(header.get("NumberOfFrames") or 1)) > 1:
@@ -114,13 +143,20 @@ def _check_kind(header):
     if colours not in ("MONOCHROME1", "MONOCHROME2", "RGB") and not colours.startswith("YBR_"):
         found = colours or "no photometric interpretation"
         raise ImageRefused(f"cannot be decoded (found {found}; expected MONOCHROME1, 2, RGB, YBR)")
+    return (f"filed as {modality}",) if chest else ()
 
 
 def _plugins(header):
     """Names of the decoders at hand for the compression of the film; refused without any."""
     syntax = header.file_meta.get("TransferSyntaxUID")
     if syntax is None:
-        raise ImageRefused("cannot be decoded (no transfer syntax)")
+        if header["PixelData"].is_undefined_length:
+            raise ImageRefused("cannot be decoded (no transfer syntax)")
+        # As it could be read so far; whether the pixels are as many as they must be is seen later.
+        implicit, little = header.original_encoding
+        explicit = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
+        syntax = uid.ImplicitVRLittleEndian if implicit else explicit
+        header.file_meta.TransferSyntaxUID = syntax
     if not syntax.is_compressed or syntax.is_deflated:
         return TRUSTED
     try:
@@ -142,7 +178,7 @@ def _plugins(header):
 def _check_boxes(header):
     # Some writers wrap JPEG 2000 in the boxes of JP2. pydicom 3.0 walks them for ever where one has
     # no length (pydicom.pixels.utils.get_j2k_parameters).
-    if header.file_meta.TransferSyntaxUID not in (uid.JPEG2000, uid.JPEG2000Lossless):
+    if header.file_meta.TransferSyntaxUID not in JPEG_2000:
         return
     for stream in generate_frames(header.PixelData, number_of_frames=1):
         place = 12
@@ -153,47 +189,3 @@ def _check_boxes(header):
             if length < 8:
                 raise ImageRefused("cannot be decoded (a box of JPEG 2000 without its length)")
             place += length
-
-
-def _shown(raw, header):
-    """Grey levels as displayed, (h, w) uint8, or uint16 without any window."""
-    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
-    # Many writers add a slope of 1 and an intercept of 0, which say nothing.
-    rescaled = header.get("ModalityLUTSequence") or (slope or 1, intercept or 0) != (1, 0)
-    values = apply_modality_lut(raw, header) if rescaled else raw
-    padding = _padding(raw, header)
-    if header.get("VOILUTSequence"):
-        entries, first, bits = header.VOILUTSequence[0].LUTDescriptor
-        # pydicom 3.0 counts the entries in the type of their values: 8 bits wrap round after 255.
-        header.VOILUTSequence[0].LUTDescriptor = [entries, first, 16]
-        # A float would be looked up by truncation, and pydicom warns of it.
-        values = np.rint(values).astype(np.int64)
-        shown = _eight(apply_voi(values, header), 0, 2 ** int(bits) - 1)
-    elif header.get("WindowWidth") is not None and header.get("WindowCenter") is not None:
-        with np.errstate(over="ignore"):  # of the sigmoid, far out
-            limits = apply_windowing(np.array([-1e12, 1e12]), header)
-            shown = _eight(apply_windowing(values, header), *limits)
-    elif raw.dtype == np.uint8 and not rescaled:
-        shown = raw.copy()
-    else:
-        inside = values[~padding]
-        if not inside.size:
-            raise ImageRefused("constant image")
-        shown = deep(np.where(padding, inside.min(), values))
-    if header.PhotometricInterpretation == "MONOCHROME1":
-        shown = np.iinfo(shown.dtype).max - shown
-    shown[padding] = 0
-    return shown
-
-
-def _eight(values, black, white):
-    return np.rint(np.clip((values - black) / (white - black), 0, 1) * 255).astype(np.uint8)
-
-
-def _padding(raw, header):
-    first = header.get("PixelPaddingValue")
-    if first is None:
-        return np.zeros(raw.shape, bool)
-    last = header.get("PixelPaddingRangeLimit")
-    low, high = sorted((int(first), int(first if last is None else last)))
-    return (raw >= low) & (raw <= high)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 MIN_SIDE, MAX_PIXELS, MAX_BYTES = 32, 100_000_000, 2**30
+MOST_REJECTED = 0.5
+"""Of the files of a collection, unless the study asked for it (other classes, other views)."""
 
 
 class ImageRefused(ValueError):
@@ -25,6 +27,8 @@ class Film:
         Whether the file held more than grey.
     view, patient_id : str
         View position and patient of a DICOM file; "" where not told.
+    remarks : tuple of str
+        What its header contradicts or warns of, in words.
     """
 
     grey: np.ndarray
@@ -32,6 +36,7 @@ class Film:
     colour: bool = False
     view: str = ""
     patient_id: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def check_size(width, height):

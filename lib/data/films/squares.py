@@ -18,6 +18,13 @@ from lib.data.films.film import ImageRefused, eight_bit
 from lib.study.data_params import Remedies
 from lib.study.errors import DataError
 
+ANOTHER_VIEW = "another view"
+MASK_SHARE = 0.99
+"""Of the pixels of a mask; JPEG, or a change of its size, blurs the edges."""
+
+
+OUTLYING = "a few pixels far outside the rest stretch its grey levels"
+
 
 @dataclass(frozen=True)
 class Squares:
@@ -59,7 +66,7 @@ class Squares:
         facts : dict
             ``sha256``, ``width`` and ``height`` of the file, and what `measure` returns.
         header : dict
-            ``view`` (of the index, else of the file) and ``dicom_patient``.
+            ``view`` (of the index, else of the file), ``dicom_patient`` and ``remarks``.
         squares : list of numpy.ndarray
             (size, size) uint8 for each of the sizes.
 
@@ -75,8 +82,10 @@ class Squares:
         film = decode(data)
         view = view or film.view
         if self.views and view and view not in self.views:
-            raise ImageRefused(f"another view (found {view}; expected {', '.join(self.views)})")
+            raise ImageRefused(f"{ANOTHER_VIEW} (found {view}; expected {', '.join(self.views)})")
         shown = eight_bit(film.grey)
+        if _like_a_mask(shown):
+            raise ImageRefused("two grey levels (a mask or a drawing, expected a film)")
         height, width = shown.shape
         treated, lungs = shown, None
         if self.treated:
@@ -87,7 +96,9 @@ class Squares:
         if self.measure:
             facts |= self.measure(film, shown, len(data), treated)
         squares = [resize(treated, size=size, aspect=self.aspect) for size in self.sizes]
-        return facts, {"view": view, "dicom_patient": film.patient_id}, squares
+        remarks = (*film.remarks, *([OUTLYING] if _outlying(film.grey, shown) else []))
+        told = {"dicom_patient": film.patient_id, "remarks": "; ".join(remarks)}
+        return facts, {"view": view, **told}, squares
 
     def of_mask(self, file, *, width, height):
         """Bring a mask to the squares of its film, which has that many pixels.
@@ -125,6 +136,25 @@ class Squares:
                 f"proportions of its film, {width}x{height}. Export it again with the film."
             )
         return mask >= max(1, mask.max() / 2)
+
+
+def _like_a_mask(shown):
+    """Whether nearly all pixels are as dark as the darkest or as bright as the brightest."""
+    for part in (shown[::16, ::16], shown):  # a sample tells most films
+        low, high = int(part.min()), int(part.max())
+        near = min(8, (high - low) // 8)
+        if ((part <= low + near) | (part >= high - near)).mean() < MASK_SHARE:
+            return False
+    return True
+
+
+def _outlying(grey, shown):
+    """Whether a few pixels take most of the range of a film that is stretched over its own."""
+    if grey.dtype != np.uint16:
+        return False
+    shares = cv2.calcHist([shown], [0], None, [256], [0, 256]).ravel() / shown.size
+    low, high = np.searchsorted(np.cumsum(shares, dtype=np.float64), [0.001, 0.999])
+    return high - low < 64
 
 
 def resize(image, *, size, aspect):

@@ -117,6 +117,21 @@ def test_findings_come_worst_first_and_name_numbers(collection, tmp_path):
     }  # fmt: skip
 
 
+def test_remarks_on_films_are_counted(collection, tmp_path):
+    index = read_index(collection, classes=CLASSES)
+    manifest, rejected = cache.build(
+        index, collection, sizes=[32], aspect="crop", folder=tmp_path / "cache"
+    )
+    manifest = assign_splits(manifest, fractions=FRACTIONS, seed=0)
+    manifest["remarks"] = ["burned-in annotation; filed as OT", "filed as OT", *[""] * 10]
+    probe = {"balanced_accuracy": 0.55, "sd": 0.1, "chance": 0.5, "folds": 5, "side": 32}
+    findings = summarise(manifest, rejected, probe)["findings"]
+    texts = {finding["text"]: finding["severity"] for finding in findings}
+    assert texts["2 of 12 films: filed as OT."] == "warning"
+    burned = "1 of 12 films: burned-in annotation. Names may be legible"
+    assert findings[0]["severity"] == "serious" and findings[0]["text"].startswith(burned)
+
+
 def test_an_audit_is_read_again_or_refused_in_words(tmp_path):
     path = tmp_path / "audit.json"
     with pytest.raises(ArtefactError, match=r"not an audit of the data .*Run 01_prepare_data"):

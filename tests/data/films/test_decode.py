@@ -1,6 +1,7 @@
 """Known answers for reading one film."""
 
 import io
+import re
 import struct
 import zlib
 
@@ -166,6 +167,38 @@ def test_exif_rotation_of_deep_colour():
     upright = shown(deep[:33] + inserted + deep[33:]).astype(float)
     low, high = film().min(), film().max()
     np.testing.assert_allclose(upright, (np.rot90(film(), -1) - low) * 255.0 / (high - low), atol=1)
+
+
+def tiff(values, **options):
+    tifffile.imwrite(buffer := io.BytesIO(), values, **{"photometric": "minisblack"} | options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("kind", ["int8", "int16", "uint16", "int32", "uint32", "float32"])
+def test_tiff_samples_of_every_kind_are_right_or_refused(kind, compression, order):
+    ramp = np.repeat(np.arange(256)[None], 40, axis=0)
+    values = (ramp - 128 if kind == "int8" else (ramp - 100) * 120).astype(kind)
+    if kind.startswith("u"):
+        values = (ramp * (2 ** (np.iinfo(kind).bits - 8) - 1) + 1).astype(kind)
+    content = tiff(values, byteorder=order, compression=compression)
+    try:
+        np.testing.assert_array_equal(shown(content), ramp)
+    except ImageRefused as refusal:
+        assert order == ">" and re.search("unknown pixel mode|big-endian, compressed", str(refusal))
+
+
+def test_deep_colour_of_separate_planes_is_refused():
+    deep = np.stack([film().astype(np.uint16) * 250] * 3)
+    planes = {"photometric": "rgb", "planarconfig": "separate"}
+    with pytest.raises(ImageRefused, match="16-bit colour in separate planes; save it as grey"):
+        decode(tiff(deep, **planes))
+    grey = shown(tiff(np.stack([film()] * 3), **planes))
+    np.testing.assert_array_equal(grey, film())
+    np.testing.assert_array_equal(
+        shown(tiff(np.moveaxis(deep, 0, 2), photometric="rgb")), eight_bit(deep[0])
+    )
 
 
 def test_tiff_of_eight_and_sixteen_bits_floats_and_white_as_zero():

@@ -229,7 +229,7 @@ def test_view_and_patient_are_read_and_nothing_else():
     assert (bare.view, bare.patient_id) == ("", "")
     personal = {"PatientName", "PatientBirthDate", "InstitutionName"}
     assert not personal & set(reader.TAGS)
-    assert set(vars(read)) == {"grey", "format", "colour", "view", "patient_id"}
+    assert set(vars(read)) == {"grey", "format", "colour", "view", "patient_id", "remarks"}
 
 
 @pytest.mark.parametrize(
@@ -240,6 +240,11 @@ def test_view_and_patient_are_read_and_nothing_else():
         (
             {"Modality": None, "SOPClassUID": uid.MRImageStorage},
             "not a radiograph (found no Modality, MR Image Storage; expected CR, DX, RG)",
+        ),
+        (
+            {"Modality": "OT"},
+            "not a radiograph (found Modality OT; expected CR, DX, RG, or OT with "
+            "BodyPartExamined CHEST or a ViewPosition; if it is a chest film, say so there)",
         ),
         ({"NumberOfFrames": 2}, "several frames (found 2; expected one film)"),
         (
@@ -256,7 +261,7 @@ def test_view_and_patient_are_read_and_nothing_else():
     ],
 )
 def test_refused_files_state_the_reason(tmp_path, tags, reason):
-    (tmp_path / "film.dcm").write_bytes(dicom(film(), **tags))
+    (tmp_path / "film.dcm").write_bytes(dicom(film(), **{"ViewPosition": None} | tags))
     with pytest.raises(ImageRefused) as caught:
         read_image(tmp_path / "film.dcm")
     assert str(caught.value) == reason
@@ -264,6 +269,52 @@ def test_refused_files_state_the_reason(tmp_path, tags, reason):
 
 def test_a_radiograph_without_modality_is_told_by_its_class():
     np.testing.assert_array_equal(shown(dicom(film(), Modality=None)), film())
+
+
+def test_the_class_of_the_file_meta_is_enough():
+    """As VinDr-CXR is published."""
+    content = dicom(film(), Modality=None, SOPClassUID=None)
+    assert b"\x08\0\x16\0" not in content  # the tag of the class
+    np.testing.assert_array_equal(shown(content), film())
+
+
+@pytest.mark.parametrize("modality", ["OT", "SC"])
+def test_chest_films_under_a_vague_modality(modality):
+    for tags in ({"BodyPartExamined": "chest"}, {"ViewPosition": "AP"}):
+        content = dicom(film(), **{"Modality": modality, "ViewPosition": None} | tags)
+        assert decode(content).remarks == (f"filed as {modality}",)
+
+
+def test_dicom_is_told_by_its_mark_whatever_the_preamble_says():
+    plain = dicom(RAMP, bits=12, WindowCenter=2048, WindowWidth=1025)
+    for preamble in (b"II*\0", b"MM\0*", b"\x89PNG\r\n\x1a\n"):
+        dual = preamble + plain[len(preamble) :]
+        np.testing.assert_array_equal(shown(dual), shown(plain))
+
+
+def test_without_a_transfer_syntax_only_plain_pixels_are_read():
+    content = dicom(film(), Modality="CR")
+    mark = content.index(b"\x02\0\x10\0UI")
+    length = 8 + int.from_bytes(content[mark + 6 : mark + 8], "little")
+    group = int.from_bytes(content[140:144], "little") - length
+    bare = content[:140] + group.to_bytes(4, "little") + content[144:mark]
+    np.testing.assert_array_equal(shown(bare + content[mark + length :]), film())
+
+
+def test_jpeg_2000_that_pillow_refuses_is_given_to_gdcm(monkeypatch):
+    real = reader.pixel_array
+
+    def refusing(header, decoding_plugin):
+        if decoding_plugin == "pillow":
+            raise RuntimeError("broken data stream")
+        return real(header, decoding_plugin=decoding_plugin)
+
+    monkeypatch.setattr(reader, "pixel_array", refusing)
+    stream = encoded(film(4), "JPEG2000", no_jp2=True)
+    content = dicom(film(4), syntax=uid.JPEG2000Lossless, frames=[stream])
+    np.testing.assert_array_equal(shown(content), film(4))
+    with pytest.raises(ImageRefused, match="Unable to decode"):
+        decode(dicom(film(4), syntax=uid.JPEG2000Lossless, frames=[stream[:-2]]))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

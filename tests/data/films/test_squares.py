@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from material import film
+from material import encoded, film
 
-from lib.data.films.squares import resize, resize_mask
+from lib.data.films.film import ImageRefused
+from lib.data.films.squares import Squares, resize, resize_mask
 from lib.study.errors import DataError
 
 
@@ -45,6 +46,36 @@ def test_mask_follows_the_film():
         np.testing.assert_array_equal(mask, resize(image, size=30, aspect=aspect) >= 128)
     half_and_quarter = np.array([[1, 1, 1, 0], [0, 0, 0, 0]] * 2, bool)
     assert resize_mask(half_and_quarter, size=2, aspect="crop").tolist() == [[True, False]] * 2
+
+
+@pytest.mark.parametrize("levels", [(0, 1), (0, 255), (7, 200)])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_masks_are_no_films(tmp_path, levels, kind):
+    mask = np.full((200, 300), levels[0], np.uint8)
+    mask[40:160, 20:120] = levels[1]
+    (tmp_path / "mask").write_bytes(
+        encoded(mask, kind, **({"quality": 95} if kind == "JPEG" else {}))
+    )
+    with pytest.raises(ImageRefused, match=r"two grey levels|constant image"):
+        Squares(tmp_path, [32], "squash").of_film("mask")
+
+
+def test_films_of_little_contrast_are_no_masks(tmp_path):
+    for number, image in enumerate(
+        (film() // 20 + 100, np.clip(film().astype(int) * 3 - 250, 0, 255))
+    ):
+        (tmp_path / str(number)).write_bytes(encoded(image.astype(np.uint8)))
+        Squares(tmp_path, [32], "squash").of_film(str(number))
+
+
+def test_a_level_far_outside_the_rest_is_told(tmp_path):
+    deep = film(height=200, width=300).astype(np.uint16) * 16
+    marked = deep.copy()
+    marked[:4, :4] = 65535
+    for name, image in (("plain", deep), ("marked", marked)):
+        (tmp_path / name).write_bytes(encoded(image))
+        remarks = Squares(tmp_path, [32], "squash").of_film(name)[1]["remarks"]
+        assert ("far outside the rest" in remarks) == (name == "marked")
 
 
 @pytest.mark.parametrize(
