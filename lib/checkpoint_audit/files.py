@@ -9,13 +9,10 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-
-from lib.models import settings
-
-settings.apply()
+if TYPE_CHECKING:
+    import keras
 
 _CONFIG, _WEIGHTS = "config.json", ("model.weights.h5", "model.weights.npz")
 _LARGEST_GRAPH = 64 * 2**20  # bytes of JSON; NASNetLarge has less than 2 MiB
@@ -34,7 +31,19 @@ class CheckpointRefused(ValueError):
     """A file cannot be audited; the message says why and what to do."""
 
 
-def load(path: Path) -> keras.Model:
+def check(path: Path) -> None:
+    """Look a checkpoint through without loading it: a matter of a second, TensorFlow is not needed.
+
+    Raises
+    ------
+    CheckpointRefused
+        If the file is missing, damaged, of another format, or holds classes that are not Keras's
+        own or bring code along.
+    """
+    _check_graph(path, _read_graph(path))
+
+
+def load(path: Path) -> "keras.Model":
     """Load the model of a ``.keras`` file, uncompiled.
 
     Parameters
@@ -45,11 +54,15 @@ def load(path: Path) -> keras.Model:
     Raises
     ------
     CheckpointRefused
-        If the file is missing, damaged, of another format, holds classes that are not Keras's own
-        or bring code along, or does not load.
+        As `check`, or if it does not load.
     """
     path = Path(path)
-    _check_graph(path, _read_graph(path))
+    check(path)
+    import keras  # here: it takes half a minute, and most refusals do not need it
+
+    from lib.models import settings
+
+    settings.apply()
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a foreign file makes Keras stumble over is a refusal

@@ -14,7 +14,10 @@ import keras
 import numpy as np
 
 from lib.checkpoint_audit.files import CheckpointRefused
+from lib.models import settings
 from lib.models.layers import made_by, read_by
+
+settings.apply()
 
 _IDLE = ("Dropout", "GaussianNoise", "ActivityRegularization", "Identity")
 _PROBABILITY = ("softmax", "log_softmax")

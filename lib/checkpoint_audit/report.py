@@ -17,7 +17,7 @@ from lib.report.page import Kind
 from lib.report.tables import Table, shown, study_tables
 from lib.report.words import listed, span
 from lib.study import names
-from lib.study.artefacts import begin, read_manifest
+from lib.study.artefacts import begin, read_manifest, read_table
 from lib.study.paths import StudyPaths
 
 QUESTION = "Did the evidence of this model move?"
@@ -223,10 +223,11 @@ def write(paths: StudyPaths) -> Path:
     drift = paths.tables / "drift.csv"
     found = read_manifest(drift)["parameters"]
     record = begin(paths.report, parameters=public_parameters(found), inputs=[drift])
+    audited = read_table(paths.tables / "checkpoints.csv")["file"]
     files = page.write(
         paths, paths.report.parent, classes=found["classes"],
-        shareable=found["data"]["shareable"], title=f"Audit {found['name']}", question=QUESTION,
-        kind=AUDIT,
+        shareable=found["data"]["shareable"], title=f"Audit of {' → '.join(audited)}",
+        question=QUESTION, kind=AUDIT,
     )  # fmt: skip
     record.complete(*files[1:])
     return paths.report

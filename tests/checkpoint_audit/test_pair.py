@@ -20,6 +20,7 @@ from tiny_models import body, classifier, films, sequential
 from lib import __main__ as commands
 from lib.attribution.maps import largest_difference
 from lib.checkpoint_audit import classes, findings
+from lib.checkpoint_audit import films as audited_films
 from lib.checkpoint_audit import pair as pair_audit
 from lib.checkpoint_audit import params as audit_params
 from lib.checkpoint_audit import report as pair_report
@@ -237,11 +238,17 @@ def test_class_names_are_those_of_folders_or_labels(folder, tmp_path):
 def test_the_films_are_the_test_films_where_these_are_known():
     index = pd.DataFrame({"label": list("aabb"), "split": ["train", "test", "test", ""]})
     take = lambda **o: audit_params.AuditedFilms(source="x", **o)  # noqa: E731
-    assert pair_audit.choose_films(index, take(), seed=1).shape[0] == 2
-    assert pair_audit.choose_films(index, take(split="all"), seed=1).shape[0] == 4
-    assert pair_audit.choose_films(index, take(split="all", most=3), seed=1).shape[0] == 3
+    assert audited_films.choose_films(index, take(), seed=1).shape[0] == 2
+    assert audited_films.choose_films(index, take(split="all"), seed=1).shape[0] == 4
+    few = [audited_films.choose_films(index, take(split="all", most=2), seed=s) for s in range(9)]
+    assert all(rows["label"].tolist() == ["a", "b"] for rows in few)
+    uneven = pd.DataFrame({"label": ["a"] * 1 + ["b"] * 90 + ["c"] * 9, "split": ""})
+    found = audited_films.choose_films(uneven, take(most=20), seed=1)["label"].value_counts()
+    assert found["a"] == 1 and found["b"] in (17, 18) and found["c"] in (1, 2)
+    refused = uneven.assign(refused=["", *["no class"] * 90, *[""] * 9])
+    assert audited_films.choose_films(refused, take(most=10), seed=1).shape[0] == 100
     with pytest.raises(DataError, match="validation: the collection has no such films"):
-        pair_audit.choose_films(index, take(split="validation"), seed=1)
+        audited_films.choose_films(index, take(split="validation"), seed=1)
 
 
 def test_findings_say_what_is_wrong(save, tmp_path):
@@ -272,6 +279,18 @@ def test_figures_take_an_architecture_that_is_not_of_the_study(save, tmp_path):
             known.update(before)
 
 
+@pytest.fixture
+def told(folder, save, tmp_path):
+    """The words of an audit of a.keras and b.keras, and the folder of results."""
+    model, results = classifier(), tmp_path / "results"
+    words = ["--before", str(save(model, "a")), "--after", str(save(model, "b"))]
+    return [*words, "--data", str(folder), "--results", str(results)], results
+
+
+def checked(*words):
+    return commands.main(["audit", *words, "--only-check"])
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -282,26 +301,78 @@ def test_figures_take_an_architecture_that_is_not_of_the_study(save, tmp_path):
         (["--size", "many"], "size = 'many'"),
     ],
 )
-def test_the_command_line_says_what_is_missing(folder, save, capsys, words, why):
-    given = ["--before", str(save(classifier(), "a")), "--after", str(save(classifier(), "b")),
-             "--data", str(folder)]  # fmt: skip
-    given = words if "given" in why or "no such" in why else [*given, *words]
-    assert commands.main(["audit-params", *given, "--results", str(folder.parent)]) == 2
-    assert pd.Series([capsys.readouterr().err]).str.contains(why).all()
+def test_the_command_line_says_what_is_missing(told, capsys, words, why):
+    words = words if "given" in why or "no such" in why else [*told[0], *words]
+    assert checked(*words) == 2
+    assert re.search(why, capsys.readouterr().err)
 
 
-def test_the_settings_survive_the_command_line(folder, save, capsys):
-    before, after = save(classifier(), "a"), save(classifier(), "b")
-    results = folder.parent / "results"
-    words = ["--before", str(before), "--after", str(after), "--data", str(folder)]
-    words += ["--layer", "first, last", "--classes", "ill,benign", "--results", str(results)]
-    assert commands.main(["audit-params", *words, "--set", "data.shareable=true batch_size=4"]) == 0
+def test_the_settings_survive_the_command_line(told):
+    words, results = told
+    words += ["--layer", "first, last", "--classes", "ill,benign,unclear"]
+    assert checked(*words, "--set", "data.shareable=true batch_size=4") == 0
     made = json.loads((results / "audit-a-b/parameters.json").read_text())
     params = audit_params.validate(made["settings"])
-    assert params.layers == ("first", "last") and params.classes == ("ill", "benign")
+    assert params.layers == ("first", "last") and params.classes == ("ill", "benign", "unclear")
     assert params.data.shareable and params.batch_size == 4
     with pytest.raises(ParamsError, match="values that occur once"):
         audit_params.validate(made["settings"] | {"classes": ["a", "a"]})
+
+
+def test_no_audit_takes_the_folder_of_another(told, tmp_path, capsys):
+    words, results = told
+    for run in ("run1", "run2", "run3", "run4"):
+        (tmp_path / run).mkdir()
+        shutil.copy(tmp_path / "a.keras", tmp_path / run / "best.keras")
+    shutil.copytree(tmp_path / "run1", tmp_path / "old/run1")
+    shutil.copytree(tmp_path / "run2", tmp_path / "old/run2")
+
+    def audit(before, after, *more):
+        pair = ["--before", str(tmp_path / before), "--after", str(tmp_path / after)]
+        code = checked(*words, *pair, *more)
+        return code or {path.name for path in results.iterdir()}
+
+    first = audit("run1/best.keras", "run2/best.keras")
+    assert first == {"audit-run1_best-run2_best"} == audit("run1/best.keras", "run2/best.keras")
+    second = audit("run3/best.keras", "run4/best.keras")
+    assert second - first == {"audit-run3_best-run4_best"}
+    third = audit("old/run1/best.keras", "old/run2/best.keras")
+    assert third - second == {"audit-old_run1_best-old_run2_best"}
+    settings = json.loads((results / "audit-run1_best-run2_best/parameters.json").read_text())
+    params = audit_params.validate(settings["settings"])
+    assert params.files == ("run1/best.keras", "run2/best.keras")
+    other = shutil.copytree(tmp_path / "films", tmp_path / "more films")
+    again = ["run1/best.keras", "run2/best.keras", "--data", str(other)]
+    assert audit(*again) == 2
+    way_out = re.search(r"holds another audit, .* (NAME=(\S+))$", capsys.readouterr().err.strip())
+    assert len(audit(*again, "--name", way_out[2])) == 4
+    assert audit("run3/best.keras", "run4/best.keras", "--name", way_out[2]) == 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda root: (root / "films/list.csv").write_text("file,lable\n1.png,x\n"), "'label'"),
+        (
+            lambda root: (root / "films/list.csv").write_text("file,label\n1.png,x\n2.png,y\n"),
+            "no film of x is there to explain .*films/1.png",
+        ),
+        (lambda root: (root / "b.keras").write_bytes(b"no"), "AFTER=.*no ZIP archive"),
+    ],
+)
+def test_what_is_wrong_with_table_or_files_is_said_without_tensorflow(told, tmp_path, spoil, why):
+    words, _ = told
+    spoil(tmp_path)
+    table = tmp_path / "films/list.csv"
+    words += ["--data", str(table)] if table.exists() else []
+    program = (
+        "import sys; from lib.__main__ import main; code = main(sys.argv[1:]); "
+        "sys.exit(code if not {'tensorflow', 'keras'} & set(sys.modules) else 3)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "audit", *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and re.search(why, done.stderr), done.stderr
 
 
 def retained_row(estimate, low, high):
