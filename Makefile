@@ -19,11 +19,12 @@ PREPROCESSING ?=
 CLASSES ?=
 SIZE ?=
 NAME ?=
+RULE ?=
 BACKBONES ?=
 REFERENCE ?=
 
 # What a user says reaches the programs as it is: neither make nor the shell expands it again.
-SAID := STUDY DATA SET RESULTS REFERENCE BEFORE AFTER LAYER PREPROCESSING CLASSES SIZE NAME
+SAID := STUDY DATA SET RESULTS REFERENCE BEFORE AFTER LAYER PREPROCESSING CLASSES SIZE NAME RULE
 $(foreach name,$(SAID),$(eval override $(name) := $$(value $(name))))
 export $(SAID)
 
@@ -84,7 +85,7 @@ remedies: $(STAMP)  ## what data remedies change, for probes and (BEFORE=results
 audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DATA; README says more)
 	@$(PY) -m lib audit --before "$$BEFORE" --after "$$AFTER" --data "$$DATA" --layer "$$LAYER" \
 	  --preprocessing "$$PREPROCESSING" --classes "$$CLASSES" --size "$$SIZE" --name "$$NAME" \
-	  --set "$$SET" --results "$$RESULTS"
+	  --rule "$$RULE" --set "$$SET" --results "$$RESULTS"
 
 plan: $(STAMP)  ## show what reproduce would run, without running it
 	@$(RESOLVE) --plan --write $(PLAN)

@@ -14,6 +14,7 @@ import yaml
 from lib.checkpoint_audit import films as audited_films
 from lib.checkpoint_audit import params as audit_params
 from lib.checkpoint_audit import report as audit_report
+from lib.checkpoint_audit import rule
 from lib.data.audit.summary import SEVERITIES
 from lib.data.films.treat import check_masks
 from lib.data.index import read_index
@@ -184,7 +185,9 @@ def _audit(options: argparse.Namespace) -> int:
 def _report_audit(paths: StudyPaths) -> int:
     page = audit_report.write(paths)
     print(f"Report, with the maps of every film: {page}")
-    return 0
+    if code := rule.exit_code(paths.root):
+        print(f"rule: {rule.VERDICTS[code]}; see {paths.root / rule.FILES[0]}", file=sys.stderr)
+    return code
 
 
 def _audit_report(options: argparse.Namespace) -> int:
@@ -247,7 +250,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a verb; 0 if all is well, 2 with the reason where it cannot be done."""
+    """Run a verb; 0 if all is well, 2 with the reason where it cannot be done.
+
+    An audit under a rule: 0 passed, 1 failed, 2 cannot be told.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     # By hand: argparse treats a second "--", as Snakemake has one, differently in each Python.
     cut = words.index("--") if "--" in words else len(words)

@@ -41,6 +41,7 @@ from lib.drift.priors import prior_table
 from lib.hypotheses import stated
 from lib.figures import drift as drift_plots, pictures, style, training
 from lib.checkpoint_audit import classes as class_mapping, films as audited_films, findings, layers
+from lib.checkpoint_audit import measures
 from lib.checkpoint_audit import pair as pair_audit, params as audit_params
 
 # %% [markdown]
@@ -230,7 +231,8 @@ style.save(figure, paths.figures / "answer")
 
 # %%
 patients = manifest.set_index("image_id")["patient_id"]
-retained = findings.retained(artefacts.read_table(paths.tables / "pairs.csv"), patients)
+all_pairs = artefacts.read_table(paths.tables / "pairs.csv")
+retained = findings.retained(all_pairs, patients)
 retained.query("metric == 'iou_top20'").drop(columns=["metric", "se_seeds", "seeds"]).round(3)
 
 # %% [markdown]
@@ -291,7 +293,10 @@ if sheet:
 # ## What is to be said first
 
 # %%
-found = findings.findings(sets, mappings, drift, common=common)
+measured = measures.measured(all_pairs, predictions, cell=cell, classes=classes)
+found = findings.findings(
+    sets, mappings, drift, measured=measured, checkpoints=opened, common=common
+)  # fmt: skip
 for finding in found:
     print(f"{finding['severity']}: {finding['text']}")
 
@@ -302,7 +307,7 @@ for finding in found:
 written = {
     "performance": scores, "predictions": predictions, "confusion": confusion, "support": support,
     "strata": strata, "blanks": blanks, "retained": retained, "priors": priors,
-    "layers": candidates, "checkpoints": opened,
+    "layers": candidates, "checkpoints": opened, "measured": measured,
     "mapping": class_mapping.mapping_table(mappings, classes=classes),
 }  # fmt: skip
 artefacts.write_table(record.path, drift)

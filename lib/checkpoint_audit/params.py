@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from lib.checkpoint_audit import rule as rules
 from lib.checkpoint_audit.files import CheckpointRefused, check
 from lib.study.data_params import Positive, Section
 from lib.study.errors import ParamsError
@@ -40,8 +41,9 @@ class PairParams(Section):
     """All parameters of an audit.
 
     ``classes`` are in the order of the outputs; without them the sorted names of the collection.
-    ``layers`` replace those that are found, ``preprocessing`` is needed where the models have none
-    inside, ``size`` where they take films of any size.
+    ``rule`` is asked of the finished audit. ``layers`` replace those that are found,
+    ``preprocessing`` is needed where the models have none inside, ``size`` where they take films of
+    any size.
     """
 
     before: str
@@ -53,6 +55,7 @@ class PairParams(Section):
     preprocessing: str = ""
     layers: tuple[str, ...] = ()
     methods: tuple[Literal[METHODS], ...] = GRADIENT_METHODS
+    rule: rules.Rule = rules.Rule()
     batch_size: Positive = 16
     seed: Seed = 20260413
     runtime: Runtime = Runtime()
@@ -156,7 +159,7 @@ def _of_folder(folder: Path) -> list[str]:
         return ["unknown files", "unknown films", str(folder)]
 
 
-WORDS = ("before", "after", "data", "layer", "preprocessing", "classes", "size", "name")
+WORDS = ("before", "after", "data", "layer", "preprocessing", "classes", "size", "name", "rule")
 """What `make audit` may be told, each a text that may be empty."""
 
 
@@ -195,6 +198,8 @@ def from_words(words: Mapping[str, str], *, results: Path, overrides: str = "") 
         "preprocessing": words["preprocessing"],
         **{key: words[key] for key in ("size", "name") if words[key]},
     }
+    if words["rule"]:
+        given["rule"] = rules.read(Path(words["rule"]).expanduser()).bounds
     told = merge(given, parse_overrides(overrides))
     params = validate({"name": "unnamed"} | told)
     return params.model_copy(update={"name": _name(told, results)})

@@ -256,11 +256,47 @@ def test_findings_say_what_is_wrong(save, tmp_path):
     drift = compared(pair, sets, tmp_path)
     labels = np.arange(90) % 3
     wrong = classes.check_mapping(np.eye(3)[(labels + 1) % 3], labels, classes=["x", "y", "z"])
-    found = findings.findings(sets, {"before": wrong}, drift, common=np.ones(12, bool))
+    found = findings.findings(
+        sets, {"before": wrong}, drift, measured=measures_of(accuracy_loss=(0.0, -0.1, 0.1)),
+        checkpoints=opened(), common=np.ones(12, bool),
+    )  # fmt: skip
     assert found[0]["severity"] == "serious" and 'CLASSES="z,x,y"' in found[0]["text"]
     texts = " ".join(finding["text"] for finding in found)
     assert "Only 12 of 12 films" in texts and "exactly the same logits" in texts
-    assert "explained twice" not in texts
+    assert "explained twice" not in texts and "PREPROCESSING" not in texts
+
+    noise = np.repeat(np.linspace(-20, 20, 30), 3)  # the same for a film of each class
+    guessed = np.stack([3.0 * (labels == 0), 3.0 * (labels == 1), noise], axis=1)
+    blind = classes.check_mapping(guessed, labels, classes=["x", "y", "z"])
+    assert not blind.permuted and blind.p_chance < 0.05
+    assert list(blind.at_chance) == ["z"] and blind.at_chance["z"] == pytest.approx(0.5, abs=0.05)
+    found = findings.findings(
+        sets, {"after": blind}, drift, common=np.ones(12, bool), checkpoints=opened("unit"),
+        measured=measures_of(accuracy_loss=(0.4, 0.3, 0.5), class_retained_evidence=(1, 1, 1)),
+    )  # fmt: skip
+    first, second = (finding["text"] for finding in found if finding["severity"] == "serious")
+    assert re.search(r"after tells z \(AUC 0\.5\d\) from .* no better than by chance", first)
+    assert "accuracy of after collapses on these films: it is lower" in second
+    assert "0.40 (0.30 to 0.50)" in second
+    texts = " ".join(finding["text"] for finding in found if finding["severity"] == "warning")
+    assert (
+        "PREPROCESSING=unit comes before what the models do themselves (Rescaling 'unit')" in texts
+    )
+    assert "No film of ill is classified correctly by both" in texts
+
+
+def opened(preprocessing="none"):
+    """The table of checkpoints as far as findings read it."""
+    return pd.DataFrame({"inside": ["Rescaling 'unit'"] * 2, "preprocessing": preprocessing})
+
+
+def measures_of(**intervals):
+    """A table of measures, those by class of the class "ill" without a film."""
+    rows = [
+        [name, "ill" if name.startswith("class_") else "", *found, 0]
+        for name, found in intervals.items()
+    ]
+    return pd.DataFrame(rows, columns=["measure", "class", "estimate", "low", "high", "films"])
 
 
 def test_figures_take_an_architecture_that_is_not_of_the_study(save, tmp_path):
@@ -384,13 +420,15 @@ def retained_row(estimate, low, high):
     ("values", "answer"),
     [
         ((1.0, 1.0, 1.0), "No: retained evidence R is 1.00, where 1 is"),
-        (
-            (0.5, 0.4, 0.6),
-            "In part: retained evidence R is 0.50 (95\u00a0% interval over patients 0.40",
-        ),
-        ((0.1, -0.1, 0.3), "Yes, as far as can be seen: retained evidence R is 0.10"),
-        ((0.9, 0.7, 1.1), "Not as far as can be seen: retained evidence R is 0.90"),
-        ((0.5, -0.2, 1.2), "It cannot be told: retained evidence R is 0.50"),
+        ((0.11, 0.07, 0.14), "Yes: nearly all of it moved. Retained evidence R is 0.11 (95"),
+        ((0.1, -0.1, 0.3), "Yes: most to nearly all of it moved. Retained evidence R is 0.10"),
+        ((0.3, 0.25, 0.4), "Yes: most of it moved. "),
+        ((0.5, 0.4, 0.6), "In part: some to most of it moved. Retained evidence R is 0.50 (95"),
+        ((0.9, 0.85, 0.95), "Hardly: little of it moved. "),
+        ((0.9, 0.7, 1.1), "Not as far as can be seen: none to some of it moved. Retained"),
+        ((1.1, 0.7, 1.2), "Not as far as can be seen: none to some of it moved. Retained"),
+        ((0.5, -0.2, 1.2), "It cannot be told: none to nearly all of it moved. Retained evidence"),
+        ((0.5, 0.1, 0.9), "It cannot be told: little to nearly all of it moved. Retained"),
         (
             (0.5, -np.inf, np.inf),
             "It cannot be told: retained evidence R is 0.50, and the interval",
@@ -401,6 +439,13 @@ def retained_row(estimate, low, high):
 def test_the_interval_says_whether_the_evidence_moved(values, answer):
     sentence = pair_report.moved_sentence(retained_row(*values), ("post_activation", "layercam"))
     assert sentence.startswith(answer) and bool(sentence) == bool(answer)
+
+
+def test_the_words_for_retained_evidence_are_the_same_everywhere():
+    said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert pair_report.words_of_scale() in said
+    assert pair_report.words_of_scale() in pair_report._CAPTIONS["retained"]
+    assert said.count("Of the evidence moved") == 1
 
 
 def test_the_answer_has_its_controls_beside_it():
