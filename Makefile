@@ -19,11 +19,12 @@ PREPROCESSING ?=
 CLASSES ?=
 SIZE ?=
 NAME ?=
+RULE ?=
 BACKBONES ?=
 REFERENCE ?=
 
 # What a user says reaches the programs as it is: neither make nor the shell expands it again.
-SAID := STUDY DATA SET RESULTS REFERENCE BEFORE AFTER LAYER PREPROCESSING CLASSES SIZE NAME
+SAID := STUDY DATA SET RESULTS REFERENCE BEFORE AFTER LAYER PREPROCESSING CLASSES SIZE NAME RULE
 $(foreach name,$(SAID),$(eval override $(name) := $$(value $(name))))
 export $(SAID)
 
@@ -81,18 +82,10 @@ sensitivity: $(STAMP)  ## how drift depends on layer, class, grid, reading and l
 remedies: $(STAMP)  ## what data remedies change, for probes and (BEFORE=results) for drift
 	@$(MAKE) --no-print-directory reproduce TARGETS=remedies
 
-# Not through Snakemake: one notebook, on files that no rule makes, has nothing to put in order.
 audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DATA; README says more)
-	@folder=$$($(PY) -m lib audit-params --before "$$BEFORE" --after "$$AFTER" --data "$$DATA" \
-	  --layer "$$LAYER" --preprocessing "$$PREPROCESSING" --classes "$$CLASSES" \
-	  --size "$$SIZE" --name "$$NAME" --set "$$SET" --results "$$RESULTS") || exit; \
-	log="$$folder/audit.log"; \
-	$(PY) notebooks/execute.py A4_audit_pair --output "$$folder/notebooks/A4_audit_pair.ipynb" \
-	  --parameters "$$(cat "$$folder/parameters.json")" > "$$log" 2>&1 || \
-	  { grep '^error: ' "$$log" >&2 || tail -n 3 "$$log" >&2; exit 1; }; \
-	grep -E '^(serious|warning|note): ' "$$log" || true; \
-	echo "Tables, figures and the notebook: $$folder"; \
-	$(PY) -m lib audit-report "$$folder"
+	@$(PY) -m lib audit --before "$$BEFORE" --after "$$AFTER" --data "$$DATA" --layer "$$LAYER" \
+	  --preprocessing "$$PREPROCESSING" --classes "$$CLASSES" --size "$$SIZE" --name "$$NAME" \
+	  --rule "$$RULE" --set "$$SET" --results "$$RESULTS"
 
 plan: $(STAMP)  ## show what reproduce would run, without running it
 	@$(RESOLVE) --plan --write $(PLAN)

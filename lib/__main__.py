@@ -1,16 +1,21 @@
 """The commands behind the Makefile: ``python -m lib VERB``, each with ``--help``."""
 
 import argparse
+import json
 import os
 import socket
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
 import yaml
 
+from lib.checkpoint_audit import films as audited_films
 from lib.checkpoint_audit import params as audit_params
 from lib.checkpoint_audit import report as audit_report
+from lib.checkpoint_audit import rule
+from lib.data.audit.summary import SEVERITIES
 from lib.data.films.treat import check_masks
 from lib.data.index import read_index
 from lib.data.privacy import read_salt
@@ -22,7 +27,7 @@ from lib.study.artefacts import write_json, write_text
 from lib.study.errors import ArtefactError, DataError, ParamsError
 from lib.study.load import load, merge, parse_overrides
 from lib.study.params import Params
-from lib.study.paths import StudyPaths, resolve
+from lib.study.paths import ROOT, StudyPaths, resolve
 
 
 def check_data(params: Params) -> None:
@@ -146,23 +151,48 @@ def _verify(options: argparse.Namespace) -> None:
     print(verify.verify(paths, reference=options.reference))
 
 
-def _audit_params(options: argparse.Namespace) -> None:
-    params = audit_params.from_words(
-        {key: getattr(options, key) for key in audit_params.WORDS}, overrides=options.set
-    )
-    folder = resolve(options.results) / params.study
+def _audit(options: argparse.Namespace) -> int:
+    results = resolve(options.results)
+    words = {key: getattr(options, key) for key in audit_params.WORDS}
+    params = audit_params.from_words(words, results=results, overrides=options.set)
+    try:
+        audited_films.index_films(params)
+    except DataError as error:
+        raise ParamsError(str(error)) from None
+    paths = StudyPaths(results, params.study)
     settings = params.model_dump(mode="json", exclude_unset=True)
-    write_json(
-        folder / "parameters.json",
-        {"settings": settings, "results": str(resolve(options.results))},
-    )
-    print(folder)
+    told = {"settings": settings, "results": str(results)}
+    write_json(paths.root / "parameters.json", told)
+    if options.only_check:
+        return 0
+    # Not through Snakemake: one notebook, on files that no rule makes, has nothing to put in order.
+    name, log = "A4_audit_pair", paths.root / "audit.log"
+    command = [sys.executable, str(ROOT / "notebooks/execute.py"), name]
+    command += ["--output", str(paths.notebook(name)), "--parameters", json.dumps(told)]
+    with log.open("w", encoding="utf-8") as output:
+        failed = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    if failed:
+        reasons = [line for line in lines if line.startswith("error: ")] or lines[-3:]
+        print(*reasons, sep="\n", file=sys.stderr)
+        return 2
+    severities = tuple(f"{severity}: " for severity in SEVERITIES)
+    found = [line for line in lines if line.startswith(severities)]
+    print(*found, f"Tables, figures and the notebook: {paths.root}", sep="\n")
+    return _report_audit(paths)
 
 
-def _audit_report(options: argparse.Namespace) -> None:
-    folder = options.folder.absolute()
-    page = audit_report.write(StudyPaths(folder.parent, folder.name))
+def _report_audit(paths: StudyPaths) -> int:
+    page = audit_report.write(paths)
     print(f"Report, with the maps of every film: {page}")
+    if code := rule.exit_code(paths.root):
+        print(f"rule: {rule.VERDICTS[code]}; see {paths.root / rule.FILES[0]}", file=sys.stderr)
+    return code
+
+
+def _audit_report(options: argparse.Namespace) -> int:
+    folder = options.folder.absolute()
+    return _report_audit(StudyPaths(folder.parent, folder.name))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -208,10 +238,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--results", default="results")
     command.add_argument("--reference", type=Path, help="(default: results/reference/STUDY)")
 
-    command = verb("audit-params", _audit_params, "check what an audit is told", study=False)
+    command = verb("audit", _audit, "did the evidence of a model move?", study=False)
     for word in (*audit_params.WORDS, "set"):
         command.add_argument(f"--{word}", default="")
     command.add_argument("--results", default="results")
+    command.add_argument("--only-check", action="store_true", help="check what is told and stop")
 
     command = verb("audit-report", _audit_report, "write the report of an audit", study=False)
     command.add_argument("folder", type=Path, help="folder of an audit")
@@ -219,7 +250,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a verb; 0 if all is well, 2 with the reason where it cannot be done."""
+    """Run a verb; 0 if all is well, 2 with the reason where it cannot be done.
+
+    An audit under a rule: 0 passed, 1 failed, 2 cannot be told.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     # By hand: argparse treats a second "--", as Snakemake has one, differently in each Python.
     cut = words.index("--") if "--" in words else len(words)

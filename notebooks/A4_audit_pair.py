@@ -40,7 +40,8 @@ from lib.drift import cases, pairings, summaries
 from lib.drift.priors import prior_table
 from lib.hypotheses import stated
 from lib.figures import drift as drift_plots, pictures, style, training
-from lib.checkpoint_audit import classes as class_mapping, findings, layers
+from lib.checkpoint_audit import classes as class_mapping, films as audited_films, findings, layers
+from lib.checkpoint_audit import measures
 from lib.checkpoint_audit import pair as pair_audit, params as audit_params
 
 # %% [markdown]
@@ -90,7 +91,7 @@ for name, flat in zip(findings.CHECKPOINTS, pair.plain, strict=True):
 known = params.model_dump(mode="json", exclude={"before", "after"}) | {"files": pair.files}
 size = pair.shape[0]
 data_record = artefacts.begin(paths.manifest, parameters=known)
-manifest, rejected, classes = pair_audit.read_films(params, size=size, folder=paths.data)
+manifest, rejected, classes = audited_films.read_films(params, size=size, folder=paths.data)
 class_mapping.require_classes(pair.plain[0].graph.output_shape[-1], classes)
 artefacts.write_table(paths.manifest, manifest)
 artefacts.write_table(paths.data / "rejected.csv", rejected)
@@ -108,8 +109,9 @@ print(f"{len(films)} films, {len(rejected)} rejected; outputs 0, 1, … are {', 
 # %% tags=["nbval-check-output"]
 preprocess, inside = pair_audit.choose_preprocessing(pair, films, params.preprocessing)
 flats = pair.preprocessed(preprocess)
-names = [resolve(path).name for path in (params.before, params.after)]
-opened = pair_audit.checkpoint_table(pair, names, inside=inside, preprocessing=preprocess)
+opened = pair_audit.checkpoint_table(
+    pair, params.files, inside=inside, preprocessing=preprocess
+)  # fmt: skip
 print("inside the model:", opened["inside"][0], "| before it:", preprocess)
 
 # %% [markdown]
@@ -229,7 +231,8 @@ style.save(figure, paths.figures / "answer")
 
 # %%
 patients = manifest.set_index("image_id")["patient_id"]
-retained = findings.retained(artefacts.read_table(paths.tables / "pairs.csv"), patients)
+all_pairs = artefacts.read_table(paths.tables / "pairs.csv")
+retained = findings.retained(all_pairs, patients)
 retained.query("metric == 'iou_top20'").drop(columns=["metric", "se_seeds", "seeds"]).round(3)
 
 # %% [markdown]
@@ -290,7 +293,10 @@ if sheet:
 # ## What is to be said first
 
 # %%
-found = findings.findings(sets, mappings, drift, common=common)
+measured = measures.measured(all_pairs, predictions, cell=cell, classes=classes)
+found = findings.findings(
+    sets, mappings, drift, measured=measured, checkpoints=opened, common=common
+)  # fmt: skip
 for finding in found:
     print(f"{finding['severity']}: {finding['text']}")
 
@@ -301,7 +307,7 @@ for finding in found:
 written = {
     "performance": scores, "predictions": predictions, "confusion": confusion, "support": support,
     "strata": strata, "blanks": blanks, "retained": retained, "priors": priors,
-    "layers": candidates, "checkpoints": opened,
+    "layers": candidates, "checkpoints": opened, "measured": measured,
     "mapping": class_mapping.mapping_table(mappings, classes=classes),
 }  # fmt: skip
 artefacts.write_table(record.path, drift)

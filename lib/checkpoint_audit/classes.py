@@ -7,11 +7,12 @@ from math import factorial
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import binomtest
+from scipy.special import softmax
+from scipy.stats import binomtest, mannwhitneyu
 
 from lib.models.performance import confusion
 
-_GAIN, _LEVEL = 0.1, 0.01
+_GAIN, _LEVEL, CHANCE = 0.1, 0.01, 0.05
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Mapping:
     permuted : bool
         Whether the best order is better by at least 0.1 and no accident: better than chance even
         after correction for the number of orders that were tried.
+    at_chance : dict of str to float
+        Area under the ROC curve of each class that is told from the others no better than by
+        chance (one-sided Mann-Whitney test of its probability, p above 0.05).
     """
 
     accuracy: float
@@ -37,6 +41,7 @@ class Mapping:
     p_chance: float
     best_order: tuple[str, ...]
     permuted: bool
+    at_chance: dict[str, float]
 
 
 def check_mapping(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) -> Mapping:
@@ -67,7 +72,19 @@ def check_mapping(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[s
         permuted=bool(
             (best - right) / films >= _GAIN and p_best * factorial(len(classes)) < _LEVEL
         ),
+        at_chance=_at_chance(logits, labels, classes=classes),
     )
+
+
+def _at_chance(logits, labels, *, classes: Sequence[str]) -> dict[str, float]:
+    found, scores = {}, softmax(np.asarray(logits, np.float64), axis=1)
+    for number, name in enumerate(classes):
+        own, other = scores[labels == number, number], scores[labels != number, number]
+        if len(own) and len(other):
+            test = mannwhitneyu(own, other, alternative="greater")
+            if test.pvalue > CHANCE:
+                found[name] = float(test.statistic / (len(own) * len(other)))
+    return found
 
 
 def require_classes(outputs: int, classes: Sequence[str]) -> None:

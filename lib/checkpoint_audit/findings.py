@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lib.attribution.maps import MapSet
+from lib.checkpoint_audit.classes import CHANCE
 from lib.checkpoint_audit.classes import Mapping as ClassMapping
 from lib.data.audit.summary import NOTE, SERIOUS, SEVERITIES, WARNING
 from lib.hypotheses.estimates import retained_table
@@ -13,7 +14,7 @@ from lib.hypotheses.observations import Observations
 from lib.models import performance
 from lib.study.schema import AUDIT_PAIRINGS
 
-_FEW, _BLANK, _CHANCE, _PRIMARY = 20, 0.2, 0.05, "iou_top20"
+_FEW, _BLANK, _COLLAPSE, _PRIMARY = 20, 0.2, 0.1, "iou_top20"
 
 
 def findings(
@@ -21,6 +22,8 @@ def findings(
     mappings: Mapping[str, ClassMapping],
     drift: pd.DataFrame,
     *,
+    measured: pd.DataFrame,
+    checkpoints: pd.DataFrame,
     common: np.ndarray,
 ) -> list[dict[str, str]]:
     """Findings in words, the worst first.
@@ -31,6 +34,10 @@ def findings(
         As `lib.checkpoint_audit.pair.explain_pair`.
     drift : DataFrame
         As `lib.drift.summaries.over_seeds`.
+    measured : DataFrame
+        As `lib.checkpoint_audit.measures.measured`.
+    checkpoints : DataFrame
+        As `lib.checkpoint_audit.pair.checkpoint_table`.
     common : ndarray of bool, shape (films,)
         Films that both checkpoints classify correctly.
 
@@ -41,7 +48,9 @@ def findings(
     """
     found = [
         *_class_findings(mappings),
-        *_support_findings(common),
+        *_accuracy_findings(measured),
+        *_preprocessing_findings(checkpoints),
+        *_support_findings(common, measured),
         *_weight_findings(sets),
         *_control_findings(drift[drift["metric"] == _PRIMARY]),
     ]
@@ -56,13 +65,36 @@ def _class_findings(mappings):
             order = ",".join(mapping.best_order)
             text = f"The outputs of {name} fit the classes far better in another order ({accuracy}"
             yield SERIOUS, f'{text}, there {mapping.best_accuracy:.2f}): CLASSES="{order}".'
-        elif mapping.p_chance > _CHANCE:
+        elif mapping.p_chance > CHANCE:
             text = f"{name} classifies no better than always naming the most frequent class"
             advice = "Check PREPROCESSING and CLASSES: without skill there is no evidence to find."
             yield SERIOUS, f"{text} ({accuracy}, p = {mapping.p_chance:.2f}). {advice}"
+        elif mapping.at_chance:
+            areas = ", ".join(f"{of} (AUC {area:.2f})" for of, area in mapping.at_chance.items())
+            text = f"{name} tells {areas} from the other classes no better than by chance"
+            yield SERIOUS, f"{text}; without skill for a class there is no evidence of it to find."
 
 
-def _support_findings(common):
+def _accuracy_findings(measured):
+    loss = measured.set_index("measure").loc["accuracy_loss"]
+    if loss["low"] > 0 and loss["estimate"] >= _COLLAPSE:
+        text = "The accuracy of after collapses on these films: it is lower than that of before by "
+        text += f"{loss['estimate']:.2f} ({loss['low']:.2f} to {loss['high']:.2f})"
+        yield SERIOUS, f"{text}. Ask first whether it is the right file and PREPROCESSING."
+
+
+def _preprocessing_findings(checkpoints):
+    inside, given = checkpoints["inside"].iloc[0], checkpoints["preprocessing"].iloc[0]
+    if inside != "nothing" and given != "none":
+        text = f"PREPROCESSING={given} comes before what the models do themselves ({inside})"
+        yield WARNING, f"{text}: films are rescaled twice. Leave it out unless training did both."
+
+
+def _support_findings(common, measured):
+    own = measured[measured["measure"] == "class_retained_evidence"]
+    if absent := own.loc[own["films"] == 0, "class"].tolist():
+        text = f"No film of {', '.join(absent)} is classified correctly by both checkpoints"
+        yield WARNING, f"{text}; nothing is said about the evidence there."
     if (count := int(common.sum())) < _FEW:
         text = f"Only {count} of {len(common)} films are classified correctly by both checkpoints"
         yield WARNING, f"{text}; with fewer than {_FEW} the means say little."

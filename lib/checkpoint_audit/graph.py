@@ -14,9 +14,14 @@ import keras
 import numpy as np
 
 from lib.checkpoint_audit.files import CheckpointRefused
+from lib.models import settings
 from lib.models.layers import made_by, read_by
 
-_IDLE = ("Dropout", "GaussianNoise", "ActivityRegularization", "Identity")
+settings.apply()
+
+# Augmentation beyond "Random…". Not AutoContrast, which changes films at inference as well.
+_AUGMENTS = ("AugMix", "CutMix", "MaxNumBoundingBoxes", "MixUp", "RandAugment", "Solarization")
+_IDLE = ("Dropout", "GaussianNoise", "ActivityRegularization", "Identity", *_AUGMENTS)
 _PROBABILITY = ("softmax", "log_softmax")
 Weights = list[list[np.ndarray]]
 """Arrays of every layer of a graph, in its order."""
@@ -72,7 +77,8 @@ def flatten(
         scale, offset = (list(map(float, part)) for part in rescale)
         x = keras.layers.Rescaling(scale, offset=offset, name="preprocess")(x)
     copier = _Copier(model, taken={"film", "preprocess", "less_half", "half", "two_logits"})
-    logits, output = copier.logits(copier.replay(model, x))
+    (scores,) = keras.tree.flatten(copier.replay(model, x))  # one, maybe in a list or a mapping
+    logits, output = copier.logits(scores)
     if logits.shape[-1] == 1:
         sides = [
             keras.layers.Rescaling(factor, name=name)(logits)
@@ -152,6 +158,7 @@ class _Copier:
         """Outputs of a model on symbolic inputs, through copies of its operations."""
         if isinstance(model, keras.Sequential):
             for layer in model.layers:
+                (inputs,) = keras.tree.flatten(inputs)
                 inputs = self._call(layer, inputs, within=model.name)
             return inputs
 

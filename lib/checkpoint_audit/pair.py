@@ -20,15 +20,9 @@ from lib.checkpoint_audit.files import CheckpointRefused, load
 from lib.checkpoint_audit.findings import CHECKPOINTS
 from lib.checkpoint_audit.graph import require_same_architecture, swappable
 from lib.checkpoint_audit.layers import audited_layers
-from lib.checkpoint_audit.params import AuditedFilms, PairParams
-from lib.data import cache
 from lib.data.batches import Films
-from lib.data.index import class_names, read_index
-from lib.data.privacy import pseudonymise, read_salt
 from lib.models.randomise import randomise
 from lib.study.artefacts import sha256
-from lib.study.errors import DataError
-from lib.study.paths import resolve
 
 _TRIED = 100  # films for a trial of preprocessing
 
@@ -86,69 +80,6 @@ def open_pair(before: Path, after: Path, *, size: int | None = None) -> Pair:
     plain = tuple(graph.flatten(model, size=shape[0]) for model in models)
     require_same_architecture(*(flat.graph for flat in plain))
     return Pair(models, name, shape, files, plain)
-
-
-def choose_films(index: pd.DataFrame, params: AuditedFilms, *, seed: int) -> pd.DataFrame:
-    """Rows of an index to explain: of one split, and not too many.
-
-    Raises
-    ------
-    DataError
-        If the split is empty.
-    """
-    split = params.split
-    if split == "auto":
-        split = "test" if (index["split"] == "test").any() else "all"
-    rows = index if split == "all" else index[index["split"] == split]
-    if rows.empty:
-        raise DataError(
-            f"data.split = {split}: the collection has no such films. Take data.split=all, or add "
-            "a column split."
-        )
-    if len(rows) > params.most:
-        chosen = np.random.default_rng(seed).permutation(len(rows))[: params.most]
-        rows = rows.iloc[np.sort(chosen)]
-    return rows.reset_index(drop=True)
-
-
-def read_films(
-    params: PairParams, *, size: int, folder: Path
-) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
-    """Decode the films of an audit into a cache.
-
-    Returns
-    -------
-    manifest, rejected : DataFrame
-        As `lib.data.cache.build`; ``split`` is "audited".
-    classes : tuple of str
-        In the order of the outputs: as given, or the sorted names of the collection.
-
-    Raises
-    ------
-    DataError
-        If the collection cannot be read, or a class has no film left.
-    """
-    source, films = resolve(params.data.source), params.data
-    classes = params.classes or class_names(source, films.labels)
-    index = read_index(
-        source, classes=classes, labels=films.labels, other_labels=films.other_labels
-    )
-    manifest, rejected = cache.build(
-        choose_films(index, films, seed=params.seed),
-        source if source.is_dir() else source.parent,
-        sizes=[size],
-        aspect=films.aspect,
-        folder=folder,
-        views=films.views,
-    )
-    if salt := read_salt(films.salt_file):
-        manifest, rejected = pseudonymise(manifest, rejected, salt=salt)
-    if absent := [name for name in classes if not (manifest["label"] == name).any()]:
-        raise DataError(
-            f"{source}: no readable film of {', '.join(absent)} is left to explain. Take more "
-            "(data.most, data.split=all), or see why films were rejected."
-        )
-    return manifest.assign(split="audited"), rejected, classes
 
 
 def choose_preprocessing(pair: Pair, films: Films, given: str) -> tuple[str, list[str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lib.checkpoint_audit import rule as rules
 from lib.checkpoint_audit.findings import CHECKPOINTS, primary_cell
 from lib.report import page
 from lib.report.digest import PRIMARY, drift_means, public_parameters
@@ -17,10 +18,30 @@ from lib.report.page import Kind
 from lib.report.tables import Table, shown, study_tables
 from lib.report.words import listed, span
 from lib.study import names
-from lib.study.artefacts import begin, read_manifest
+from lib.study.artefacts import begin, read_manifest, read_table
 from lib.study.paths import StudyPaths
 
 QUESTION = "Did the evidence of this model move?"
+
+MOVED = (
+    (1.0, "none", "Not as far as can be seen"),
+    (0.8, "little", "Hardly"),
+    (0.5, "some", "In part"),
+    (0.2, "most", "Yes"),
+    (-np.inf, "nearly all", "Yes"),
+)
+"""Retained evidence R from which on so much has moved, and the answer where at least that has."""
+
+
+def words_of_scale() -> str:
+    """What the words for R mean, in one sentence."""
+    parts = [f"{amount} from {bound:g}" for bound, amount, _ in MOVED[1:-1]]
+    (most, none, _), (_, rest, _) = MOVED[0], MOVED[-1]
+    return (
+        f"Of the evidence moved: {none} at R of {most:g} or more, {', '.join(parts)}, {rest} below."
+    )
+
+
 _CAPTIONS = {
     "support": "Films by class, and those that both checkpoints classify correctly (the common "
     "support).",
@@ -29,7 +50,7 @@ _CAPTIONS = {
     "and not scored because a map is blank.",
     "metrics": "All drift metrics before → after, mean over the common support.",
     "retained": "Retained evidence R with 95 % intervals over patients: 1 = as when the same "
-    "checkpoint is explained twice, 0 = as maps of unrelated films.",
+    "checkpoint is explained twice, 0 = as maps of unrelated films. " + words_of_scale(),
     "blanks": "Blank maps (zero everywhere, constant or not finite) over all films; cells without "
     "any are left out.",
     "priors": "How alike are maps that share nothing, by size of the grid in cells: a preference "
@@ -37,6 +58,15 @@ _CAPTIONS = {
 }
 
 
+_MEASURED = (
+    "What a rule can be held against, at the deepest layer with the first method, with 95 % "
+    "intervals over patients: of the common support, and accuracy of all films."
+)
+_RULE = (
+    "The rule that was stated beforehand: passed where the whole interval lies on the good side of "
+    "the bound, failed where it lies on the bad one."
+)
+_WIDE = 3  # steps of `MOVED` from one end of an interval to the other that say too little
 _CONTROLS = {
     "explainer": "{} where the same checkpoint is explained twice",
     "ceiling": "{} between maps of different patients' films",
@@ -61,21 +91,36 @@ def moved_sentence(retained: pd.DataFrame | None, cell: tuple[str, str]) -> str:
     if not np.isfinite(value):
         return ""
     share = f"retained evidence R is {_number(value)}"
-    if value >= 1:
+    if min(value, low) >= 1:
         return f"No: {share}, where 1 is the same checkpoint explained twice."
     if not np.isfinite([low, high]).all():
         return f"It cannot be told: {share}, and the interval has no end."
     share += f" (95\u00a0% interval over patients {span(pd.Series([low, high]))})"
     scale = "where 1 is the same checkpoint explained twice and 0 are maps of unrelated films"
-    if low <= 0 and high >= 1:
-        said = "It cannot be told"
-    elif low <= 0:
-        said = "Yes, as far as can be seen"
-    elif high >= 1:
-        said = "Not as far as can be seen"
-    else:
-        said = "In part"
-    return f"{said}: {share}, {scale}."
+    least, most = (
+        next(place for place, (bound, *_) in enumerate(MOVED) if end >= bound)
+        for end in (high, low)
+    )
+    said = MOVED[least][2] if most - least < _WIDE else "It cannot be told"
+    amount = " to ".join(dict.fromkeys((MOVED[least][1], MOVED[most][1])))
+    return f"{said}: {amount} of it moved. {share[0].upper()}{share[1:]}, {scale}."
+
+
+def rule_sentence(judged: pd.DataFrame | None) -> str:
+    """Verdict by the rule, and the criteria that are not passed; "" without a rule.
+
+    Parameters
+    ----------
+    judged : DataFrame or None
+        As `lib.checkpoint_audit.rule.judge`.
+    """
+    if judged is None:
+        return ""
+    text = f"By the rule that was stated beforehand: {rules.verdict(judged)}"
+    rows = [row for _, row in judged.iterrows() if row["verdict"] != rules.PASSED]
+    rows.sort(key=lambda row: row["verdict"] != rules.FAILED)
+    parts = [f"{rules.words(row)}: {row['verdict']} ({rules.found(row)})" for row in rows]
+    return ". ".join([text, *(part[0].upper() + part[1:] for part in parts)]) + "."
 
 
 def overlap_sentence(drift: pd.DataFrame, support: pd.DataFrame, cell: tuple[str, str]) -> str:
@@ -135,6 +180,7 @@ def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None = None) 
     """
     cell = primary_cell(tables["drift"])
     sentences = (
+        rule_sentence(tables.get("rule")),
         moved_sentence(tables.get("retained"), cell),
         overlap_sentence(tables["drift"], tables["support"], cell),
         accuracy_sentence(tables["performance"]),
@@ -164,6 +210,8 @@ def audit_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
         ),
         "checkpoints": shown("checkpoints", "The two files and what is in them.",
                              _side_by_side(tables["checkpoints"])),
+        "measured": shown("measured", _MEASURED, tables["measured"]),
+        **({"rule": shown("rule", _RULE, tables["rule"])} if "rule" in tables else {}),
         "mapping": shown(
             "mapping",
             "Do the outputs mean the classes? Accuracy in the given order of classes and in the "
@@ -196,7 +244,7 @@ AUDIT = Kind(
     films="films",
     floor="explained twice",
     findings="findings.json",
-    read=(*_CAPTIONS, "performance", "strata", "checkpoints", "mapping", "layers"),
+    read=(*_CAPTIONS, "performance", "strata", "checkpoints", "mapping", "measured", "layers"),
     figures={
         "answer": "Overlap of the strongest cells at the deepest layer: the grey bar reaches from "
         "maps of unrelated films to the same checkpoint explained twice.",
@@ -223,10 +271,27 @@ def write(paths: StudyPaths) -> Path:
     drift = paths.tables / "drift.csv"
     found = read_manifest(drift)["parameters"]
     record = begin(paths.report, parameters=public_parameters(found), inputs=[drift])
+    audited = read_table(paths.tables / "checkpoints.csv")["file"]
+    kind, verdict = _judged(paths, rules.Rule(**found.get("rule", {})))
     files = page.write(
         paths, paths.report.parent, classes=found["classes"],
-        shareable=found["data"]["shareable"], title=f"Audit {found['name']}", question=QUESTION,
-        kind=AUDIT,
+        shareable=found["data"]["shareable"], title=f"Audit of {' → '.join(audited)}",
+        question=QUESTION, kind=kind,
     )  # fmt: skip
-    record.complete(*files[1:])
+    record.complete(*files[1:], *verdict)
     return paths.report
+
+
+def _judged(paths: StudyPaths, rule: rules.Rule) -> tuple[Kind, list[Path]]:
+    """The kind of report that shows the verdict on an audit, and the files that hold it."""
+    if not rule.bounds:
+        for file in rules.FILES:
+            (paths.root / file).unlink(missing_ok=True)
+        return AUDIT, []
+    judged = rules.judge(rule, read_table(paths.tables / "measured.csv"))
+
+    def with_rule(make):
+        return lambda tables, *verdicts: make({**tables, "rule": judged}, *verdicts)
+
+    kind = replace(AUDIT, tables=with_rule(audit_tables), answer=with_rule(answer))
+    return kind, rules.write(judged, paths.root)

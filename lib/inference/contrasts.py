@@ -248,3 +248,37 @@ def clustered_mean(
     error = np.sqrt(len(names) / (len(names) - 1) * (deviations**2).sum()) / len(values)
     half = stats.t.ppf((1 + level) / 2, len(names) - 1) * error
     return mean, mean - half, mean + half
+
+
+def clustered_share(
+    hits: np.ndarray, patients: pd.Series, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Share of films and its exact interval, with as many films as the patients are worth.
+
+    The interval of Clopper & Pearson (1934) with the effective number of films of Korn & Graubard
+    (1998), at most that of the films; where all agree, the number of patients. So none of 12 films
+    is a share of up to 0.26, where the interval of `clustered_mean` ends at 0.
+
+    Parameters
+    ----------
+    hits : array of bool, shape (n,)
+
+    Returns
+    -------
+    tuple of float
+        Share, low, high; NaN without films, the limits also below two patients.
+    """
+    hits = np.asarray(hits, float)
+    share, low, high = clustered_mean(hits, patients, level)
+    if not np.isfinite(high):
+        return share, np.nan, np.nan
+    worth = patients.nunique()
+    if high > low:
+        half = stats.norm.ppf((1 + level) / 2) * np.sqrt(share * (1 - share))
+        worth = min(len(hits), (2 * half / (high - low)) ** 2)
+    count = share * worth
+    tails = (1 - level) / 2
+    # At no hit, or nothing but hits, the beta distribution has no shape and the end is 0 or 1.
+    low = stats.beta.ppf(tails, count, worth - count + 1) if share > 0 else 0.0
+    high = stats.beta.isf(tails, count + 1, worth - count) if share < 1 else 1.0
+    return share, low, high

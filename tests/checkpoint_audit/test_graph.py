@@ -63,6 +63,39 @@ def test_a_sequential_model_with_names_that_occur_twice():
     assert not [name for name in names if "flip" in name or "dropout" in name]
 
 
+@pytest.mark.parametrize("wrap", [lambda y: [y], lambda y: {"scores": y}])
+def test_an_output_in_a_list_or_a_mapping_is_one(wrap):
+    inner = classifier()
+    inner = keras.Model(inner.input, wrap(inner.output))
+    made = flat(inner).graph(X)
+    np.testing.assert_allclose(made, classifier()(X), rtol=1e-4, atol=1e-5)
+    if isinstance(inner.output, list):
+        stacked = keras.Sequential([keras.Input((32, 32, 3)), inner, kl.Softmax()])
+        np.testing.assert_allclose(flat(stacked).graph(X), made, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "idle"),
+    [
+        ("AugMix", True), ("CutMix", True), ("MixUp", True), ("RandAugment", True),
+        ("Solarization", True), ("RandomErasing", True), ("RandomGaussianBlur", True),
+        ("AutoContrast", False), ("ContrastLimitedAdaptiveHistogramEqualization", False),
+    ],
+)  # fmt: skip
+def test_augmentation_is_left_out_unless_it_acts_at_inference(kind, idle):
+    films = keras.Input((32, 32, 3))
+    x = body(getattr(kl, kind)()(films))
+    model = keras.Model(films, kl.Dense(2)(kl.GlobalAveragePooling2D()(x)))
+    made = flat(model).graph
+    assert (kind in {type(layer).__name__ for layer in made.layers}) is not idle
+    dull = 60 + X / 4  # low contrast, which the two would stretch
+    np.testing.assert_allclose(
+        made(dull, training=False), model(dull, training=False), rtol=1e-4, atol=1e-4
+    )
+    alone = np.asarray(getattr(kl, kind)()(dull, training=False))
+    assert np.allclose(alone, dull) is idle
+
+
 def test_one_channel_sees_one_of_the_three_equal_ones():
     model = classifier(channels=1)
     np.testing.assert_allclose(flat(model).graph(X), model(pixels(DATA, 1)), rtol=1e-4, atol=1e-5)

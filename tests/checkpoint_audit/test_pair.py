@@ -20,6 +20,7 @@ from tiny_models import body, classifier, films, sequential
 from lib import __main__ as commands
 from lib.attribution.maps import largest_difference
 from lib.checkpoint_audit import classes, findings
+from lib.checkpoint_audit import films as audited_films
 from lib.checkpoint_audit import pair as pair_audit
 from lib.checkpoint_audit import params as audit_params
 from lib.checkpoint_audit import report as pair_report
@@ -237,11 +238,17 @@ def test_class_names_are_those_of_folders_or_labels(folder, tmp_path):
 def test_the_films_are_the_test_films_where_these_are_known():
     index = pd.DataFrame({"label": list("aabb"), "split": ["train", "test", "test", ""]})
     take = lambda **o: audit_params.AuditedFilms(source="x", **o)  # noqa: E731
-    assert pair_audit.choose_films(index, take(), seed=1).shape[0] == 2
-    assert pair_audit.choose_films(index, take(split="all"), seed=1).shape[0] == 4
-    assert pair_audit.choose_films(index, take(split="all", most=3), seed=1).shape[0] == 3
+    assert audited_films.choose_films(index, take(), seed=1).shape[0] == 2
+    assert audited_films.choose_films(index, take(split="all"), seed=1).shape[0] == 4
+    few = [audited_films.choose_films(index, take(split="all", most=2), seed=s) for s in range(9)]
+    assert all(rows["label"].tolist() == ["a", "b"] for rows in few)
+    uneven = pd.DataFrame({"label": ["a"] * 1 + ["b"] * 90 + ["c"] * 9, "split": ""})
+    found = audited_films.choose_films(uneven, take(most=20), seed=1)["label"].value_counts()
+    assert found["a"] == 1 and found["b"] in (17, 18) and found["c"] in (1, 2)
+    refused = uneven.assign(refused=["", *["no class"] * 90, *[""] * 9])
+    assert audited_films.choose_films(refused, take(most=10), seed=1).shape[0] == 100
     with pytest.raises(DataError, match="validation: the collection has no such films"):
-        pair_audit.choose_films(index, take(split="validation"), seed=1)
+        audited_films.choose_films(index, take(split="validation"), seed=1)
 
 
 def test_findings_say_what_is_wrong(save, tmp_path):
@@ -249,11 +256,47 @@ def test_findings_say_what_is_wrong(save, tmp_path):
     drift = compared(pair, sets, tmp_path)
     labels = np.arange(90) % 3
     wrong = classes.check_mapping(np.eye(3)[(labels + 1) % 3], labels, classes=["x", "y", "z"])
-    found = findings.findings(sets, {"before": wrong}, drift, common=np.ones(12, bool))
+    found = findings.findings(
+        sets, {"before": wrong}, drift, measured=measures_of(accuracy_loss=(0.0, -0.1, 0.1)),
+        checkpoints=opened(), common=np.ones(12, bool),
+    )  # fmt: skip
     assert found[0]["severity"] == "serious" and 'CLASSES="z,x,y"' in found[0]["text"]
     texts = " ".join(finding["text"] for finding in found)
     assert "Only 12 of 12 films" in texts and "exactly the same logits" in texts
-    assert "explained twice" not in texts
+    assert "explained twice" not in texts and "PREPROCESSING" not in texts
+
+    noise = np.repeat(np.linspace(-20, 20, 30), 3)  # the same for a film of each class
+    guessed = np.stack([3.0 * (labels == 0), 3.0 * (labels == 1), noise], axis=1)
+    blind = classes.check_mapping(guessed, labels, classes=["x", "y", "z"])
+    assert not blind.permuted and blind.p_chance < 0.05
+    assert list(blind.at_chance) == ["z"] and blind.at_chance["z"] == pytest.approx(0.5, abs=0.05)
+    found = findings.findings(
+        sets, {"after": blind}, drift, common=np.ones(12, bool), checkpoints=opened("unit"),
+        measured=measures_of(accuracy_loss=(0.4, 0.3, 0.5), class_retained_evidence=(1, 1, 1)),
+    )  # fmt: skip
+    first, second = (finding["text"] for finding in found if finding["severity"] == "serious")
+    assert re.search(r"after tells z \(AUC 0\.5\d\) from .* no better than by chance", first)
+    assert "accuracy of after collapses on these films: it is lower" in second
+    assert "0.40 (0.30 to 0.50)" in second
+    texts = " ".join(finding["text"] for finding in found if finding["severity"] == "warning")
+    assert (
+        "PREPROCESSING=unit comes before what the models do themselves (Rescaling 'unit')" in texts
+    )
+    assert "No film of ill is classified correctly by both" in texts
+
+
+def opened(preprocessing="none"):
+    """The table of checkpoints as far as findings read it."""
+    return pd.DataFrame({"inside": ["Rescaling 'unit'"] * 2, "preprocessing": preprocessing})
+
+
+def measures_of(**intervals):
+    """A table of measures, those by class of the class "ill" without a film."""
+    rows = [
+        [name, "ill" if name.startswith("class_") else "", *found, 0]
+        for name, found in intervals.items()
+    ]
+    return pd.DataFrame(rows, columns=["measure", "class", "estimate", "low", "high", "films"])
 
 
 def test_figures_take_an_architecture_that_is_not_of_the_study(save, tmp_path):
@@ -272,6 +315,18 @@ def test_figures_take_an_architecture_that_is_not_of_the_study(save, tmp_path):
             known.update(before)
 
 
+@pytest.fixture
+def told(folder, save, tmp_path):
+    """The words of an audit of a.keras and b.keras, and the folder of results."""
+    model, results = classifier(), tmp_path / "results"
+    words = ["--before", str(save(model, "a")), "--after", str(save(model, "b"))]
+    return [*words, "--data", str(folder), "--results", str(results)], results
+
+
+def checked(*words):
+    return commands.main(["audit", *words, "--only-check"])
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -282,26 +337,78 @@ def test_figures_take_an_architecture_that_is_not_of_the_study(save, tmp_path):
         (["--size", "many"], "size = 'many'"),
     ],
 )
-def test_the_command_line_says_what_is_missing(folder, save, capsys, words, why):
-    given = ["--before", str(save(classifier(), "a")), "--after", str(save(classifier(), "b")),
-             "--data", str(folder)]  # fmt: skip
-    given = words if "given" in why or "no such" in why else [*given, *words]
-    assert commands.main(["audit-params", *given, "--results", str(folder.parent)]) == 2
-    assert pd.Series([capsys.readouterr().err]).str.contains(why).all()
+def test_the_command_line_says_what_is_missing(told, capsys, words, why):
+    words = words if "given" in why or "no such" in why else [*told[0], *words]
+    assert checked(*words) == 2
+    assert re.search(why, capsys.readouterr().err)
 
 
-def test_the_settings_survive_the_command_line(folder, save, capsys):
-    before, after = save(classifier(), "a"), save(classifier(), "b")
-    results = folder.parent / "results"
-    words = ["--before", str(before), "--after", str(after), "--data", str(folder)]
-    words += ["--layer", "first, last", "--classes", "ill,benign", "--results", str(results)]
-    assert commands.main(["audit-params", *words, "--set", "data.shareable=true batch_size=4"]) == 0
+def test_the_settings_survive_the_command_line(told):
+    words, results = told
+    words += ["--layer", "first, last", "--classes", "ill,benign,unclear"]
+    assert checked(*words, "--set", "data.shareable=true batch_size=4") == 0
     made = json.loads((results / "audit-a-b/parameters.json").read_text())
     params = audit_params.validate(made["settings"])
-    assert params.layers == ("first", "last") and params.classes == ("ill", "benign")
+    assert params.layers == ("first", "last") and params.classes == ("ill", "benign", "unclear")
     assert params.data.shareable and params.batch_size == 4
     with pytest.raises(ParamsError, match="values that occur once"):
         audit_params.validate(made["settings"] | {"classes": ["a", "a"]})
+
+
+def test_no_audit_takes_the_folder_of_another(told, tmp_path, capsys):
+    words, results = told
+    for run in ("run1", "run2", "run3", "run4"):
+        (tmp_path / run).mkdir()
+        shutil.copy(tmp_path / "a.keras", tmp_path / run / "best.keras")
+    shutil.copytree(tmp_path / "run1", tmp_path / "old/run1")
+    shutil.copytree(tmp_path / "run2", tmp_path / "old/run2")
+
+    def audit(before, after, *more):
+        pair = ["--before", str(tmp_path / before), "--after", str(tmp_path / after)]
+        code = checked(*words, *pair, *more)
+        return code or {path.name for path in results.iterdir()}
+
+    first = audit("run1/best.keras", "run2/best.keras")
+    assert first == {"audit-run1_best-run2_best"} == audit("run1/best.keras", "run2/best.keras")
+    second = audit("run3/best.keras", "run4/best.keras")
+    assert second - first == {"audit-run3_best-run4_best"}
+    third = audit("old/run1/best.keras", "old/run2/best.keras")
+    assert third - second == {"audit-old_run1_best-old_run2_best"}
+    settings = json.loads((results / "audit-run1_best-run2_best/parameters.json").read_text())
+    params = audit_params.validate(settings["settings"])
+    assert params.files == ("run1/best.keras", "run2/best.keras")
+    other = shutil.copytree(tmp_path / "films", tmp_path / "more films")
+    again = ["run1/best.keras", "run2/best.keras", "--data", str(other)]
+    assert audit(*again) == 2
+    way_out = re.search(r"holds another audit, .* (NAME=(\S+))$", capsys.readouterr().err.strip())
+    assert len(audit(*again, "--name", way_out[2])) == 4
+    assert audit("run3/best.keras", "run4/best.keras", "--name", way_out[2]) == 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda root: (root / "films/list.csv").write_text("file,lable\n1.png,x\n"), "'label'"),
+        (
+            lambda root: (root / "films/list.csv").write_text("file,label\n1.png,x\n2.png,y\n"),
+            "no film of x is there to explain .*films/1.png",
+        ),
+        (lambda root: (root / "b.keras").write_bytes(b"no"), "AFTER=.*no ZIP archive"),
+    ],
+)
+def test_what_is_wrong_with_table_or_files_is_said_without_tensorflow(told, tmp_path, spoil, why):
+    words, _ = told
+    spoil(tmp_path)
+    table = tmp_path / "films/list.csv"
+    words += ["--data", str(table)] if table.exists() else []
+    program = (
+        "import sys; from lib.__main__ import main; code = main(sys.argv[1:]); "
+        "sys.exit(code if not {'tensorflow', 'keras'} & set(sys.modules) else 3)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "audit", *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and re.search(why, done.stderr), done.stderr
 
 
 def retained_row(estimate, low, high):
@@ -313,13 +420,15 @@ def retained_row(estimate, low, high):
     ("values", "answer"),
     [
         ((1.0, 1.0, 1.0), "No: retained evidence R is 1.00, where 1 is"),
-        (
-            (0.5, 0.4, 0.6),
-            "In part: retained evidence R is 0.50 (95\u00a0% interval over patients 0.40",
-        ),
-        ((0.1, -0.1, 0.3), "Yes, as far as can be seen: retained evidence R is 0.10"),
-        ((0.9, 0.7, 1.1), "Not as far as can be seen: retained evidence R is 0.90"),
-        ((0.5, -0.2, 1.2), "It cannot be told: retained evidence R is 0.50"),
+        ((0.11, 0.07, 0.14), "Yes: nearly all of it moved. Retained evidence R is 0.11 (95"),
+        ((0.1, -0.1, 0.3), "Yes: most to nearly all of it moved. Retained evidence R is 0.10"),
+        ((0.3, 0.25, 0.4), "Yes: most of it moved. "),
+        ((0.5, 0.4, 0.6), "In part: some to most of it moved. Retained evidence R is 0.50 (95"),
+        ((0.9, 0.85, 0.95), "Hardly: little of it moved. "),
+        ((0.9, 0.7, 1.1), "Not as far as can be seen: none to some of it moved. Retained"),
+        ((1.1, 0.7, 1.2), "Not as far as can be seen: none to some of it moved. Retained"),
+        ((0.5, -0.2, 1.2), "It cannot be told: none to nearly all of it moved. Retained evidence"),
+        ((0.5, 0.1, 0.9), "It cannot be told: little to nearly all of it moved. Retained"),
         (
             (0.5, -np.inf, np.inf),
             "It cannot be told: retained evidence R is 0.50, and the interval",
@@ -330,6 +439,13 @@ def retained_row(estimate, low, high):
 def test_the_interval_says_whether_the_evidence_moved(values, answer):
     sentence = pair_report.moved_sentence(retained_row(*values), ("post_activation", "layercam"))
     assert sentence.startswith(answer) and bool(sentence) == bool(answer)
+
+
+def test_the_words_for_retained_evidence_are_the_same_everywhere():
+    said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert pair_report.words_of_scale() in said
+    assert pair_report.words_of_scale() in pair_report._CAPTIONS["retained"]
+    assert said.count("Of the evidence moved") == 1
 
 
 def test_the_answer_has_its_controls_beside_it():

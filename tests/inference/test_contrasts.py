@@ -640,3 +640,21 @@ SCORES = np.zeros((2, 3))
 def test_wrong_input_names_what_was_found_and_expected(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_share_has_an_exact_interval_over_patients():
+    patients = pd.Series(np.arange(12))
+    none = contrasts.clustered_share(np.zeros(12, bool), patients)
+    exact = stats.binomtest(0, 12).proportion_ci()
+    np.testing.assert_allclose(none, (0, exact.low, exact.high))
+    every = contrasts.clustered_share(np.ones(12, bool), patients)
+    np.testing.assert_allclose(every, (1, 1 - exact.high, 1))
+    hits = np.arange(12) < 5
+    some = contrasts.clustered_share(hits, patients)
+    exact = stats.binomtest(5, 12).proportion_ci()
+    assert 0 < some[1] <= exact.low and exact.high <= some[2] < exact.high + 0.05
+    # A second film of each patient that says the same adds nothing.
+    twice = contrasts.clustered_share(hits.repeat(2), patients.repeat(2))
+    np.testing.assert_allclose(twice, some)
+    assert np.isnan(contrasts.clustered_share(hits[:1], patients[:1])[1:]).all()
+    assert np.isnan(contrasts.clustered_share(hits[:0], patients[:0])).all()
