@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lib.report.browser import Cases, write_cases
+from lib.report.browser import FINER, Cases, write_cases
 from lib.report.digest import PRIMARY, manifests, provenance, verdicts
 from lib.report.notebooks import executed, notebook_pages
 from lib.report.tables import Table, shown, study_tables
@@ -24,6 +24,8 @@ from lib.study.artefacts import manifest_path, read_table, require, write_text
 from lib.study.paths import StudyPaths
 
 TEMPLATES = Path(__file__).parent / "templates"
+CASES = ("cases-data.js", "cases-list.js", "cases-view.js", "cases.js")
+"""Scripts of the case browser, in their order."""
 
 QUESTION = "Does fine-tuning change why a chest X-ray classifier decides?"
 
@@ -195,13 +197,13 @@ def _environment() -> Environment:
 
 def _pages(folder: Path, first: str, context: Mapping) -> list[Path]:
     environment = _environment()
-    templates = {"index.html": first}
+    templates, assets = {"index.html": first}, ["report.css", "report.js"]
     if context["cases"]:
         templates["cases.html"] = "cases.html.j2"
+        assets += CASES
     for name, source in templates.items():
-        template = environment.get_template(source)
-        write_text(folder / name, template.render(context, root=""))
-    assets = ["report.css", "report.js", *(["cases.js"] if context["cases"] else [])]
+        text = environment.get_template(source).render(context, root="", scripts=assets[1:])
+        write_text(folder / name, text)
     for name in assets:
         shutil.copyfile(TEMPLATES / name, folder / name)
     return [folder / name for name in (*templates, *assets)]
@@ -279,30 +281,41 @@ def _fact_tables(audit: Mapping | None, origin: Mapping | None, complete: Mappin
 
 
 def _extremes(cases: Cases | None, *, shareable: bool, most: int = 3) -> dict[str, object]:
-    """The films with the lowest mean overlap, with links into the case browser."""
+    """The films with the lowest mean overlap, each with a link to its lowest pair of maps."""
     if cases is None:
         return {"extremes": [], "extremes_of": ""}
-    pairs = cases.pairs
-    first = "finetune" if "finetune" in set(pairs["pairing"]) else pairs["pairing"].iloc[0]
-    pairs = pairs[pairs["pairing"] == first]
+    pairs, shown = cases.pairs, cases.shown
+    first = "finetune" if "finetune" in set(shown["pairing"]) else shown["pairing"].iloc[0]
+    pairs, shown = pairs[pairs["pairing"] == first], shown[shown["pairing"] == first]
     common = pairs["common"].astype(bool)
     of = "of the films that every checkpoint classifies correctly"
+    support = {"common": "1"}
     if not common.any():
         common = pairs["stratum"] == "kept-correct"
         of = "of the pairs in which both checkpoints classify the film correctly"
-    chosen = pairs[common].groupby("image_id")[PRIMARY].agg(["mean", "count", "size"])
+        support = {"common": "0", "stratum": "kept-correct"}
+    pairs, shown = pairs[common], shown[common.reindex(shown.index)]
+    chosen = pairs.groupby("image_id")[PRIMARY].agg(["mean", "count", "size"])
     chosen = chosen.dropna().sort_values("mean", kind="stable")[:most]
     number = {name: place + 1 for place, name in enumerate(cases.image_id)}
-    extremes = [
-        {
+    ties = [name for name in (PRIMARY, FINER) if name in shown]
+    lowest = shown.dropna(subset=PRIMARY).sort_values(ties, kind="stable")
+    lowest = lowest.groupby("image_id").first()
+    extremes = []
+    for name, row in chosen.iterrows():
+        view = {"film": number[name], "sort": PRIMARY, "order": "most"} | support
+        if name in lowest.index:
+            least = lowest.loc[name]
+            view |= {key: least[key] for key in ("architecture", "role", "method")}
+            view["pair"] = "~".join(least[key] for key in ("pairing", "before", "after"))
+        extremes.append({
             "name": name if shareable else f"film {number[name]}",
             "label": cases.label[number[name] - 1].replace("_", " "),
             "value": row["mean"], "pairs": int(row["count"]),
             "blank": int(row["size"] - row["count"]),
-            "link": "cases.html#" + urlencode({"film": number[name]}),
-        }
-        for name, row in chosen.iterrows()
-    ]  # fmt: skip
+            "lowest": lowest[PRIMARY].get(name),
+            "link": "cases.html#" + urlencode(view),
+        })  # fmt: skip
     return {"extremes": extremes, "extremes_of": of}
 
 

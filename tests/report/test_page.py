@@ -92,7 +92,7 @@ def test_names_are_text_and_never_markup(shared):
         found = page(file.parent, file.name).found
         scripts = [attributes for tag, attributes in found if tag == "script"]
         assert all(set(script) <= {"src", "defer"} for script in scripts)
-        assert {script["src"] for script in scripts} <= {"report.js", "cases.js"}
+        assert {script["src"] for script in scripts} <= {"report.js", *report.CASES}
         assert not [t for t, attributes in found if any(a.startswith("on") for a in attributes)]
         assert not [t for t, attributes in found if t not in ("line",) and "style" in attributes]
         assert not [a for tag, a in found if tag == "img" and a.get("src") == "x"]
@@ -225,9 +225,35 @@ def test_films_are_those_of_the_maps_with_their_lesion(shared):
     film = cv2.imread(str(shared[0] / "cases/films/3.jpg"), cv2.IMREAD_GRAYSCALE)
     assert film.shape == (64, 64) and film[:, :8].mean() < 60 < 200 < film[:, -8:].mean()
     assert index["names"] == made.ids(12)
-    (polygon,) = index["outlines"][0]
+    (polygon,) = index["outlines"]["lesion"][0]
     x, y = np.array(polygon).reshape(-1, 2).T
     assert (x.min(), x.max(), y.min(), y.max()) == pytest.approx((500, 750, 250, 500), abs=12)
+
+
+def test_outlines_come_from_masks_of_any_size(tmp_path):
+    paths = made.make_study(tmp_path)
+    np.save(paths.images(200), np.zeros((12, 200, 200), np.uint8))  # films alone have this size
+    marker = np.zeros((12, 50, 50), bool)
+    marker[:, :5, 40:] = True
+    np.save(paths.data / "marker_50.npy", marker)
+    folder, _ = write(paths)
+    outlines = shard(folder / "cases/index.js")["outlines"]
+    assert list(outlines) == ["lesion", "marker"] and len(outlines["lesion"]) == 12
+    x, y = np.array(outlines["marker"][3][0]).reshape(-1, 2).T
+    assert (x.min(), x.max(), y.min(), y.max()) == pytest.approx((800, 1000, 0, 100), abs=12)
+
+
+def test_the_strongest_cells_come_a_bit_each_in_the_order_of_the_maps(study, shared):
+    facts = shard(shared[0] / "cases/index.js")["architectures"][1]
+    maps = MapSet.load(study.maps("resnet50v2", "finetune-s0"))
+    found = shard(shared[0] / f"cases/shard-{facts['checkpoints']['finetune-s0']}.js")
+    bits, start = np.unpackbits(unpacked(found["top"], np.uint8)), 0
+    for role, method, height, width in facts["cells"]:
+        size = height * width
+        for raw in maps.maps[role, method].reshape(12, -1):
+            strong = bits[start : start + size].astype(bool)
+            assert strong.sum() == np.ceil(0.2 * size) and raw[strong].min() > raw[~strong].max()
+            start += size
 
 
 def test_nothing_of_a_film_leaves_data_that_are_not_shareable(tmp_path):
@@ -242,7 +268,7 @@ def test_nothing_of_a_film_leaves_data_that_are_not_shareable(tmp_path):
         assert not [name for name in made.ids(12) if name in text or html.escape(name) in text]
         assert "secret" not in text and str(tmp_path) not in text
     index = shard(folder / "cases/index.js")
-    assert (index["names"], index["outlines"], index["films"]) == ([], [], False)
+    assert (index["names"], index["outlines"], index["films"]) == ([], {}, False)
     pairs = read_table(paths.tables / "pairs.csv").query("pairing == 'finetune'")
     lowest = pairs[pairs["common"]].sort_values("iou_top20")["image_id"].iloc[0]
     assert f"film {made.ids(12).index(lowest) + 1}" in page(folder).text
