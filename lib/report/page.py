@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -103,11 +103,10 @@ def write(
     title: str = "",
     question: str = QUESTION,
     notebooks: str = "pages",
-    figures: str = "figures",
     kind: Kind = STUDY,
     one_of_each: bool = False,
 ) -> list[Path]:
-    """Write the report of a study; what was in the folder is replaced.
+    """Write the report of a study; what was in the folder is replaced, and it needs nothing else.
 
     Parameters
     ----------
@@ -117,14 +116,11 @@ def write(
         Where the report goes: ``index.html`` and all that it needs.
     shareable : bool
         Whether films and their names may be shown. Otherwise neither leaves the study, and the
-        executed notebooks, which print names, are linked where they are and not copied.
+        executed notebooks, which print names, are named and not copied.
     title, question : str
         Name of the study for readers, and the headline.
     notebooks : {"pages", "none"}
         Whether the executed notebooks come with the report.
-    figures : str
-        Folder of the figures, from that of the report: they are copied to ``figures``; any other
-        folder, such as ``../figures``, holds them already.
     kind : Kind
         What the report is about: a study, or an audit of two checkpoints.
     one_of_each : bool
@@ -172,9 +168,8 @@ def write(
         "tables": kind.tables(tables) | _fact_tables(audit, origin, complete),
         **_extremes(cases, shareable=shareable),
     }
-    copied = _copy_figures(paths, folder / "figures", kind.figures) if figures == "figures" else []
-    context["figures_at"] = figures
-    there = {file.stem for file in (folder / figures).glob("*.png")}
+    copied = _copy_figures(paths, folder / "figures", kind.figures)
+    there = {file.stem for file in copied}
     context["figures"] = [(name, text) for name, text in kind.figures.items() if name in there]
     context["lead"] = next((p for p in context["figures"] if p[0] in ("answer", "controls")), None)
     pages, context["notebooks"] = [], []
@@ -182,7 +177,7 @@ def write(
         template = _environment().get_template("notebook.html.j2")
         pages, context["notebooks"] = notebook_pages(paths, folder / "notebooks", template)
     elif notebooks == "pages":
-        context["notebooks"] = [(p.stem, f"../notebooks/{quote(p.name)}") for p in executed(paths)]
+        context["notebooks"] = [(path.stem, "") for path in executed(paths)]
     context["sections"] = _sections(context)
     written = _pages(folder, kind.page, context)
     return [*written, *(cases.files if cases else []), *copied, *pages]

@@ -5,7 +5,9 @@ import gzip
 import html
 import json
 import re
+import shutil
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import cv2
 import nbformat
@@ -38,12 +40,20 @@ def study(tmp_path_factory):
     )
     notebook.cells = [
         nbformat.v4.new_markdown_cell("# One <img src=x onerror=alert(6)>"),
+        nbformat.v4.new_markdown_cell(
+            "[Five](05_drift.ipynb), [two](02_transfer.ipynb#x), [read](../README.md)"
+        ),
         nbformat.v4.new_code_cell("1 + 1", outputs=[output], execution_count=1),
     ]
-    for name in ("01_prepare_data", "05_drift", "07_report"):
+    for name in ("01_prepare_data", "02_transfer-a-s0", "05_drift", "07_report"):
         file = paths.notebook(name)
         file.parent.mkdir(exist_ok=True)
         nbformat.write(notebook, file)
+    for figure in ("controls", "answer", "unknown"):
+        path = paths.figures / f"drift/{figure}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.zeros((2, 2)))
+        assert path.exists()
     return paths
 
 
@@ -78,6 +88,40 @@ def shard(file):
 
 def unpacked(text, kind):
     return np.frombuffer(gzip.decompress(base64.b64decode(text)), kind)
+
+
+def broken(folder):
+    """What the pages of a folder name, by ``src`` or ``href``, and the folder does not have."""
+    missing = []
+    for file in folder.rglob("*.html"):
+        for _, attributes in page(file.parent, file.name).found:
+            for target in (attributes.get(key) for key in ("src", "href")):
+                if target is None or target.startswith(("data:", "http:", "https:")):
+                    continue
+                address, _, anchor = target.partition("#")
+                path = (file.parent / unquote(address)).resolve() if address else file.resolve()
+                if not (path.is_file() and path.is_relative_to(folder.resolve())):
+                    missing.append((file.name, target))
+                elif anchor and path.name != "cases.html":  # whose anchors are views
+                    anchors = {a.get("id") for _, a in page(path.parent, path.name).found}
+                    missing += [] if anchor in anchors else [(file.name, target)]
+    return missing
+
+
+def test_a_copied_report_has_all_that_it_names(shared, tmp_path):
+    shutil.copytree(shared[0], tmp_path / "elsewhere")
+    assert broken(tmp_path / "elsewhere") == []
+    pictures = [a["src"] for tag, a in page(tmp_path / "elsewhere").found if tag == "img"]
+    assert pictures == ["figures/answer.png", "figures/controls.png"]
+    (tmp_path / "elsewhere/figures/answer.png").unlink()
+    assert set(broken(tmp_path / "elsewhere")) == {("index.html", "figures/answer.png")}
+
+
+@pytest.mark.parametrize(
+    "folder", sorted((ROOT / "results/reference").glob("*/report")), ids=lambda p: p.parent.name
+)
+def test_a_published_report_has_all_that_it_names(folder):
+    assert broken(folder) == []
 
 
 def test_every_file_is_named_and_there(shared):
@@ -123,14 +167,17 @@ def test_pages_forbid_the_network_and_name_nothing_outside(shared):
 
 def test_notebooks_come_sanitised_and_linked_both_ways(shared):
     folder, _ = shared
-    first, second = (folder / f"notebooks/{n}.html" for n in ("01_prepare_data", "05_drift"))
+    first, second = (
+        folder / f"notebooks/{n}.html" for n in ("01_prepare_data", "02_transfer-a-s0")
+    )
     text = first.read_text()
     assert "<b>kept</b>" in text and re.search(r"<h1[^>]*>One", text)
     assert "&lt;script&gt;alert(5)" in text and "<script" not in text
     assert "dropped" not in text and "&lt;p&gt;" not in text
-    links = [a["href"] for t, a in page(first.parent, first.name).found if t == "a"]
+    links = [a.get("href", "") for t, a in page(first.parent, first.name).found if t == "a"]
     assert "05_drift.html" in links and "../index.html#notebooks" in links
-    links = [a["href"] for t, a in page(second.parent, second.name).found if t == "a"]
+    assert links.count("02_transfer-a-s0.html") == 2 and not [a for a in links if "README" in a]
+    links = [a.get("href", "") for t, a in page(second.parent, second.name).found if t == "a"]
     assert "01_prepare_data.html" in links
     assert not (folder / "notebooks/07_report.html").exists()
 
@@ -272,8 +319,7 @@ def test_nothing_of_a_film_leaves_data_that_are_not_shareable(tmp_path):
     pairs = read_table(paths.tables / "pairs.csv").query("pairing == 'finetune'")
     lowest = pairs[pairs["common"]].sort_values("iou_top20")["image_id"].iloc[0]
     assert f"film {made.ids(12).index(lowest) + 1}" in page(folder).text
-    links = [a["href"] for t, a in page(folder).found if t == "a"]
-    assert "../notebooks/01_prepare_data.ipynb" in links
+    assert not broken(folder) and "01_prepare_data.ipynb" in page(folder).text
 
 
 def test_a_study_with_fewer_tables_has_a_report(tmp_path):
@@ -379,8 +425,15 @@ def test_the_published_report_repeats_the_published_tables(folder):
     assert " ".join(words.drift_sentence(drift, support).split()) in text
     verdicts = json.loads(paths.verdicts.read_text(encoding="utf-8"))["verdicts"]
     assert all(verdict["sentence"] in text for verdict in verdicts.values())
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    assert size < 9.5e6
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    # Copies of the published figures: git keeps what is the same once.
+    same = [
+        file
+        for file in files
+        if file.parent.name == "figures"
+        and file.read_bytes() == (folder.parent / "figures" / file.name).read_bytes()
+    ]
+    assert sum(file.stat().st_size for file in files if file not in same) < 9.5e6
     origin = json.loads((folder.parent / "provenance.json").read_text(encoding="utf-8"))
     data = origin["parameters"]["data"]
     if data["source"] != "phantom" and not data["shareable"]:
