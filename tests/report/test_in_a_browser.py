@@ -5,6 +5,7 @@ failure.
 """
 
 import csv
+import re
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -593,6 +594,44 @@ def test_a_phone_shows_all_without_scrolling_sideways(visit):
         }"""
     )
     assert page.text_content("#name") == names[1]
+
+
+def pages_of(page):
+    return len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4")))
+
+
+def test_a_case_is_printed_on_one_page_and_says_what_it_shows(visit):
+    page = visit("cases.html#film=5&role=stage4")
+    assert pages_of(page) == 1
+    page.emulate_media(media="print")
+    assert page.text_content("#where").startswith("DenseNet201 · transfer → fine-tuned")
+    assert page.text_content("#where").endswith("· stage4 · LayerCAM")
+    assert page.locator("#where").is_visible() and page.locator(".picker").is_hidden()
+
+
+def test_what_is_folded_is_printed_open(visit):
+    page = visit("index.html")
+    table = page.locator("#verdicts .intervals").first
+    assert not table.is_visible()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert table.is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert not table.is_visible()
+
+
+@pytest.mark.parametrize("name", ["index.html", "cases.html"])
+def test_pages_are_dark_where_that_is_preferred_and_light_on_paper(visit, name):
+    page = visit(name, color_scheme="dark")
+
+    def luminance(property_):
+        colour = page.evaluate(f"getComputedStyle(document.body).{property_}")
+        return np.mean([int(value) for value in re.findall(r"\d+", colour)[:3]])
+
+    assert luminance("backgroundColor") < 40 and luminance("color") > 200
+    page.emulate_media(media="print", color_scheme="dark")
+    assert luminance("backgroundColor") == 255 and luminance("color") < 60
+    light = visit(name)
+    assert light.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 def test_everything_has_a_name_for_those_who_hear_the_page(visit):
