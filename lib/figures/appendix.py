@@ -154,6 +154,7 @@ def randomisation(table: pd.DataFrame) -> Figure:
     roles = style.roles_present(table["role"])
     methods = style.present(table["method"], METHOD_TITLES, "method")
     steps = [step for step in RANDOMISATION_STEPS if step in set(table["step"])]
+    metric = table["metric"].iloc[0]
     figure, axes = style.panels(
         len(roles), len(architectures), width=2.5 + 2.5 * len(architectures), height=1.7,
         title="What is left of a map as the weights are randomised from the head down",
@@ -168,13 +169,14 @@ def randomisation(table: pd.DataFrame) -> Figure:
         for place, method in enumerate(methods):
             rows = panel[panel["method"] == method].set_index("step").reindex(steps)
             x = np.arange(len(steps)) + offsets[method]
-            spread = np.abs(rows[["low", "high"]].to_numpy().T - rows["mean"].to_numpy())
-            ax.errorbar(x, rows["mean"], yerr=np.nan_to_num(spread), elinewidth=1, **_line(place))
+            mean, low, high = (rows[name].to_numpy() for name in ("mean", "low", "high"))
+            ends = style.whiskers(mean, low, high, metric)
+            ax.errorbar(x, mean, yerr=ends, elinewidth=1, **_line(place))
         ax.set_title(f"{roles[i]} · {ARCHITECTURE[architectures[j]].title}", fontsize=9)
         ax.set_xticks(range(len(steps)), steps, rotation=40, ha="right", fontsize=SMALL)
-    figure.supylabel(metric_label(table["metric"].iloc[0]), fontsize=SMALL)
+    figure.supylabel(metric_label(metric), fontsize=SMALL)
     handles = [Line2D([], [], **_line(place)) for place in range(len(methods))]
     labels = [*(METHOD_TITLES[method] for method in methods), "unrelated films, intact network"]
-    note = "Whiskers: 95 % over patients."
+    note = "Whiskers: 95 % over patients, as far as values are possible."
     style.legend(figure, [*handles, Patch(color="0.8")], labels, note)
     return figure

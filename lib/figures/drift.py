@@ -198,8 +198,10 @@ def controls(
                     place = {"transform": ax.get_yaxis_transform(), "va": "center"}
                     ax.text(0.02, height, f"n = {row['n']:g}", fontsize=SMALL, **place)
                     continue
-                whisker = {"xerr": np.nan_to_num(row["sd"]), "ecolor": INK, "elinewidth": 1}
-                ax.errorbar(row["mean"], height, **whisker, **style.dot(PAIRING[pairing], size=6))
+                mean, sd = row[["mean"]].to_numpy(float), row["sd"]
+                ends = style.whiskers(mean, mean - sd, mean + sd, metric)
+                whisker = {"xerr": ends, "ecolor": INK, "elinewidth": 1}
+                ax.errorbar(mean, height, **whisker, **style.dot(PAIRING[pairing], size=6))
         ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}")
         style.rows_of_architectures(ax, architectures)
     style.outer_labels(axes, style.two_lines("Mean " + metric_label(metric)), "Architecture")
@@ -208,7 +210,8 @@ def controls(
         Patch(color="0.85"),
     ]
     labels = [*style.titles(PAIRING, pairings), "from {} to {}".format(*between)]
-    style.legend(figure, handles, labels, "Whiskers: ± 1 standard deviation over the pairs.")
+    note = "Whiskers: ± 1 standard deviation over the pairs, as far as values are possible."
+    style.legend(figure, handles, labels, note)
     return figure
 
 

@@ -4,6 +4,7 @@ A colour always means the same: one per architecture, one per pairing, and none 
 a marker, hatch or line style repeats it.
 """
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from IPython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
 from matplotlib.figure import Figure
 
+from lib.drift.metrics import metric_label
 from lib.study.architectures import ROLES
 from lib.study.artefacts import atomic
 from lib.study.names import ARCHITECTURE_TITLES, METHOD_TITLES, PAIRING_TITLES, STAGE_TITLES
@@ -90,6 +92,26 @@ def save(figure: Figure, path_without_suffix: Path) -> None:
 def two_lines(label: str) -> str:
     """Break a label before its unit."""
     return label.replace(" (", "\n(")
+
+
+def possible(metric: str) -> tuple[float, float]:
+    """Lowest and highest value that a metric can have, as its label states; a share is 0 to 1."""
+    found = re.search(r"\((.\d|\d) to (\d)\)", metric_label(metric))
+    return tuple(float(end.replace("−", "-")) for end in found.groups()) if found else (0.0, 1.0)
+
+
+def whiskers(mean, low, high, metric: str) -> np.ndarray:
+    """Lengths of whiskers to both sides, shape (2, n), cut where no mean of a metric can be.
+
+    Parameters
+    ----------
+    mean, low, high : array of shape (n,)
+        Missing ends have no whisker.
+    metric : str
+        Name from `lib.drift.metrics.METRICS`.
+    """
+    low, high = np.clip([low, high], *possible(metric))
+    return np.nan_to_num(np.array([mean - low, high - mean])).clip(min=0)
 
 
 def present(values: Iterable[str], known: dict, name: str) -> list[str]:

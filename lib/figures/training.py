@@ -93,6 +93,7 @@ def confusions(table: pd.DataFrame) -> Figure:
         sharex=True,
         sharey=True,
     )
+    figure.set_layout_engine("compressed")  # squares keep their shape, and labels their place
     norm = Normalize(0, 1)
     for (i, j), ax in np.ndenumerate(axes):
         chosen = table["checkpoint"] == checkpoints[i]

@@ -21,7 +21,7 @@ import pandas as pd
 
 from lib.attribution import arrays
 from lib.attribution.maps import MapSet, load_maps, require_same_films
-from lib.data.cache import lesion_masks
+from lib.data.cache import lesion_masks, marker_masks
 from lib.drift import metrics as drift
 from lib.drift.metrics import metric_label
 from lib.models.performance import true_probability
@@ -33,6 +33,8 @@ from lib.study.schema import STRATA
 
 COLOURS = ("viridis", "cividis", "magma", "gray")
 LARGEST_FILM, QUALITY = 256, 70
+FINER = "soft_iou"
+"""Metric that orders cases which are alike in the coarse one that they are sorted by."""
 _MISSING = 65535
 
 
@@ -50,12 +52,15 @@ class Cases:
         Classes of the films.
     pairs : DataFrame
         The pairs of maps of one film.
+    shown : DataFrame
+        Those that the browser has.
     """
 
     files: list[Path]
     image_id: np.ndarray
     label: list[str]
     pairs: pd.DataFrame
+    shown: pd.DataFrame
 
 
 def packed(array: np.ndarray) -> str:
@@ -81,6 +86,21 @@ def quantised_maps(maps: np.ndarray) -> np.ndarray:
     return np.rint(255 * np.divide(cells, top, out=np.zeros_like(cells), where=top > 0)).astype(
         np.uint8
     )
+
+
+def strongest(maps: np.ndarray) -> np.ndarray:
+    """The strongest 20 % of the cells, as ``iou_top20`` takes them, a bit each; none if blank.
+
+    Parameters
+    ----------
+    maps : ndarray of float, shape (n, h, w), non-negative
+
+    Returns
+    -------
+    ndarray of bool, shape (n, h × w)
+    """
+    seen = np.where((arrays.blank_reason(maps) == "")[:, None, None], maps, 0)
+    return drift.top_mask(seen, fraction=0.2).reshape(len(maps), -1)
 
 
 def quantised_metric(values: np.ndarray) -> tuple[np.ndarray, float, float]:
@@ -151,12 +171,13 @@ def write_cases(
         If maps are missing or of other films than the table of pairs.
     """
     pairs = _same_film_pairs(paths.tables / "pairs.csv")
-    metrics = [name for name in drift.METRICS if name in pairs]
-    shards, architectures, some = [], [], None
+    metrics = [name for name in drift.METRICS if name in pairs and pairs[name].notna().any()]
+    shards, architectures, written, some = [], [], [], None
     for name, of in pairs.groupby("architecture", sort=False):
         if one_of_each:
             first = of.groupby("pairing")[["before", "after"]].transform("first")
             of = of[(of[["before", "after"]] == first).all(axis=1)]
+        written.append(of)
         sets = _maps(paths, name, of)
         require_same_films(sets if some is None else {"another architecture": some, **sets})
         some = some or next(iter(sets.values()))
@@ -177,10 +198,10 @@ def write_cases(
         "common": common.astype(int).tolist(),
         "architectures": architectures,
         "methods": {m: METHOD_TITLES.get(m, m) for m in pairs["method"].unique()},
-        "metrics": [[name, metric_label(name)] for name in metrics],
-        "strata": list(STRATA),
+        "metrics": [[name, metric_label(name), drift.TABLE[name].kind] for name in metrics],
+        "strata": list(STRATA), "finer": FINER,
         "colours": {name: _colours(name) for name in (*COLOURS, "PuOr")},
-        "names": [], "outlines": [], "films": False,
+        "names": [], "outlines": {}, "films": False,
     }  # fmt: skip
     films = []
     if shareable:
@@ -189,7 +210,8 @@ def write_cases(
         index |= {"names": names, "outlines": outlines, "films": bool(films)}
     write_text(folder / "index.js", _script("index", index))
     labels = [index["classes"][label] for label in index["labels"]]
-    return Cases([folder / "index.js", *shards, *films], some.image_id, labels, pairs)
+    files = [folder / "index.js", *shards, *films]
+    return Cases(files, some.image_id, labels, pairs, pd.concat(written))
 
 
 def _maps(paths: StudyPaths, architecture: str, pairs: pd.DataFrame) -> dict[str, MapSet]:
@@ -213,12 +235,13 @@ def _architecture(name: str, sets: dict[str, MapSet]) -> dict:
 
 
 def _maps_shard(maps: MapSet, cells: list) -> dict:
-    stacks = [quantised_maps(maps.maps[role, method]) for role, method, *_ in cells]
+    stacks = [maps.maps[role, method] for role, method, *_ in cells]
     probability = true_probability(maps.logits, maps.label)
     return {
         "probability": [round(float(p), 4) for p in probability],
         "predicted": maps.logits.argmax(axis=1).tolist(),
-        "maps": packed(np.concatenate([stack.ravel() for stack in stacks])),
+        "maps": packed(np.concatenate([quantised_maps(stack).ravel() for stack in stacks])),
+        "top": packed(np.packbits(np.concatenate([strongest(stack).ravel() for stack in stacks]))),
     }
 
 
@@ -247,12 +270,12 @@ def _pair_shard(pair: pd.DataFrame, ids: np.ndarray, facts: dict, metrics: list[
     }
 
 
-def _films(paths: StudyPaths, folder: Path, ids: np.ndarray) -> tuple[list[Path], list]:
-    """Films as JPEGs named by number, and the outlines of their lesions where these are known."""
-    caches = {int(p.stem.removeprefix("images_")): p for p in paths.data.glob("images_*.npy")}
-    if not caches:
-        return [], []
-    size = max([s for s in caches if s <= LARGEST_FILM], default=min(caches))
+def _films(paths: StudyPaths, folder: Path, ids: np.ndarray) -> tuple[list[Path], dict]:
+    """Films as JPEGs named by number, and by name the outlines of what is known to be in them."""
+    sizes = _sizes(paths, "images")
+    if not sizes:
+        return [], {}
+    size = max([s for s in sizes if s <= LARGEST_FILM], default=min(sizes))
     manifest = read_table(paths.manifest).set_index("image_id")
     if absent := [name for name in ids if name not in manifest.index]:
         raise ArtefactError(
@@ -260,15 +283,24 @@ def _films(paths: StudyPaths, folder: Path, ids: np.ndarray) -> tuple[list[Path]
             f"{absent[0]!r}. Rerun 04_attribute and 05_drift on these data."
         )
     rows = manifest.loc[ids, "row"].to_numpy()
-    cache, files = read_array(caches[size]), []
+    cache, files = read_array(paths.images(size)), []
     for number, row in enumerate(rows):
         files.append(folder / f"films/{number}.jpg")
         options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
         _, content = cv2.imencode(".jpg", np.asarray(cache[row]), options)
         with atomic(files[-1]) as temporary:
             temporary.write_bytes(content.tobytes())
-    masks = lesion_masks(paths.data, rows, size=size)
-    return files, [] if masks is None else [outline(mask) for mask in masks]
+    outlines = {}
+    for name, masks in (("lesion", lesion_masks), ("marker", marker_masks)):
+        # Films may have sizes that masks do not have; an outline is the same at any size.
+        if sizes := _sizes(paths, name):
+            outlines[name] = [outline(mask) for mask in masks(paths.data, rows, size=max(sizes))]
+    return files, outlines
+
+
+def _sizes(paths: StudyPaths, name: str) -> list[int]:
+    """Sides in pixels in which the data have films or masks."""
+    return [int(p.stem.removeprefix(f"{name}_")) for p in paths.data.glob(f"{name}_*.npy")]
 
 
 def _colours(name: str) -> str:

@@ -1,6 +1,7 @@
 """Executed notebooks as pages of a report, sanitised: an output may hold any markup."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -32,6 +33,17 @@ def sanitised(markup: object) -> str:
     """Markup without scripts, styles, events or any element but those of plain text and tables."""
     text = re.sub(r"<style\b.*?</style>", "", str(markup), flags=re.S | re.I)
     return bleach.clean(text, tags=_TAGS, attributes=_ATTRIBUTES)
+
+
+def _inside(markup: str, stems: Sequence[str]) -> str:
+    """Links to other notebooks lead to their pages; what does not come along is no link."""
+
+    def page(link: re.Match) -> str:
+        name = Path(link[1]).stem
+        found = next((stem for stem in stems if link[1] and stem.startswith(name)), None)
+        return f'href="{quote(found)}.html"' if found else ""
+
+    return re.sub(r'href="(?!#|[a-z]+:)([^"]*)"', page, markup)
 
 
 def executed(paths: StudyPaths) -> list[Path]:
@@ -70,7 +82,7 @@ def notebook_pages(
         text = template.render(
             title=source.stem,
             root="../",
-            content=Markup(content),  # sanitised above
+            content=Markup(_inside(content, [source.stem for source in sources])),  # sanitised
             before=links[place - 1] if place else None,
             after=links[place + 1] if place + 1 < len(links) else None,
         )

@@ -10,12 +10,12 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lib.report.browser import Cases, write_cases
+from lib.report.browser import FINER, Cases, write_cases
 from lib.report.digest import PRIMARY, manifests, provenance, verdicts
 from lib.report.notebooks import executed, notebook_pages
 from lib.report.tables import Table, shown, study_tables
@@ -24,6 +24,8 @@ from lib.study.artefacts import manifest_path, read_table, require, write_text
 from lib.study.paths import StudyPaths
 
 TEMPLATES = Path(__file__).parent / "templates"
+CASES = ("cases-data.js", "cases-list.js", "cases-view.js", "cases.js")
+"""Scripts of the case browser, in their order."""
 
 QUESTION = "Does fine-tuning change why a chest X-ray classifier decides?"
 
@@ -101,11 +103,10 @@ def write(
     title: str = "",
     question: str = QUESTION,
     notebooks: str = "pages",
-    figures: str = "figures",
     kind: Kind = STUDY,
     one_of_each: bool = False,
 ) -> list[Path]:
-    """Write the report of a study; what was in the folder is replaced.
+    """Write the report of a study; what was in the folder is replaced, and it needs nothing else.
 
     Parameters
     ----------
@@ -115,14 +116,11 @@ def write(
         Where the report goes: ``index.html`` and all that it needs.
     shareable : bool
         Whether films and their names may be shown. Otherwise neither leaves the study, and the
-        executed notebooks, which print names, are linked where they are and not copied.
+        executed notebooks, which print names, are named and not copied.
     title, question : str
         Name of the study for readers, and the headline.
     notebooks : {"pages", "none"}
         Whether the executed notebooks come with the report.
-    figures : str
-        Folder of the figures, from that of the report: they are copied to ``figures``; any other
-        folder, such as ``../figures``, holds them already.
     kind : Kind
         What the report is about: a study, or an audit of two checkpoints.
     one_of_each : bool
@@ -170,9 +168,8 @@ def write(
         "tables": kind.tables(tables) | _fact_tables(audit, origin, complete),
         **_extremes(cases, shareable=shareable),
     }
-    copied = _copy_figures(paths, folder / "figures", kind.figures) if figures == "figures" else []
-    context["figures_at"] = figures
-    there = {file.stem for file in (folder / figures).glob("*.png")}
+    copied = _copy_figures(paths, folder / "figures", kind.figures)
+    there = {file.stem for file in copied}
     context["figures"] = [(name, text) for name, text in kind.figures.items() if name in there]
     context["lead"] = next((p for p in context["figures"] if p[0] in ("answer", "controls")), None)
     pages, context["notebooks"] = [], []
@@ -180,7 +177,7 @@ def write(
         template = _environment().get_template("notebook.html.j2")
         pages, context["notebooks"] = notebook_pages(paths, folder / "notebooks", template)
     elif notebooks == "pages":
-        context["notebooks"] = [(p.stem, f"../notebooks/{quote(p.name)}") for p in executed(paths)]
+        context["notebooks"] = [(path.stem, "") for path in executed(paths)]
     context["sections"] = _sections(context)
     written = _pages(folder, kind.page, context)
     return [*written, *(cases.files if cases else []), *copied, *pages]
@@ -195,13 +192,13 @@ def _environment() -> Environment:
 
 def _pages(folder: Path, first: str, context: Mapping) -> list[Path]:
     environment = _environment()
-    templates = {"index.html": first}
+    templates, assets = {"index.html": first}, ["report.css", "report.js"]
     if context["cases"]:
         templates["cases.html"] = "cases.html.j2"
+        assets += CASES
     for name, source in templates.items():
-        template = environment.get_template(source)
-        write_text(folder / name, template.render(context, root=""))
-    assets = ["report.css", "report.js", *(["cases.js"] if context["cases"] else [])]
+        text = environment.get_template(source).render(context, root="", scripts=assets[1:])
+        write_text(folder / name, text)
     for name in assets:
         shutil.copyfile(TEMPLATES / name, folder / name)
     return [folder / name for name in (*templates, *assets)]
@@ -279,30 +276,41 @@ def _fact_tables(audit: Mapping | None, origin: Mapping | None, complete: Mappin
 
 
 def _extremes(cases: Cases | None, *, shareable: bool, most: int = 3) -> dict[str, object]:
-    """The films with the lowest mean overlap, with links into the case browser."""
+    """The films with the lowest mean overlap, each with a link to its lowest pair of maps."""
     if cases is None:
         return {"extremes": [], "extremes_of": ""}
-    pairs = cases.pairs
-    first = "finetune" if "finetune" in set(pairs["pairing"]) else pairs["pairing"].iloc[0]
-    pairs = pairs[pairs["pairing"] == first]
+    pairs, shown = cases.pairs, cases.shown
+    first = "finetune" if "finetune" in set(shown["pairing"]) else shown["pairing"].iloc[0]
+    pairs, shown = pairs[pairs["pairing"] == first], shown[shown["pairing"] == first]
     common = pairs["common"].astype(bool)
     of = "of the films that every checkpoint classifies correctly"
+    support = {"common": "1"}
     if not common.any():
         common = pairs["stratum"] == "kept-correct"
         of = "of the pairs in which both checkpoints classify the film correctly"
-    chosen = pairs[common].groupby("image_id")[PRIMARY].agg(["mean", "count", "size"])
+        support = {"common": "0", "stratum": "kept-correct"}
+    pairs, shown = pairs[common], shown[common.reindex(shown.index)]
+    chosen = pairs.groupby("image_id")[PRIMARY].agg(["mean", "count", "size"])
     chosen = chosen.dropna().sort_values("mean", kind="stable")[:most]
     number = {name: place + 1 for place, name in enumerate(cases.image_id)}
-    extremes = [
-        {
+    ties = [name for name in (PRIMARY, FINER) if name in shown]
+    lowest = shown.dropna(subset=PRIMARY).sort_values(ties, kind="stable")
+    lowest = lowest.groupby("image_id").first()
+    extremes = []
+    for name, row in chosen.iterrows():
+        view = {"film": number[name], "sort": PRIMARY, "order": "most"} | support
+        if name in lowest.index:
+            least = lowest.loc[name]
+            view |= {key: least[key] for key in ("architecture", "role", "method")}
+            view["pair"] = "~".join(least[key] for key in ("pairing", "before", "after"))
+        extremes.append({
             "name": name if shareable else f"film {number[name]}",
             "label": cases.label[number[name] - 1].replace("_", " "),
             "value": row["mean"], "pairs": int(row["count"]),
             "blank": int(row["size"] - row["count"]),
-            "link": "cases.html#" + urlencode({"film": number[name]}),
-        }
-        for name, row in chosen.iterrows()
-    ]  # fmt: skip
+            "lowest": lowest[PRIMARY].get(name),
+            "link": "cases.html#" + urlencode(view),
+        })  # fmt: skip
     return {"extremes": extremes, "extremes_of": of}
 
 

@@ -108,7 +108,6 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
         classes=parameters["classes"],
         shareable=drawn,
         notebooks="none",
-        figures="../figures",
         one_of_each=True,
     )
     audit = _audit(paths)

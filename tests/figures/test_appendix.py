@@ -1,6 +1,7 @@
 """Figures of the lesson on attribution."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from figure_material import assert_legible, texts
 
@@ -16,6 +17,18 @@ def test_a_strip_scales_each_map_and_names_a_blank_one():
     assert [ax.get_title() for ax in figure.axes] == ["Film", "one", "none"]
     assert one.images[-1].get_array().tolist() == [[0.25, 1.0]] and texts(none) == ["blank"]
     assert len(film.images) == 1
+    assert_legible(figure)
+
+
+def test_an_interval_of_two_films_does_not_stretch_the_axis_of_an_overlap():
+    cell = {"architecture": "resnet50v2", "role": "stage4", "method": "layercam"}
+    rows = [("head", 0.6667, -3.57, 4.9), ("stage 5", 0.5, 0.4, 0.6), ("unrelated", 0.2, 0.1, 0.3)]
+    table = pd.DataFrame(rows, columns=["step", "mean", "low", "high"])
+    figure = appendix.randomisation(table.assign(metric="iou_top20", **cell))
+    (ax,) = figure.axes
+    assert -0.1 < ax.get_ylim()[0] < ax.get_ylim()[1] < 1.1
+    segments = ax.collections[0].get_segments()
+    np.testing.assert_allclose([s[:, 1] for s in segments], [[0, 1], [0.4, 0.6]], atol=1e-9)
     assert_legible(figure)
 
 

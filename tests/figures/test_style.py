@@ -34,6 +34,15 @@ def test_metric_labels_name_unit_or_range():
     assert metric_label("emd") == "Earth mover's distance (share of the diagonal)"
 
 
+def test_whiskers_end_where_no_value_can_be():
+    mean, low, high = (np.array(ends) for ends in ([0.9, 0.5], [0.7, np.nan], [1.4, 0.6]))
+    ends = style.whiskers(mean, low, high, "iou_top20")
+    np.testing.assert_allclose(ends, [[0.2, 0], [0.1, 0.1]])
+    ends = style.whiskers(np.array([-0.5]), np.array([-1.5]), np.array([0.25]), "pearson")
+    np.testing.assert_allclose(ends, [[0.5], [0.75]])
+    assert style.possible("emd") == (0, 1) and style.possible("iou_top5") == (0, 1)
+
+
 @pytest.mark.usefixtures("printed_style")
 def test_save_writes_the_same_bytes_twice_and_no_date(tmp_path):
     def draw():

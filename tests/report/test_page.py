@@ -5,7 +5,9 @@ import gzip
 import html
 import json
 import re
+import shutil
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import cv2
 import nbformat
@@ -38,12 +40,20 @@ def study(tmp_path_factory):
     )
     notebook.cells = [
         nbformat.v4.new_markdown_cell("# One <img src=x onerror=alert(6)>"),
+        nbformat.v4.new_markdown_cell(
+            "[Five](05_drift.ipynb), [two](02_transfer.ipynb#x), [read](../README.md)"
+        ),
         nbformat.v4.new_code_cell("1 + 1", outputs=[output], execution_count=1),
     ]
-    for name in ("01_prepare_data", "05_drift", "07_report"):
+    for name in ("01_prepare_data", "02_transfer-a-s0", "05_drift", "07_report"):
         file = paths.notebook(name)
         file.parent.mkdir(exist_ok=True)
         nbformat.write(notebook, file)
+    for figure in ("controls", "answer", "unknown"):
+        path = paths.figures / f"drift/{figure}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.zeros((2, 2)))
+        assert path.exists()
     return paths
 
 
@@ -80,6 +90,40 @@ def unpacked(text, kind):
     return np.frombuffer(gzip.decompress(base64.b64decode(text)), kind)
 
 
+def broken(folder):
+    """What the pages of a folder name, by ``src`` or ``href``, and the folder does not have."""
+    missing = []
+    for file in folder.rglob("*.html"):
+        for _, attributes in page(file.parent, file.name).found:
+            for target in (attributes.get(key) for key in ("src", "href")):
+                if target is None or target.startswith(("data:", "http:", "https:")):
+                    continue
+                address, _, anchor = target.partition("#")
+                path = (file.parent / unquote(address)).resolve() if address else file.resolve()
+                if not (path.is_file() and path.is_relative_to(folder.resolve())):
+                    missing.append((file.name, target))
+                elif anchor and path.name != "cases.html":  # whose anchors are views
+                    anchors = {a.get("id") for _, a in page(path.parent, path.name).found}
+                    missing += [] if anchor in anchors else [(file.name, target)]
+    return missing
+
+
+def test_a_copied_report_has_all_that_it_names(shared, tmp_path):
+    shutil.copytree(shared[0], tmp_path / "elsewhere")
+    assert broken(tmp_path / "elsewhere") == []
+    pictures = [a["src"] for tag, a in page(tmp_path / "elsewhere").found if tag == "img"]
+    assert pictures == ["figures/answer.png", "figures/controls.png"]
+    (tmp_path / "elsewhere/figures/answer.png").unlink()
+    assert set(broken(tmp_path / "elsewhere")) == {("index.html", "figures/answer.png")}
+
+
+@pytest.mark.parametrize(
+    "folder", sorted((ROOT / "results/reference").glob("*/report")), ids=lambda p: p.parent.name
+)
+def test_a_published_report_has_all_that_it_names(folder):
+    assert broken(folder) == []
+
+
 def test_every_file_is_named_and_there(shared):
     folder, files = shared
     assert files[0] == folder / "index.html"
@@ -92,7 +136,7 @@ def test_names_are_text_and_never_markup(shared):
         found = page(file.parent, file.name).found
         scripts = [attributes for tag, attributes in found if tag == "script"]
         assert all(set(script) <= {"src", "defer"} for script in scripts)
-        assert {script["src"] for script in scripts} <= {"report.js", "cases.js"}
+        assert {script["src"] for script in scripts} <= {"report.js", *report.CASES}
         assert not [t for t, attributes in found if any(a.startswith("on") for a in attributes)]
         assert not [t for t, attributes in found if t not in ("line",) and "style" in attributes]
         assert not [a for tag, a in found if tag == "img" and a.get("src") == "x"]
@@ -123,14 +167,17 @@ def test_pages_forbid_the_network_and_name_nothing_outside(shared):
 
 def test_notebooks_come_sanitised_and_linked_both_ways(shared):
     folder, _ = shared
-    first, second = (folder / f"notebooks/{n}.html" for n in ("01_prepare_data", "05_drift"))
+    first, second = (
+        folder / f"notebooks/{n}.html" for n in ("01_prepare_data", "02_transfer-a-s0")
+    )
     text = first.read_text()
     assert "<b>kept</b>" in text and re.search(r"<h1[^>]*>One", text)
     assert "&lt;script&gt;alert(5)" in text and "<script" not in text
     assert "dropped" not in text and "&lt;p&gt;" not in text
-    links = [a["href"] for t, a in page(first.parent, first.name).found if t == "a"]
+    links = [a.get("href", "") for t, a in page(first.parent, first.name).found if t == "a"]
     assert "05_drift.html" in links and "../index.html#notebooks" in links
-    links = [a["href"] for t, a in page(second.parent, second.name).found if t == "a"]
+    assert links.count("02_transfer-a-s0.html") == 2 and not [a for a in links if "README" in a]
+    links = [a.get("href", "") for t, a in page(second.parent, second.name).found if t == "a"]
     assert "01_prepare_data.html" in links
     assert not (folder / "notebooks/07_report.html").exists()
 
@@ -225,9 +272,35 @@ def test_films_are_those_of_the_maps_with_their_lesion(shared):
     film = cv2.imread(str(shared[0] / "cases/films/3.jpg"), cv2.IMREAD_GRAYSCALE)
     assert film.shape == (64, 64) and film[:, :8].mean() < 60 < 200 < film[:, -8:].mean()
     assert index["names"] == made.ids(12)
-    (polygon,) = index["outlines"][0]
+    (polygon,) = index["outlines"]["lesion"][0]
     x, y = np.array(polygon).reshape(-1, 2).T
     assert (x.min(), x.max(), y.min(), y.max()) == pytest.approx((500, 750, 250, 500), abs=12)
+
+
+def test_outlines_come_from_masks_of_any_size(tmp_path):
+    paths = made.make_study(tmp_path)
+    np.save(paths.images(200), np.zeros((12, 200, 200), np.uint8))  # films alone have this size
+    marker = np.zeros((12, 50, 50), bool)
+    marker[:, :5, 40:] = True
+    np.save(paths.data / "marker_50.npy", marker)
+    folder, _ = write(paths)
+    outlines = shard(folder / "cases/index.js")["outlines"]
+    assert list(outlines) == ["lesion", "marker"] and len(outlines["lesion"]) == 12
+    x, y = np.array(outlines["marker"][3][0]).reshape(-1, 2).T
+    assert (x.min(), x.max(), y.min(), y.max()) == pytest.approx((800, 1000, 0, 100), abs=12)
+
+
+def test_the_strongest_cells_come_a_bit_each_in_the_order_of_the_maps(study, shared):
+    facts = shard(shared[0] / "cases/index.js")["architectures"][1]
+    maps = MapSet.load(study.maps("resnet50v2", "finetune-s0"))
+    found = shard(shared[0] / f"cases/shard-{facts['checkpoints']['finetune-s0']}.js")
+    bits, start = np.unpackbits(unpacked(found["top"], np.uint8)), 0
+    for role, method, height, width in facts["cells"]:
+        size = height * width
+        for raw in maps.maps[role, method].reshape(12, -1):
+            strong = bits[start : start + size].astype(bool)
+            assert strong.sum() == np.ceil(0.2 * size) and raw[strong].min() > raw[~strong].max()
+            start += size
 
 
 def test_nothing_of_a_film_leaves_data_that_are_not_shareable(tmp_path):
@@ -242,12 +315,11 @@ def test_nothing_of_a_film_leaves_data_that_are_not_shareable(tmp_path):
         assert not [name for name in made.ids(12) if name in text or html.escape(name) in text]
         assert "secret" not in text and str(tmp_path) not in text
     index = shard(folder / "cases/index.js")
-    assert (index["names"], index["outlines"], index["films"]) == ([], [], False)
+    assert (index["names"], index["outlines"], index["films"]) == ([], {}, False)
     pairs = read_table(paths.tables / "pairs.csv").query("pairing == 'finetune'")
     lowest = pairs[pairs["common"]].sort_values("iou_top20")["image_id"].iloc[0]
     assert f"film {made.ids(12).index(lowest) + 1}" in page(folder).text
-    links = [a["href"] for t, a in page(folder).found if t == "a"]
-    assert "../notebooks/01_prepare_data.ipynb" in links
+    assert not broken(folder) and "01_prepare_data.ipynb" in page(folder).text
 
 
 def test_a_study_with_fewer_tables_has_a_report(tmp_path):
@@ -353,8 +425,15 @@ def test_the_published_report_repeats_the_published_tables(folder):
     assert " ".join(words.drift_sentence(drift, support).split()) in text
     verdicts = json.loads(paths.verdicts.read_text(encoding="utf-8"))["verdicts"]
     assert all(verdict["sentence"] in text for verdict in verdicts.values())
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    assert size < 9.5e6
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    # Copies of the published figures: git keeps what is the same once.
+    same = [
+        file
+        for file in files
+        if file.parent.name == "figures"
+        and file.read_bytes() == (folder.parent / "figures" / file.name).read_bytes()
+    ]
+    assert sum(file.stat().st_size for file in files if file not in same) < 9.5e6
     origin = json.loads((folder.parent / "provenance.json").read_text(encoding="utf-8"))
     data = origin["parameters"]["data"]
     if data["source"] != "phantom" and not data["shareable"]:
