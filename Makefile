@@ -38,7 +38,6 @@ PLAN := "$$RESULTS/$$STUDY/params.plan.yml"
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHONHASHSEED := 0
 
-RESOLVE = mkdir -p "$$RESULTS/$$STUDY"; $(PY) -m lib params "$$STUDY" --data "$$DATA" --set "$$SET"
 SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
   --config gpu=$(GPU) results="$$RESULTS" $(if $(BEFORE),before="$$BEFORE") --resources gpu=1 \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
@@ -65,7 +64,7 @@ $(STAMP): requirements.lock requirements-gpu.lock pyproject.toml
 
 reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues where it stopped
 	@$(PY) -m lib run "$$STUDY" --data "$$DATA" --set "$$SET" --results "$$RESULTS" \
-	  --parent "$$PPID" -- \
+	  --parent "$$PPID" --cores $(CORES) -- \
 	  $(SNAKEMAKE) --configfile $(PARAMS) --quiet host reason -- $(TARGETS)
 	@$(if $(TARGETS),,$(PY) -m lib overview "$$STUDY" --results "$$RESULTS")
 
@@ -87,8 +86,9 @@ audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DAT
 	  --preprocessing "$$PREPROCESSING" --classes "$$CLASSES" --size "$$SIZE" --name "$$NAME" \
 	  --rule "$$RULE" --set "$$SET" --results "$$RESULTS"
 
-plan: $(STAMP)  ## show what reproduce would run, without running it
-	@$(RESOLVE) --plan --write $(PLAN)
+plan: $(STAMP)  ## how long reproduce takes, what it can judge, and what it would run
+	@mkdir -p "$$RESULTS/$$STUDY"; $(PY) -m lib plan "$$STUDY" --data "$$DATA" --set "$$SET" \
+	  --cores $(CORES) --write $(PLAN)
 	@$(SNAKEMAKE) --configfile $(PLAN) --dry-run --quiet rules -- $(TARGETS)
 
 check: $(STAMP) lint  ## what can be checked in minutes: builds no neural network, runs no notebook

@@ -19,8 +19,9 @@ from lib.data.audit.summary import SEVERITIES
 from lib.data.films.treat import check_masks
 from lib.data.index import read_index
 from lib.data.privacy import read_salt
+from lib.hypotheses import stated
 from lib.models.weights import SHIPPED, shipped_file
-from lib.report import digest, publish, verify
+from lib.report import digest, duration, publish, verify
 from lib.study import running
 from lib.study.architectures import ARCHITECTURES
 from lib.study.artefacts import write_json, write_text
@@ -30,8 +31,13 @@ from lib.study.params import Params
 from lib.study.paths import ROOT, StudyPaths, resolve
 
 
-def check_data(params: Params) -> None:
+def check_data(params: Params) -> int:
     """Read the index of the films, so that a wrong path or a missing class fails at once.
+
+    Returns
+    -------
+    int
+        Number of films; of phantoms the expected one.
 
     Raises
     ------
@@ -44,14 +50,16 @@ def check_data(params: Params) -> None:
             f"Say where: make reproduce STUDY={params.study} DATA=<folder of class folders | "
             "manifest.csv>"
         )
-    if params.data.source != "phantom":
-        names = params.data.model_dump(include={"labels", "other_labels"})
-        try:
-            films = read_index(resolve(params.data.source), classes=params.classes, **names)
-            check_masks(films, params.data.remedies)
-            read_salt(params.data.salt_file)
-        except DataError as error:
-            raise ParamsError(str(error)) from None
+    if params.data.source == "phantom":
+        return duration.films(params)
+    names = params.data.model_dump(include={"labels", "other_labels"})
+    try:
+        films = read_index(resolve(params.data.source), classes=params.classes, **names)
+        check_masks(films, params.data.remedies)
+        read_salt(params.data.salt_file)
+    except DataError as error:
+        raise ParamsError(str(error)) from None
+    return len(films)
 
 
 def check_weights(params: Params) -> None:
@@ -96,20 +104,30 @@ def _online() -> bool:
     return True
 
 
-def _resolved(options: argparse.Namespace) -> str:
-    """Parameters of a study, checked, as YAML."""
+def _resolved(options: argparse.Namespace) -> tuple[Params, int]:
+    """Parameters of a study, checked, and the number of its films."""
     overrides = parse_overrides(options.set)
     if options.data:
         overrides = merge({"data": {"source": options.data}}, overrides)
     params = load(options.study, overrides)
-    check_data(params)
+    count = check_data(params)
     if not options.plan:
         check_weights(params)
+    return params, count
+
+
+def _text(params: Params) -> str:
     return yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+def _plan(options: argparse.Namespace) -> None:
+    params, count = _resolved(options)
+    write_text(options.write, _text(params))
+    print(duration.plan(params, stated.load(), count=count, cores=options.cores), end="\n\n")
+
+
 def _params(options: argparse.Namespace) -> None:
-    text = _resolved(options)
+    text = _text(_resolved(options)[0])
     if options.write:
         write_text(options.write, text)
     else:
@@ -119,11 +137,15 @@ def _params(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> int:
     if not options.after_dashes:
         raise ParamsError("run: found no command; expected one after --")
-    text = _resolved(options)
-    folder = StudyPaths(options.results, options.study).root
+    params, count = _resolved(options)
+    paths = StudyPaths(options.results, options.study)
     # Not before the folder is held: a run that goes on there has these parameters.
-    write = partial(write_text, folder / "params.yml", text)
-    return running.run(folder, options.after_dashes, prepare=write, parent=options.parent)
+    write = partial(write_text, paths.root / "params.yml", _text(params))
+    progress = duration.Progress(paths, duration.steps(params, count=count), options.cores)
+    return running.run(
+        paths.root, options.after_dashes, prepare=write, parent=options.parent,
+        status=progress.line,
+    )  # fmt: skip
 
 
 def _source_weights(options: argparse.Namespace) -> None:
@@ -210,14 +232,22 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--data", default="", help="folder of class folders, or manifest.csv")
     command.add_argument("--set", default="", help='overrides: "seeds=[0,1,2] finetune.epochs=5"')
     command.add_argument("--write", type=Path, help="write the parameters to this file")
-    command.add_argument("--plan", action="store_true", help="do not check that weights are there")
+    command.set_defaults(plan=False)
 
     command = verb("run", _run, "run a command (after --) alone in the folder of a study")
     command.add_argument("--data", default="", help="as of params")
     command.add_argument("--set", default="", help="as of params")
     command.add_argument("--results", default="results")
     command.add_argument("--parent", type=int, default=0, help="process with which the run ends")
+    command.add_argument("--cores", type=int, default=1, help="processors at work")
     command.set_defaults(plan=False)
+
+    command = verb("plan", _plan, "how long a study takes, and what it can judge")
+    command.add_argument("--data", default="", help="as of params")
+    command.add_argument("--set", default="", help="as of params")
+    command.add_argument("--write", type=Path, required=True, help="write the parameters there")
+    command.add_argument("--cores", type=int, default=1, help="processors at work")
+    command.set_defaults(plan=True)
 
     command = verb("source-weights", _source_weights, "train the shipped weights", study=False)
     command.add_argument("backbones", nargs="*", metavar="BACKBONE")

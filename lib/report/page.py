@@ -69,7 +69,7 @@ STUDY = Kind(
     findings="data/audit.json",
     read=(
         *("performance", "support", "drift", "strata", "retained", "blanks", "priors"),
-        *("evidence_change", "correction", "sensitivity"),
+        *("decomposition", "partial_agreement", "evidence_change", "correction", "sensitivity"),
     ),
     figures={
         "answer": "Overlap of the strongest cells at the pooled map between placebo and ceiling.",
@@ -82,6 +82,11 @@ STUDY = Kind(
         "drift_distributions": "The overlap film by film.",
         "retained": "Retained evidence with intervals: 1 is the placebo, 0 maps of unrelated "
         "films.",
+        "decomposition": "What drift is made of: what the placebo moves, what all seeds share, "
+        "what each seed adds, and what is left up to unrelated films.",
+        "trajectory": "Drift, evidence in the lesion, accuracy and blank maps by epoch of one "
+        "fine-tuning.",
+        "transitions": "Maps that were there before and after, vanished, appeared, or were blank.",
         "ranking": "Which architecture is most stable, by layer and method.",
         "interaction": "Differences between architectures by method: does the ranking reverse?",
         "ranks": "How often each rank comes out again with other films and seeds.",

@@ -101,6 +101,7 @@ def study_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     makers = {
         "performance": _performance, "support": _support, "drift": _drift, "metrics": _metrics,
         "strata": _strata, "retained": _retained, "blanks": _blanks, "priors": _priors,
+        "decomposition": _decomposition, "partial_agreement": _agreement,
         "evidence_change": _evidence, "correction": _correction, "sensitivity": _sensitivity,
     }  # fmt: skip
     sources = {"metrics": "drift"}
@@ -178,6 +179,37 @@ def _retained(table: pd.DataFrame) -> Table:
         "Retained evidence R with 95 % intervals: 1 = no more drift than the placebo, "
         "0 = as different as maps of unrelated films.",
         rows,
+    )
+
+
+def _pooled(table: pd.DataFrame, column: str, names: Mapping[str, str]) -> pd.DataFrame:
+    """Rows of the pooled map, with words for what is estimated."""
+    rows = table[(table["role"] == "post_activation") & table[column].isin(names)]
+    columns = ["architecture", "method", column, "estimate", "low", "high", "films", "seeds"]
+    return rows[columns].replace({column: dict(names)})
+
+
+def _decomposition(table: pd.DataFrame) -> Table:
+    names = {
+        "way_to_unrelated": "way to unrelated films", "systematic_share": "shared by all seeds",
+    }  # fmt: skip
+    return shown(
+        "decomposition",
+        "How far fine-tuning moved the maps at the pooled map, between the placebo (0) and maps of "
+        "unrelated films (1), and which share of that drift all seeds have in common; 95 % "
+        "intervals, over the films that every checkpoint of the architecture classifies correctly, "
+        "every class alike.",
+        _pooled(table, "part", names),
+    )
+
+
+def _agreement(table: pd.DataFrame) -> Table:
+    names = {"partial": "same film", "partial_other": "another film of the class"}
+    return shown(
+        "partial_agreement",
+        "Agreement of two fine-tunings at the pooled map once the transfer checkpoint is taken out "
+        "of both: the correlation that is left, 0 = none, 1 = all; 95 % intervals.",
+        _pooled(table, "measure", names),
     )
 
 

@@ -12,8 +12,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,11 @@ MARK = "STUDY_RUN_FOLDER"
 a session of their own, so that a process group would not reach them)."""
 GRACE = 10.0  # s, for Snakemake to end by itself after an interruption
 _POLL = 0.2  # s
+STATUS = 60.0  # s, between two lines that say where a run stands
+NOISE = (
+    *("Select jobs to execute", "Assuming unrestricted shared", "Provided cores", "Using shell"),
+    *("Rules claiming more threads", "Provided resources", "Execute "),
+)
 # What `atomic`, `GrowingArrays` without a key and notebooks/execute.py call unfinished work.
 _LEFT = re.compile(r"\.(?:partial|running)-(\d{1,7})-")
 
@@ -169,8 +175,9 @@ def _alive(pid: int) -> bool:
 
 
 def run(
-    folder: Path, command: Sequence[str], *, prepare: Callable[[], None], parent: int = 0
-) -> int:
+    folder: Path, command: Sequence[str], *, prepare: Callable[[], None], parent: int = 0,
+    status: Callable[[], str] | None = None,
+) -> int:  # fmt: skip
     """Run `command` alone in `folder`; return its exit status, with no process of it left.
 
     Parameters
@@ -183,6 +190,8 @@ def run(
         Called once the folder is held, before the command.
     parent : int
         Process with which the run ends, by default the one that started this one.
+    status : callable, optional
+        Says in a line where the run stands; printed every `STATUS` seconds where it has changed.
 
     Raises
     ------
@@ -193,9 +202,15 @@ def run(
     with held(folder):
         prepare()
         with _signals() as received:
-            child = subprocess.Popen(command, env=os.environ | {MARK: str(folder)})
+            child = subprocess.Popen(
+                command, env=os.environ | {MARK: str(folder)}, stderr=subprocess.PIPE, text=True,
+                errors="replace",
+            )  # fmt: skip
+            relay = threading.Thread(target=_relay, args=(child.stderr,), daemon=True)
+            relay.start()
             try:
-                _wait(child, received, parent)
+                _wait(child, received, parent, status)
+                relay.join(1)
             finally:
                 # Also what outlived a killed Snakemake: it must not write on unseen.
                 end_survivors(folder)
@@ -217,10 +232,22 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _wait(child: subprocess.Popen, received: list[int], parent: int) -> None:
+def _relay(lines: Iterable[str]) -> None:
+    """Print what Snakemake says, but for what says nothing to who waits for a study."""
+    for line in lines:
+        if not line.startswith(NOISE):
+            print(line, end="", file=sys.stderr, flush=True)
+
+
+def _wait(child: subprocess.Popen, received: list[int], parent: int, status) -> None:
     """Until the child has ended, is asked to end and had its time, or make was killed."""
     deadline, shell = None, os.getppid()
+    due, told = time.monotonic() + STATUS, ""
     while child.poll() is None:
+        if status and time.monotonic() > due:
+            due = time.monotonic() + STATUS
+            if (line := status()) != told:
+                print(told := line, file=sys.stderr, flush=True)
         if os.getppid() != shell or not _alive(parent):
             print("error: the make of this run was killed; the run ends too", file=sys.stderr)
             return

@@ -12,6 +12,7 @@ from lib.figures import hypotheses
 from lib.hypotheses import estimates, observations
 from lib.hypotheses.stated import load
 from lib.report import digest
+from lib.report.tables import study_tables
 from lib.study import artefacts
 from lib.study.paths import StudyPaths
 
@@ -117,6 +118,15 @@ def test_the_stacked_parts_end_at_drift_and_at_unrelated_films(study):
     assert all(end == pytest.approx([0.02, 0.25, 0.4, 0.8], abs=0.02) for end in ends)
     alone = estimates.decomposition_table(observed(pairs_table(seeds=1)))
     assert texts(hypotheses.decomposition(alone).axes[0]) == ["no value"] * 3
+
+
+def test_the_report_shows_both_shares_at_the_pooled_map(study):
+    tables = {"decomposition": estimates.decomposition_table(study)}
+    shown = study_tables(tables)["decomposition"]
+    assert len(shown.rows) == 3 * 3 * 2
+    first, second = ([cell.text for cell in row] for row in shown.rows[:2])
+    assert first[:3] == ["DenseNet201", "LayerCAM", "shared by all seeds"]
+    assert second[2:4] == ["way to unrelated films", "0.487"] and second[-1] == "3"
 
 
 def test_partial_agreement_stands_beside_that_with_other_films(study, tmp_path):

@@ -423,7 +423,8 @@ def test_imagenet_weights_are_looked_for_before_anything_runs(films, tmp_path, m
     message = capsys.readouterr().err
     assert "no weights of DenseNet201, ResNet50V2, InceptionV3 in" in message
     assert "weights.source=file" in message and "weights.source=fractal" in message
-    assert commands.main(["params", *run, "--plan"]) == 0
+    assert commands.main(["plan", *run, "--write", str(tmp_path / "plan.yml")]) == 0
+    assert "Study paper: 5 films" in capsys.readouterr().out
     cache = tmp_path / "keras/models"
     cache.mkdir(parents=True)
     ending = "_weights_tf_dim_ordering_tf_kernels_notop.h5"  # as keras.applications names them

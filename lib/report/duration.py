@@ -1,0 +1,195 @@
+"""How long a study takes: before it starts, and while it runs.
+
+What a step costs is taken from the published study of phantoms, where every artefact has its
+duration, and scaled by films, epochs and pixels. While a study runs, the steps that are done say by
+how much this machine is faster or slower than that one.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+from lib.hypotheses.stated import Hypotheses
+from lib.study.artefacts import read_table
+from lib.study.params import Params
+from lib.study.paths import ROOT, StudyPaths
+
+REFERENCE = ROOT / "results/reference/phantom"
+START = {"densenet201": 120, "resnet50v2": 45, "inceptionv3": 60}
+"""Seconds to start a process and trace a network, whatever it then does: measured on one core."""
+FRACTALS = (
+    "Source weights are learnt from fractals first, where they are not there yet: not counted."
+)
+_SHORT, _LINE = 20, 110
+
+
+@dataclass(frozen=True)
+class Step:
+    """A notebook of the workflow with its seconds on one core of the reference's machine."""
+
+    name: str
+    stage: str
+    seconds: float
+
+
+def recorded(reference: Path) -> dict:
+    """Parameters of a published study, and the seconds of its artefacts."""
+    return json.loads((reference / "provenance.json").read_text(encoding="utf-8"))
+
+
+def films(params: Params) -> int:
+    """Expected number of phantoms of a study."""
+    phantom = params.data.phantom
+    return round(
+        len(params.classes) * phantom.patients_per_class * mean(phantom.images_per_patient)
+    )
+
+
+def steps(params: Params, *, count: int, reference: Path = REFERENCE) -> list[Step]:
+    """The steps of a study in order; a training counts all of its epochs, though it may end before.
+
+    Parameters
+    ----------
+    count : int
+        Films of the study.
+    reference : Path
+        A published study of phantoms.
+    """
+    origin = recorded(reference)
+    history = read_table(reference / "tables/history.csv")
+    base = Params.model_validate(origin["parameters"])
+    seconds, known = origin["seconds"], films(base)
+
+    def of(pattern: str) -> float:
+        return mean(value for name, value in seconds.items() if name.startswith(pattern))
+
+    found = [Step("01_prepare_data", "data", of("data/") * count / known)]
+    tables = 0.0
+    for name in params.architectures:
+        pixels = (params.input_size[name] / base.input_size[name]) ** 2
+        ran = history[history["architecture"] == name].groupby("checkpoint")["epoch"].max()
+        epochs = ran[ran.index.str.startswith("finetune")].mean()
+        split, before = params.data.split, base.data.split
+        learnt = count * split.train / (known * before.train) * pixels
+        seen = count * split.test / (known * before.test) * pixels
+        once = (of(f"models/{name}/transfer") - START[name]) * count / known * pixels
+        epoch = (of(f"models/{name}/finetune") - START[name]) / epochs * learnt
+        a_set = (of(f"maps/{name}/") - START[name]) / len(base.map_sets) * seen
+        for seed in params.transfer_seeds:
+            found.append(_trained(f"02_transfer-{name}-s{seed}", "transfer", name, once))
+        for seed in params.seeds:
+            for mode in (mode for mode in params.modes if mode != "placebo"):
+                spent = epoch * params.finetune.epochs
+                found.append(_trained(f"03_{mode}-{name}-s{seed}", "fine-tuning", name, spent))
+            spent = of(f"models/{name}/placebo")
+            found.append(Step(f"03_placebo-{name}-s{seed}", "fine-tuning", spent))
+        sets = len(params.map_sets) + (params.finetune.epochs if params.followed else 0)
+        found.append(_trained(f"04_attribute-{name}", "maps", name, a_set * sets))
+        tables += of("tables/drift") / len(base.architectures) * seen / pixels
+    tables *= len(params.map_sets) / len(base.map_sets)
+    return [
+        *found,
+        Step("05_drift", "comparison and report", _SHORT + tables),
+        Step("06_hypotheses", "comparison and report", _SHORT + of("verdicts")),
+        Step("07_report", "comparison and report", 3 * _SHORT),
+    ]
+
+
+def _trained(name: str, stage: str, architecture: str, seconds: float) -> Step:
+    return Step(name, stage, START[architecture] + max(seconds, 0))
+
+
+def plan(params: Params, rules: Hypotheses, *, count: int, cores: int) -> str:
+    """What a study will cost, and which hypotheses it can judge, in lines for a terminal."""
+    planned = steps(params, count=count)
+    by_stage: dict[str, list[float]] = {}
+    for step in planned:
+        by_stage.setdefault(step.stage, []).append(step.seconds)
+    lines = [
+        f"{stage:24}{len(spent):3} step{'s' * (len(spent) != 1):1} {sum(spent) / 60:5.0f} min"
+        for stage, spent in by_stage.items()
+    ]
+    total = sum(step.seconds for step in planned)
+    return "\n".join(
+        [
+            f"Study {params.study}: {count} films, {len(params.architectures)} architectures, "
+            f"{len(params.seeds)} fine-tuning seed{'s' * (len(params.seeds) != 1)} of each, source "
+            f"weights: {params.weights.source}",
+            "Minutes of one core of the machine that made the published study, if every training "
+            "takes all of its epochs:",
+            *lines,
+            f"Together {total / 60:.0f} min, about {total / 60 / cores:.0f} on {cores} cores; what "
+            "is already there is not made again.",
+            *([FRACTALS] if params.weights.source == "fractal" else []),
+            *judged(params, rules),
+        ]
+    )
+
+
+def judged(params: Params, rules: Hypotheses) -> list[str]:
+    """For each hypothesis, whether a study with these parameters can judge it, or what it lacks."""
+    lines = []
+    for name, rule in rules:
+        least = rule.minimum.seeds
+        kept = [a for a in rule.architectures if a in params.architectures]
+        lacks = [
+            *(f"{m}" for m in rule.methods if m not in params.attribution.methods),
+            *([rule.role] if rule.role not in params.attribution.roles else []),
+            *([f"{least} seeds (it has {len(params.seeds)})"] if len(params.seeds) < least else []),
+            *(["two architectures"] if name in ("H2", "H3") and len(kept) < 2 else []),
+            *(["a planted shortcut"] if name == "H5" and "corrected" not in params.modes else []),
+        ]
+        answer = f"cannot be judged, for want of {', '.join(lacks)}" if lacks else "can be judged"
+        lines.append(f"{name} {answer}: {rule.question}")
+    return lines
+
+
+@dataclass
+class Progress:
+    """Where a run stands, in a line: steps done, time left, and what is going on.
+
+    Attributes
+    ----------
+    paths : StudyPaths
+    planned : sequence of Step
+    cores : int
+        Processors at work.
+    """
+
+    paths: StudyPaths
+    planned: Sequence[Step]
+    cores: int
+
+    def __post_init__(self) -> None:
+        self._begun = time.monotonic()
+        self._before = {step.name for step in self.planned if self._done(step)}
+
+    def _done(self, step: Step) -> bool:
+        return self.paths.notebook(step.name).exists()
+
+    def line(self) -> str:
+        """The line, now."""
+        done = [step for step in self.planned if self._done(step)]
+        left = [step for step in self.planned if step not in done]
+        own = [step.seconds for step in done if step.name not in self._before]
+        running = self._running(left)
+        text = f"{len(done)} of {len(self.planned)} steps"
+        if own:  # from then on it is known how fast this machine is
+            pace = (time.monotonic() - self._begun) * self.cores / sum(own)
+            rest = pace * sum(step.seconds for step in left) / self.cores
+            text += f", about {max(rest / 60, 1):.0f} min left"
+        return "; ".join([f"{time.strftime('%H:%M')} {text}", *running])
+
+    def _running(self, left: Iterable[Step]) -> list[str]:
+        told = []
+        for step in left:
+            log = self.paths.root / "logs" / f"{step.name}.log"
+            if log.exists() and time.time() - log.stat().st_mtime < 900:
+                lines = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n")
+                last = [line for line in lines.splitlines() if line.startswith("epoch ")
+                        or " films" in line]  # fmt: skip
+                told.append(f"{step.name}{': ' if last else ''}{last[-1].strip() if last else ''}")
+        return [text[:_LINE] for text in told]
