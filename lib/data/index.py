@@ -1,7 +1,7 @@
 """Read the index of a collection of chest films and check it.
 
-A collection is a folder of class folders or a CSV manifest (see `layouts`). All become the same
-*index*, one row per image; `data.cache` decodes the films that it lists, `data.splits` deals
+A collection is a folder of class folders (see `layouts`) or a table (see `tables`). All become the
+same *index*, one row per image; `data.cache` decodes the films that it lists, `data.splits` deals
 them to training, validation and test.
 """
 
@@ -27,20 +27,20 @@ UNKNOWN_PATIENT += ("anon", "anonymous", "anonymized", "anonymised", "deidentifi
 
 
 def read_index(path, *, classes, labels=None, other_labels="error"):
-    """Index a folder of class folders, a CSV manifest or a NIH-style table.
+    """Index a folder of class folders, a manifest or the table of a well-known collection.
 
     Parameters
     ----------
     path : path-like
         A folder whose subfolders bear the names of the classes (searched in depth; names that start
-        with a dot are skipped), a folder of ``train``, ``val`` and ``test`` with such folders, or a
-        ``.csv`` in UTF-8 with columns ``file`` (relative to the CSV's folder), ``label`` and
-        optionally ``image_id``, ``patient_id``, ``split``, ``view`` and any others; or with the
-        columns of NIH ChestX-ray14 (``Image Index``, ``Finding Labels``, …).
+        with a dot are skipped), a folder of splits with such folders, or a ``.csv`` or ``.tsv`` in
+        UTF-8 with columns ``file`` (relative to its folder), ``label`` and optionally ``image_id``,
+        ``patient_id``, ``split``, ``view`` and any others; or one of `tables.PUBLISHED`.
     classes : sequence of str
         Every label allowed; each must occur.
     labels : dict of str to str, optional
-        Class of what the collection calls otherwise, by folder or label.
+        Class of what the collection calls otherwise, by folder or label. Names are compared as
+        `naming.plain` says.
     other_labels : {"error", "reject"}
         Whether other labels are an error, or their films listed as rejected.
 

@@ -24,7 +24,7 @@ RESERVED = ("refused", "has_lungs", "has_lesion", "has_marker", "patient_known",
 
 @dataclass(frozen=True)
 class Published:
-    """How a collection writes its table, in columns that are compared as `naming.plain` says.
+    """How a collection writes its table, in columns whose case does not matter.
 
     Attributes
     ----------
@@ -109,12 +109,12 @@ def read_table(path, classes=(), labels=None):
         When it is no such table, or two columns may be the patients.
     """
     table = _with_neighbours(path, _read(path))
-    by_plain = {plain(column): column for column in table}
-    known = (x for x in PUBLISHED.values() if {plain(n) for n in x.needs} <= set(by_plain))
-    if not {"file", "label"} <= set(by_plain) and (found := next(known, None)):
+    spelt = {column.casefold(): column for column in table}
+    known = (x for x in PUBLISHED.values() if {name.casefold() for name in x.needs} <= set(spelt))
+    if not {"file", "label"} <= set(spelt) and (found := next(known, None)):
         normal = {"No Finding": "normal"} if "normal" in classes else {}
         mean = meaning(list(classes), normal | dict(labels or {}))
-        return _from_published(table, found, by_plain, mean)
+        return _from_published(table, found, spelt, mean)
     names = {plain(name): name for name in OURS}
     table = table.rename(columns={c: names.get(plain(c), c) for c in table})
     if "patient_id" not in table:
@@ -159,7 +159,7 @@ def _read(path):
 def _with_neighbours(path, table):
     """Films of the studies of a table, as MIMIC-CXR tells them in tables beside it."""
     for other in sorted(path.parent.glob("*.csv")):
-        if "study_id" not in table or other.samefile(path) or "file" in table:
+        if "study_id" not in table or not other.is_file() or other.samefile(path):
             continue
         with open(other, "rb") as handle:
             header = handle.readline().strip().split(b",")
@@ -181,9 +181,9 @@ def _check_columns(path, columns):
         )
 
 
-def _from_published(table, known, by_plain, mean):
-    ours = {plain(name): column for name, column in (PEOPLE | dict(known.columns)).items()}
-    columns = {by_plain[name]: column for name, column in ours.items() if name in by_plain}
+def _from_published(table, known, spelt, mean):
+    ours = {name.casefold(): column for name, column in (PEOPLE | dict(known.columns)).items()}
+    columns = {spelt[name]: column for name, column in ours.items() if name in spelt}
     result = table[list(columns)].rename(columns=columns)
     result = result.loc[:, ~result.columns.duplicated()]
     if "label" not in result:
@@ -191,7 +191,7 @@ def _from_published(table, known, by_plain, mean):
     # CheXpert tells patient and a lateral view in other places.
     if "patient_id" not in result and result["file"].str.contains(r"patient\d").all():
         result["patient_id"] = result["file"].str.extract(r"(patient\d+)", expand=False)
-    lateral = table.get(by_plain.get(plain("Frontal/Lateral")))
+    lateral = table.get(spelt.get("frontal/lateral"))
     if lateral is not None:
         result["view"] = result["view"].mask(lateral.str.casefold() == "lateral", "LATERAL")
     said = result["label"].str.strip()
@@ -218,6 +218,6 @@ def _positive(table):
 
 def _label(text, separator, mean):
     findings = [re.sub(r"^[\s\['\"]+|[\s\]'\"]+$", "", each) for each in text.split(separator)]
-    findings = list(dict.fromkeys(findings))
+    findings = [name for name in dict.fromkeys(findings) if name]
     meant = {mean(finding) for finding in findings}
     return meant.pop() if len(meant) == 1 else "|".join(findings)

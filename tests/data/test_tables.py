@@ -148,7 +148,7 @@ CASES = {
     ),
     "VinDr-CXR, labels of images": (
         [["image_id", "rad_id", *ONE_HOT], ["a", "R1", "1", "0", "0"], ["b", "R1", "0", "1", "0"],
-         ["c", "R1", "0", "0", "1"], ["c", "R2", "0", "1", "0"]],
+         ["b", "R2", "0", "0", "0"], ["c", "R1", "0", "0", "1"], ["c", "R2", "0", "1", "0"]],
         None, None,
     ),
     "CheXpert": (
@@ -233,7 +233,10 @@ def test_the_tables_of_mimic_are_joined(tmp_path):
 
 def test_an_uncertain_finding_means_no_class(tmp_path):
     rows = [["dicom_id", "subject_id", "Edema"], ["a", "1", "1.0"], ["b", "2", "-1.0"]]
-    assert read_table(table(tmp_path, rows))["label"].tolist() == ["Edema", "Edema?"]
+    path = touched(tmp_path, "a.png", "b.png") and table(tmp_path, rows)
+    assert read_table(path)["label"].tolist() == ["Edema", "Edema?"]
+    taken = read_index(path, classes=["edema"], labels={"Edema?": "edema"})
+    assert taken["label"].tolist() == ["edema", "edema"]
 
 
 def test_classes_of_a_table_of_several_findings_must_be_told(tmp_path):

@@ -1,5 +1,7 @@
 """Known answers for headers that hold only the place of a value, or contradict themselves."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from dicom_material import dicom
@@ -121,3 +123,14 @@ def test_padding_of_signed_values_has_no_say():
     expected = np.rint((RAMP[0] - 200.0) / 3800 * 65535).clip(0)
     shown = decode(dicom(values, PixelPaddingValue=-1900)).grey[7]
     np.testing.assert_array_equal(shown, expected)
+
+
+def test_a_film_is_windowed_in_a_few_bytes_a_pixel():
+    """By floats of every pixel it was 33."""
+    content = dicom(np.tile(RAMP, (25, 25)), bits=12, **WINDOW)
+    decode(content)
+    tracemalloc.start()
+    pixels = decode(content).grey.size
+    peak = tracemalloc.get_traced_memory()[1] / pixels
+    tracemalloc.stop()
+    assert pixels == 10**6 and peak < 12
