@@ -22,7 +22,7 @@
 # What cannot be audited is refused with the reason, and no code from a file is ever run.
 
 # %% [markdown]
-# **Reads** two `.keras` files of one architecture and a collection of films.
+# **Reads** two `.keras` or `.h5` files of one architecture and a collection of films.
 # **Writes** `audit-<name>/`: `data/manifest.csv`, `maps/<architecture>/*.npz`, `tables/*.csv`,
 # `findings.json` and `figures/*`. `make audit` goes on to `report/index.html` in the same folder: the
 # answer on one page, and a browser of all films with their maps.

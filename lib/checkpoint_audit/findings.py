@@ -92,7 +92,8 @@ def _preprocessing_findings(checkpoints):
 
 def _support_findings(common, measured):
     own = measured[measured["measure"] == "class_retained_evidence"]
-    if absent := own.loc[own["films"] == 0, "class"].tolist():
+    absent = own.loc[own["films"] == 0, "label"].tolist()
+    if absent and len(absent) < len(own):
         text = f"No film of {', '.join(absent)} is classified correctly by both checkpoints"
         yield WARNING, f"{text}; nothing is said about the evidence there."
     if (count := int(common.sum())) < _FEW:

@@ -33,10 +33,11 @@ def measured(
     Returns
     -------
     DataFrame
-        ``measure`` (of a class: ``class_…``), ``class`` ("" for all), ``estimate``, ``low``,
-        ``high`` (95 %), ``films``. ``retained_evidence`` and ``blank_maps`` (share of the pairs of
-        maps before → after) are of the common support; ``accuracy_loss`` (before less after) and
-        ``accuracy`` (after; of a class, the share of its films that are named so) of all films.
+        ``measure`` (of a class: ``class_…``), ``label`` (the class, "" for all), ``estimate``,
+        ``low``, ``high`` (95 %), ``films``. ``retained_evidence`` and ``blank_maps`` (share of the
+        pairs of maps before → after) are of the common support; ``accuracy_loss`` (before less
+        after) and ``accuracy`` (after; of a class, the share of its films that are named so) of all
+        films.
     """
     pairs = pairs[pairs["role"].eq(cell["role"]) & pairs["method"].eq(cell["method"])]
     before, after = (
@@ -61,7 +62,7 @@ def measured(
         own = label.eq(name) if name else label.notna()
         add("accuracy", name, clustered_share(right[1][own], patients[own]), int(own.sum()))
     add("accuracy_loss", "", _loss(*right, patients), len(label))
-    return pd.DataFrame(rows, columns=["measure", "class", "estimate", "low", "high", "films"])
+    return pd.DataFrame(rows, columns=["measure", "label", "estimate", "low", "high", "films"])
 
 
 def _loss(before: pd.Series, after: pd.Series, patients: pd.Series) -> tuple[float, float, float]:

@@ -66,6 +66,7 @@ _RULE = (
     "The rule that was stated beforehand: passed where the whole interval lies on the good side of "
     "the bound, failed where it lies on the bad one."
 )
+_LISTED = 3  # criteria of a verdict that the first screen names; the table has all
 _WIDE = 3  # steps of `MOVED` from one end of an interval to the other that say too little
 _CONTROLS = {
     "explainer": "{} where the same checkpoint is explained twice",
@@ -116,11 +117,15 @@ def rule_sentence(judged: pd.DataFrame | None) -> str:
     """
     if judged is None:
         return ""
-    text = f"By the rule that was stated beforehand: {rules.verdict(judged)}"
-    rows = [row for _, row in judged.iterrows() if row["verdict"] != rules.PASSED]
-    rows.sort(key=lambda row: row["verdict"] != rules.FAILED)
-    parts = [f"{rules.words(row)}: {row['verdict']} ({rules.found(row)})" for row in rows]
-    return ". ".join([text, *(part[0].upper() + part[1:] for part in parts)]) + "."
+    sentences = [f"By the rule that was stated beforehand: {rules.verdict(judged)}"]
+    for verdict in (rules.FAILED, rules.OPEN):
+        rows = [row for _, row in judged[judged["verdict"] == verdict].iterrows()]
+        parts = [f"{rules.words(row)}, found {rules.found(row)}" for row in rows[:_LISTED]]
+        if more := len(rows) - len(parts):
+            parts.append(f"{more} more")
+        if parts:
+            sentences.append(f"{verdict.capitalize()}: {'; '.join(parts)}")
+    return ". ".join(sentences) + "."
 
 
 def overlap_sentence(drift: pd.DataFrame, support: pd.DataFrame, cell: tuple[str, str]) -> str:

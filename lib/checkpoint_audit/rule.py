@@ -94,20 +94,20 @@ def judge(rule: Rule, measured: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``criterion``, ``class`` ("" for all), ``bound``, ``estimate``, ``low``, ``high``,
-        ``verdict`` (of `VERDICTS`).
+        ``criterion``, ``label`` (the class, "" for all), ``bound``, ``estimate``, ``low``,
+        ``high``, ``verdict`` (of `VERDICTS`).
     """
     rows = []
     for criterion, bound in rule.bounds.items():
         measure, least, _ = criterion.removesuffix("_at_most").partition("_at_least")
         own = measured[measured["measure"] == measure]
-        for of, *interval in own[["class", "estimate", "low", "high"]].itertuples(index=False):
+        for of, *interval in own[["label", "estimate", "low", "high"]].itertuples(index=False):
             _, low, high = interval
             good, bad = (low >= bound, high < bound) if least else (high <= bound, low > bound)
             rows.append(
                 [criterion, of, bound, *interval, PASSED if good else FAILED if bad else OPEN]
             )
-    columns = ["criterion", "class", "bound", "estimate", "low", "high", "verdict"]
+    columns = ["criterion", "label", "bound", "estimate", "low", "high", "verdict"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -119,12 +119,14 @@ def verdict(judged: pd.DataFrame) -> str:
 
 def words(row: pd.Series) -> str:
     """A criterion in words: "retained evidence at least 0.8 (ill)"."""
-    of = f" ({row['class']})" if row["class"] else ""
+    of = f" ({row['label']})" if row["label"] else ""
     return f"{row['criterion'].replace('_', ' ')} {row['bound']:g}{of}"
 
 
 def found(row: pd.Series) -> str:
-    """What was found for a criterion: "0.11, interval 0.07 to 0.14"."""
+    """What was found for a criterion: "0.110, interval 0.070 to 0.140"."""
+    if pd.isna(row["estimate"]):
+        return "nothing to measure"
     return f"{row['estimate']:.3f}, interval {row['low']:.3f} to {row['high']:.3f}"
 
 
@@ -148,7 +150,7 @@ def write(judged: pd.DataFrame, folder: Path) -> list[Path]:
         if row["verdict"] != PASSED:
             tag = "failure" if row["verdict"] == FAILED else "error"
             ElementTree.SubElement(case, tag, message=f"{row['verdict']}: {found(row)}")
-    text = ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+    text = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True).decode()
     write_text(junit, text + "\n")
     return [folder / file for file in FILES]
 

@@ -129,10 +129,12 @@ def test_preprocessing_inside_is_found():
     assert preprocessing.inside(flat(classifier()).graph) == ["Rescaling 'unit'"]
     assert preprocessing.inside(flat(classifier(inside=False)).graph) == []
     films = keras.Input((32, 32, 3))
-    x = keras.applications.mobilenet_v2.preprocess_input(films)
-    x = kl.Dense(2)(kl.GlobalAveragePooling2D()(body(x)))
-    found = preprocessing.inside(flat(keras.Model(films, x)).graph)
-    assert len(found) == 2  # divided and shifted, as operations
+    # Divided and shifted; the same and divided by colour; turned to BGR and shifted by colour.
+    for family, operations in (("mobilenet_v2", 2), ("densenet", 3), ("vgg16", 1)):
+        x = getattr(keras.applications, family).preprocess_input(films)
+        x = kl.Dense(2)(kl.GlobalAveragePooling2D()(body(x)))
+        found = preprocessing.inside(flat(keras.Model(films, x)).graph)
+        assert len(found) >= operations, family
 
 
 def test_adapted_normalisation_keeps_its_statistics():

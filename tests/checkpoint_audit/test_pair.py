@@ -282,7 +282,7 @@ def test_findings_say_what_is_wrong(save, tmp_path):
     assert (
         "PREPROCESSING=unit comes before what the models do themselves (Rescaling 'unit')" in texts
     )
-    assert "No film of ill is classified correctly by both" in texts
+    assert "No film of ill is classified correctly by both" in texts and "of tb" not in texts
 
 
 def opened(preprocessing="none"):
@@ -291,12 +291,13 @@ def opened(preprocessing="none"):
 
 
 def measures_of(**intervals):
-    """A table of measures, those by class of the class "ill" without a film."""
+    """A table of measures, those by class without a film of the class "ill"."""
     rows = [
-        [name, "ill" if name.startswith("class_") else "", *found, 0]
+        [name, label, *found, label != "ill"]
         for name, found in intervals.items()
+        for label in (("ill", "tb") if name.startswith("class_") else ("",))
     ]
-    return pd.DataFrame(rows, columns=["measure", "class", "estimate", "low", "high", "films"])
+    return pd.DataFrame(rows, columns=["measure", "label", "estimate", "low", "high", "films"])
 
 
 def test_figures_take_an_architecture_that_is_not_of_the_study(save, tmp_path):
@@ -486,6 +487,7 @@ def audited(tmp_path_factory):
         made = classifier(nested=True, end="softmax", channels=1, seed=seed, side=40)
         written(made, root / f"{name}.keras")
     written(sequential(), root / "other.keras")
+    (root / "rule.yml").write_text("accuracy_loss_at_most: 1.0")
 
     def audit(after, *words):
         return subprocess.run(
@@ -495,7 +497,7 @@ def audited(tmp_path_factory):
             cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
-    done, refused = audit("new", "SET=data.shareable=true"), audit("other")
+    done, refused = audit("new", "SET=data.shareable=true", f"RULE={root}/rule.yml"), audit("other")
     assert done.returncode == 0, done.stderr
     return SimpleNamespace(
         done=done, refused=refused, paths=StudyPaths(root / "out", "audit-old-new")
@@ -513,6 +515,8 @@ def test_the_whole_audit_from_the_command(audited):
     assert (drift.query("metric == 'iou_top20'")["mean"] == 1).all()
     assert paths.notebook("A4_audit_pair").exists()
     assert (paths.figures / "controls.svg").exists()
+    told = json.loads((paths.root / "rule.json").read_text())
+    assert told["verdict"] == "passed" and (paths.root / "rule.junit.xml").exists()
     assert audited.refused.returncode != 0
     assert "error: A4_audit_pair: CheckpointRefused" in audited.refused.stderr
 
@@ -552,9 +556,12 @@ def test_the_report_repeats_the_audit(audited):
     own = drift.query("metric == 'iou_top20' and pairing == 'ceiling'").iloc[-2]["mean"]
     assert f"{own:.3f}" in text
     common = f"Only {support['common'].sum()} of 12 films are classified correctly by both"
+    first = text[: text.index("By the rule that was stated beforehand: passed.")]
+    for finding in json.loads((paths.root / "findings.json").read_text())["findings"]:
+        assert (finding["text"] in first) is (finding["severity"] == "serious")
     for words in (
-        "Did the evidence of this model move?", "stranger", "old.keras", "Rescaling 'unit'",
-        "All layers that could be explained", common,
+        "Did the evidence of this model move?", "Audit of old.keras → new.keras", "stranger",
+        "Rescaling 'unit'", "All layers that could be explained", common,
     ):  # fmt: skip
         assert words in text, words
     for fine_tuned in ("fine-tuning", "placebo", "test films", "seeds"):
@@ -574,9 +581,15 @@ def test_the_report_withholds_what_is_not_shareable(audited, tmp_path):
     file = manifest_path(paths.tables / "drift.csv")
     found = json.loads(file.read_text())
     found["parameters"]["data"]["shareable"] = False
+    found["parameters"]["rule"] = {"class_accuracy_at_least": 1.0}
     write_json(file, found)
     names = read_table(paths.manifest)["image_id"]
-    folder = pair_report.write(paths).parent
+    assert commands.main(["audit-report", str(paths.root)]) == 1
+    folder = paths.report.parent
+    found["parameters"]["rule"] = {}
+    write_json(file, found)
+    assert commands.main(["audit-report", str(paths.root)]) == 0
+    assert not (paths.root / "rule.json").exists()
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".html", ".css", ".js", ".png", ".json"}
     for path in (path for path in files if path.suffix != ".png"):

@@ -12,6 +12,7 @@ from pairs_material import pairs_table
 
 from lib.checkpoint_audit import report, rule
 from lib.checkpoint_audit.measures import measured
+from lib.study.artefacts import read_table, write_table
 from lib.study.errors import ParamsError
 from lib.study.paths import ROOT
 
@@ -24,7 +25,7 @@ def table(**intervals):
         [name.partition("__")[0], name.partition("__")[2], *found, 50]
         for name, found in intervals.items()
     ]
-    return pd.DataFrame(rows, columns=["measure", "class", "estimate", "low", "high", "films"])
+    return pd.DataFrame(rows, columns=["measure", "label", "estimate", "low", "high", "films"])
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_one_failure_fails_and_what_cannot_be_told_is_no_pass(tmp_path):
     for name, other in (("passed", good), ("failed", bad), ("cannot be told", wide)):
         found = {"class_retained_evidence__ill": other, "class_retained_evidence__tb": good}
         judged = rule.judge(asked, table(retained_evidence=bad, **found))
-        assert judged["class"].tolist() == ["ill", "tb"]
+        assert judged["label"].tolist() == ["ill", "tb"]
         (tmp_path / name).mkdir()
         rule.write(judged, tmp_path / name)
         codes[name] = rule.exit_code(tmp_path / name)
@@ -76,8 +77,15 @@ def test_the_page_says_which_criterion_is_not_passed():
     found = table(retained_evidence=(0.11, 0.07, 0.14), accuracy_loss=(0.0, -0.02, 0.02))
     sentence = report.rule_sentence(rule.judge(asked, found))
     assert sentence == (
-        "By the rule that was stated beforehand: failed. Retained evidence at least 0.8: failed "
-        "(0.110, interval 0.070 to 0.140)."
+        "By the rule that was stated beforehand: failed. Failed: retained evidence at least 0.8, "
+        "found 0.110, interval 0.070 to 0.140."
+    )
+    unknown = {f"class_accuracy__{name}": [np.nan] * 3 for name in "abcde"}
+    judged = rule.judge(rule.Rule(class_accuracy_at_least=0.5), table(**unknown))
+    assert report.rule_sentence(judged) == (
+        "By the rule that was stated beforehand: cannot be told. Cannot be told: class accuracy at "
+        "least 0.5 (a), found nothing to measure; class accuracy at least 0.5 (b), found nothing "
+        "to measure; class accuracy at least 0.5 (c), found nothing to measure; 2 more."
     )
     assert report.rule_sentence(None) == ""
 
@@ -140,12 +148,15 @@ def audited(*, ill):
     return pairs, pd.concat([right, lost])
 
 
-def test_measures_are_those_that_were_planted():
+def test_measures_are_those_that_were_planted(tmp_path):
     pairs, predictions = audited(ill=0.4)
     change = pairs["pairing"].eq("change")
     pairs.loc[change & (pairs["image_id"] == "film039"), "iou_top20"] = np.nan
     found = measured(pairs, predictions, cell=CELL, classes=["well", "ill"])
-    found = found.set_index(["measure", "class"])
+    write_table(tmp_path / "measured.csv", found)  # as the report finds it
+    judged = rule.judge(rule.Rule(accuracy_loss_at_most=0.5), read_table(tmp_path / "measured.csv"))
+    assert judged["label"].tolist() == [""] and judged["verdict"].tolist() == ["passed"]
+    found = found.set_index(["measure", "label"])
     evidence = found.loc["class_retained_evidence"]["estimate"]
     np.testing.assert_allclose(evidence, [0.8, 0.4], atol=1e-9)
     assert found.loc[("retained_evidence", ""), "estimate"] == pytest.approx(0.605, abs=0.01)
