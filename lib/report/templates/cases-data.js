@@ -44,10 +44,6 @@ async function unpack(shard) {
 const architectureOf = () => index.architectures.find((a) => a.name === state.architecture);
 const pairName = ([pairing, before, after]) => `${pairing}~${before}~${after}`;
 
-function pairTitle([, before, after, title]) {
-  return title === `${before} → ${after}` ? title : `${title} (${before} → ${after})`;
-}
-
 // The shards of the pair, layer and method that the state names.
 async function openView() {
   const { pairs, cells, checkpoints } = architectureOf();

@@ -94,6 +94,25 @@ function cutName(film) {
   return [cut.slice(0, middle), cut.slice(middle)];
 }
 
+// Thumbnails are asked for when the list comes to rest, and kept while it stays near.
+const thumbnails = new Map();
+let resting;
+function thumbnail(film) {
+  if (!thumbnails.has(film)) {
+    if (thumbnails.size > 200) thumbnails.clear();
+    const picture = document.createElement("img");
+    Object.assign(picture, { alt: "", className: "thumb", decoding: "async" });
+    thumbnails.set(film, picture);
+  }
+  clearTimeout(resting);
+  resting = setTimeout(() => {
+    for (const [number, picture] of thumbnails) {
+      if (picture.isConnected && !picture.src) picture.src = `cases/films/${number}.jpg`;
+    }
+  }, 150);
+  return thumbnails.get(film);
+}
+
 function row(place) {
   const film = shown[place], metric = sortMetric();
   const value = metric < 0 ? null : metricValue(metric, film);
@@ -106,11 +125,7 @@ function row(place) {
   element.setAttribute("aria-selected", String(film + 1) === state.film);
   element.style.top = `${place * ROW}px`;
   element.title = nameOf(film);
-  if (index.films) {
-    const picture = document.createElement("img");
-    Object.assign(picture, { src: `cases/films/${film}.jpg`, alt: "", className: "thumb" });
-    element.append(picture);
-  }
+  if (index.films) element.append(thumbnail(film));
   const who = textOf("span", "", "who"), [head, tail] = cutName(film);
   who.append(textOf("span", head, "start"), textOf("span", tail, "end"));
   const number = textOf("span", metric < 0 ? "" : value === null ? "–" : digits(value), "value");

@@ -128,8 +128,8 @@ function drawFacts(film) {
   $("name").textContent = nameOf(film);
   $("facts").textContent = [classOf(index.labels[film]), stratumOf(film), common,
     `${shown.indexOf(film) + 1} of ${shown.length}`].join(" · ");
-  $("where").textContent = [architectureOf().title, pairTitle(view.pair), state.role,
-    index.methods[state.method] ?? state.method].join(" · ");
+  $("where").textContent = [architectureOf().title, state.role,
+    index.methods[state.method] ?? state.method, view.pair[3]].join(" · ");
   $("before-name").textContent = before;
   $("after-name").textContent = after;
   const captions = [["before", "Before", before], ["after", "After", after]];

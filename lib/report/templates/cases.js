@@ -85,6 +85,10 @@ function options(control, entries) {
   }));
 }
 
+function pairTitle([, before, after, title]) {
+  return title === `${before} → ${after}` ? title : `${title} (${before} → ${after})`;
+}
+
 function fillControls() {
   const { pairs, cells } = architectureOf();
   options($("architecture"), index.architectures.map((a) => [a.name, a.title]));
