@@ -95,7 +95,7 @@ root = source if source.is_dir() else source.parent
 accepted, rejected = image_cache.build(
     index, root, sizes=[*params.sizes, *params.native_sizes], aspect=params.data.aspect,
     folder=paths.data, remedies=params.data.remedies, views=params.data.views, measure=measure,
-    progress=counter("films"),
+    shareable=params.data.shareable, progress=counter("films"),
 )  # fmt: skip
 
 # %% [markdown]

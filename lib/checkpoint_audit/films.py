@@ -108,8 +108,9 @@ def read_films(
     source, films = resolve(params.data.source), params.data
     rows, classes = index_films(params)
     manifest, rejected = cache.build(
-        rows, _root(source), sizes=[size], aspect=films.aspect, folder=folder, views=films.views
-    )
+        rows, _root(source), sizes=[size], aspect=films.aspect, folder=folder, views=films.views,
+        shareable=films.shareable,
+    )  # fmt: skip
     if salt := read_salt(films.salt_file):
         manifest, rejected = pseudonymise(manifest, rejected, salt=salt)
     if absent := [name for name in classes if not (manifest["label"] == name).any()]:

@@ -15,6 +15,7 @@ import pandas as pd
 from lib.data.films.film import MOST_REJECTED, ImageRefused
 from lib.data.films.squares import ANOTHER_VIEW, Squares
 from lib.data.films.treat import check_masks
+from lib.data.films.windowing import BURNED_IN
 from lib.data.growing_arrays import growing_arrays
 from lib.data.index import known_patients
 from lib.data.tables import MASKS
@@ -22,8 +23,8 @@ from lib.study.errors import DataError, few
 
 
 def build(
-    index, root, *, sizes, aspect, folder, remedies=None, views=(), measure=None, workers=None,
-    progress=None,
+    index, root, *, sizes, aspect, folder, remedies=None, views=(), measure=None, shareable=False,
+    workers=None, progress=None,
 ):  # fmt: skip
     """Decode each film once and write ``images_<size>.npy``, uint8 (n, size, size), per size.
 
@@ -38,6 +39,8 @@ def build(
         As `lib.data.films.squares.Squares`. The values of `measure` become further columns.
     folder : path-like
         Where to write; created if need be.
+    shareable : bool
+        Whether the films will be shown: none may then have text burned in.
     workers : int, optional
         Threads; one more than processors, at most 9, by default, because a thread that reads a file
         leaves its processor idle; more disturb each other's caches. No influence on the result.
@@ -55,8 +58,9 @@ def build(
     Raises
     ------
     DataError
-        When a parameter is wrong, no film or less than half of the files can be read, a region
-        control has no masks or a mask is wrong, or the disk is full (nothing remains).
+        When a parameter is wrong, no film or less than half of the files can be read, films are to
+        be shown and say that text is burned in, a region control has no masks or a mask is wrong,
+        or the disk is full (nothing remains).
     """
     how = Squares(Path(root), list(dict.fromkeys(sizes)), aspect, remedies, views, measure)
     if how.treated:
@@ -97,6 +101,8 @@ def build(
             if progress is not None:
                 progress(number + 1, len(index))
         _refuse_many(root, index, reasons)
+        if shareable:
+            _refuse_burned_in(index["file"].iloc[list(facts)], headers)
     manifest = index.iloc[list(facts)].reset_index(drop=True)
     manifest = _add_headers(
         manifest.drop(columns="refused", errors="ignore"), pd.DataFrame(headers)
@@ -119,6 +125,19 @@ def _refuse_many(root, index, reasons):
             f"{found or few(dict.fromkeys(reasons.values()))}; expected PNG, JPEG, TIFF or DICOM "
             f"films, at most {MOST_REJECTED:.0%} of them unusable. Check the data folder, or list "
             "the films that you mean in a .csv manifest."
+        )
+
+
+def _refuse_burned_in(files, headers):
+    """Stop before a film is shown that may bear a name."""
+    names = [
+        file for file, told in zip(files, headers, strict=True) if BURNED_IN in told["remarks"]
+    ]
+    if names:
+        raise DataError(
+            f"data.shareable = true: {len(names)} of {len(headers)} films say that text is burned "
+            f"in ({few(names)}); expected none among films that are shown, because names may be "
+            "legible. Set data.shareable=false, or take these films out of the collection."
         )
 
 

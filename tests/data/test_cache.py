@@ -268,6 +268,19 @@ def test_remarks_of_headers_are_a_column_where_there_are_any(collection, tmp_pat
     assert manifest["remarks"].tolist() == ["", told, *[""] * 10]
 
 
+def test_films_with_text_burned_in_are_never_shown(collection, tmp_path):
+    content = dicom(film(50), BurnedInAnnotation="YES")
+    (collection / "normal" / "normal_1.png").write_bytes(content)
+    index = read_index(collection, classes=CLASSES)
+    with pytest.raises(DataError, match=r"1 of 12 films .* \('normal/normal_1\.png'\)") as refused:
+        built(index, collection, tmp_path, shareable=True)
+    assert "data.shareable=false" in str(refused.value)
+    assert len(built(index, collection, tmp_path)[0]) == 12
+    (collection / "normal" / "normal_1.png").unlink()
+    index = read_index(collection, classes=CLASSES)
+    assert len(built(index, collection, tmp_path, shareable=True)[0]) == 11
+
+
 def test_rows_refused_by_the_index_are_listed_and_not_read(collection, tmp_path):
     (collection / "flu").mkdir()
     (collection / "flu" / "fifo.png").write_bytes(encoded(film(9)))
