@@ -5,19 +5,17 @@ where all of it lies on the bad one, and otherwise it cannot be told.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 from xml.etree import ElementTree
 
 import pandas as pd
-import yaml
 from pydantic import Field, ValidationError
 
 from lib.study.artefacts import write_json, write_text
 from lib.study.data_params import Section
 from lib.study.errors import ParamsError
-from lib.study.load import explain
+from lib.study.load import explain, read_yaml
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True)] | None
 
@@ -59,20 +57,12 @@ def read(path: Path) -> Rule:
     ParamsError
         If it is missing, no YAML, or a criterion is unknown, out of range or not there at all.
     """
+    lines = f"lines such as {EXAMPLE!r}"
+    values = read_yaml(
+        Path(path), name=f"RULE={path}", missing=f"no such file; expected a YAML file with {lines}",
+        expected=f"{lines}; criteria: {', '.join(Rule.model_fields)}",
+    )  # fmt: skip
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParamsError(
-            f"RULE={path}: no such file; expected a YAML file with lines such as {EXAMPLE!r}"
-        ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ParamsError(f"RULE={path}: no YAML file: {error}") from None
-    try:
-        if not isinstance(values, Mapping) or not values:
-            raise ParamsError(
-                f"RULE={path}: found {type(values).__name__}, expected lines such as {EXAMPLE!r}; "
-                f"criteria: {', '.join(Rule.model_fields)}"
-            )
         rule = Rule.model_validate({str(key): value for key, value in values.items()})
     except ValidationError as error:
         raise ParamsError(

@@ -7,13 +7,12 @@ The file is committed before the run that it judges. This module says what may s
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lib.drift.metrics import DISTANCES, SIMILARITIES
 from lib.study.architectures import ROLES
 from lib.study.errors import ParamsError
-from lib.study.load import explain
+from lib.study.load import explain, read_yaml
 from lib.study.names import METHODS
 from lib.study.params import ArchitectureName
 from lib.study.paths import ROOT
@@ -174,16 +173,8 @@ def load(path: Path = FILE) -> Hypotheses:
         If the file is missing or not YAML, a key is unknown or missing or a value is impossible;
         lists every fault with file and key.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParamsError(
-            f"{path}: missing; restore it from the repository: rules have to be stated beforehand"
-        ) from None
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ParamsError(f"{path}: found {type(values).__name__}, expected `key: value` lines")
+    lost = "missing; restore it from the repository: rules have to be stated beforehand"
+    values = read_yaml(path, missing=lost)
     try:
         return Hypotheses.model_validate(values)
     except ValidationError as error:

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -114,15 +115,8 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Params:
         If the file is missing or not YAML, or a key or value is not allowed.
     """
     path = ROOT / f"params/{study}.yml"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = ", ".join(sorted({p.stem for p in path.parent.glob("*.yml")} - {"hypotheses"}))
-        raise ParamsError(f"{path}: no such study; params/ has {known}") from None
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ParamsError(f"{path}: found {type(values).__name__}, expected `key: value` lines")
+    known = ", ".join(sorted({p.stem for p in path.parent.glob("*.yml")} - {"hypotheses"}))
+    values = read_yaml(path, missing=f"no such study; params/ has {known}")
     values = merge(values, overrides or {})
     if values.get("study", study) != study:
         raise ParamsError(
@@ -130,6 +124,37 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Params:
             f"{path.name} to params/{values['study']}.yml instead"
         )
     return validate(values | {"study": study}, origin=path.name)
+
+
+def read_yaml(
+    path: Path, *, missing: str, expected: str = "`key: value` lines", name: str = ""
+) -> dict:
+    """Keys and values of a YAML file.
+
+    Parameters
+    ----------
+    missing : str
+        What is said where there is no such file.
+    expected : str, optional
+        What is said of a file that holds something else.
+    name : str, optional
+        Of the file in a message; its path by default.
+
+    Raises
+    ------
+    ParamsError
+        If it is missing, cannot be read, or is not YAML of that kind.
+    """
+    name = name or str(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{name}: {missing}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ParamsError(f"{name}: not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ParamsError(f"{name}: found {type(values).__name__}, expected {expected}")
+    return values
 
 
 def load_stage(study: str, stage: str, overrides: Mapping[str, Any] | None = None) -> StageParams:

@@ -100,7 +100,7 @@ def test_the_page_says_which_criterion_is_not_passed():
         ("retained_evidence_at_least:", "every criterion is empty"),
         ("", "found NoneType, expected lines such as 'retained_evidence_at_least: 0.8'"),
         ("- 1", "found list, expected lines"),
-        ("a: [", "no YAML"),
+        ("a: [", "not valid YAML"),
     ],
 )
 def test_a_rule_that_cannot_be_meant_is_refused(tmp_path, text, why):

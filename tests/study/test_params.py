@@ -470,3 +470,19 @@ def test_seeds_of_different_purposes_are_independent():
         assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 4 / np.sqrt(a.size)
     assert seeds.derive(1, "a", "b") != seeds.derive(1, "b", "a")
     assert seeds.derive(1, 23) != seeds.derive(12, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: \xff", "not valid YAML: 'utf-8' codec"), (b"a: [", "not valid YAML: while parsing"),
+        (b"- 1", "found list, expected `key: value` lines"), (None, "lost; look elsewhere"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_yaml_of_keys_is_named(tmp_path, content, message):
+    file = tmp_path / "x.yml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ParamsError) as refused:
+        load.read_yaml(file, missing="lost; look elsewhere")
+    assert str(refused.value).startswith(f"{file}: {message}")
