@@ -56,50 +56,62 @@ def steps(params: Params, *, count: int, reference: Path = REFERENCE) -> list[St
     count : int
         Films of the study.
     reference : Path
-        A published study of phantoms.
+        A published study of phantoms. Without it no step has a duration.
     """
+    if not (reference / "provenance.json").exists():
+        return [Step(name, stage, 0.0) for name, stage, *_ in _named(params)]
     origin = recorded(reference)
     history = read_table(reference / "tables/history.csv")
-    base = Params.model_validate(origin["parameters"])
-    seconds, known = origin["seconds"], films(base)
+    base, seconds = Params.model_validate(origin["parameters"]), origin["seconds"]
+    known = films(base)
 
     def of(pattern: str) -> float:
         return mean(value for name, value in seconds.items() if name.startswith(pattern))
 
-    found = [Step("01_prepare_data", "data", of("data/") * count / known)]
-    tables = 0.0
-    for name in params.architectures:
-        pixels = (params.input_size[name] / base.input_size[name]) ** 2
-        ran = history[history["architecture"] == name].groupby("checkpoint")["epoch"].max()
-        epochs = ran[ran.index.str.startswith("finetune")].mean()
+    def costs(kind: str, name: str) -> float:
+        if kind == "report":
+            return 3 * _SHORT
+        if kind == "hypotheses":
+            return _SHORT + of("verdicts")
         split, before = params.data.split, base.data.split
-        learnt = count * split.train / (known * before.train) * pixels
-        seen = count * split.test / (known * before.test) * pixels
-        once = (of(f"models/{name}/transfer") - START[name]) * count / known * pixels
-        epoch = (of(f"models/{name}/finetune") - START[name]) / epochs * learnt
-        a_set = (of(f"maps/{name}/") - START[name]) / len(base.map_sets) * seen
+        if kind == "drift":
+            pairs = len(params.map_sets) * len(params.architectures) * split.test * count
+            return _SHORT + of("tables/drift") * pairs / (
+                len(base.map_sets) * len(base.architectures) * before.test * known
+            )
+        if kind == "data":
+            return of("data/") * count / known
+        if kind == "placebo":
+            return of(f"models/{name}/placebo")
+        pixels = count / known * (params.input_size[name] / base.input_size[name]) ** 2
+        if kind == "transfer":
+            spent = (of(f"models/{name}/transfer") - START[name]) * pixels
+        elif kind == "maps":
+            sets = len(params.map_sets) + (params.finetune.epochs if params.followed else 0)
+            spent = of(f"maps/{name}/") - START[name]
+            spent *= sets / len(base.map_sets) * split.test / before.test * pixels
+        else:
+            ran = history[history["architecture"] == name].groupby("checkpoint")["epoch"].max()
+            epochs = params.finetune.epochs / ran[ran.index.str.startswith("finetune")].mean()
+            spent = of(f"models/{name}/finetune") - START[name]
+            spent *= epochs * split.train / before.train * pixels
+        return START[name] + max(spent, 0)
+
+    return [Step(name, stage, costs(*what)) for name, stage, *what in _named(params)]
+
+
+def _named(params: Params) -> list[tuple[str, str, str, str]]:
+    """Name of each notebook, its stage, what it does and the architecture."""
+    found = [("01_prepare_data", "data", "data", "")]
+    for name in params.architectures:
         for seed in params.transfer_seeds:
-            found.append(_trained(f"02_transfer-{name}-s{seed}", "transfer", name, once))
+            found.append((f"02_transfer-{name}-s{seed}", "transfer", "transfer", name))
         for seed in params.seeds:
-            for mode in (mode for mode in params.modes if mode != "placebo"):
-                spent = epoch * params.finetune.epochs
-                found.append(_trained(f"03_{mode}-{name}-s{seed}", "fine-tuning", name, spent))
-            spent = of(f"models/{name}/placebo")
-            found.append(Step(f"03_placebo-{name}-s{seed}", "fine-tuning", spent))
-        sets = len(params.map_sets) + (params.finetune.epochs if params.followed else 0)
-        found.append(_trained(f"04_attribute-{name}", "maps", name, a_set * sets))
-        tables += of("tables/drift") / len(base.architectures) * seen / pixels
-    tables *= len(params.map_sets) / len(base.map_sets)
-    return [
-        *found,
-        Step("05_drift", "comparison and report", _SHORT + tables),
-        Step("06_hypotheses", "comparison and report", _SHORT + of("verdicts")),
-        Step("07_report", "comparison and report", 3 * _SHORT),
-    ]
-
-
-def _trained(name: str, stage: str, architecture: str, seconds: float) -> Step:
-    return Step(name, stage, START[architecture] + max(seconds, 0))
+            for mode in params.modes:
+                found.append((f"03_{mode}-{name}-s{seed}", "fine-tuning", mode, name))
+        found.append((f"04_attribute-{name}", "maps", "maps", name))
+    last = {"05_drift": "drift", "06_hypotheses": "hypotheses", "07_report": "report"}
+    return found + [(name, "comparison and report", kind, "") for name, kind in last.items()]
 
 
 def plan(params: Params, rules: Hypotheses, *, count: int, cores: int) -> str:
@@ -108,21 +120,29 @@ def plan(params: Params, rules: Hypotheses, *, count: int, cores: int) -> str:
     by_stage: dict[str, list[float]] = {}
     for step in planned:
         by_stage.setdefault(step.stage, []).append(step.seconds)
+    total = sum(step.seconds for step in planned)
     lines = [
+        "Minutes of one core of the machine that made the published study, if every training takes "
+        "all of its epochs:",
+    ]
+    lines += [
         f"{stage:24}{len(spent):3} step{'s' * (len(spent) != 1):1} {sum(spent) / 60:5.0f} min"
         for stage, spent in by_stage.items()
     ]
-    total = sum(step.seconds for step in planned)
+    lines.append(
+        f"Together {total / 60:.0f} min, about {total / 60 / cores:.0f} on {cores} cores; what is "
+        "already there is not made again."
+    )
     return "\n".join(
         [
             f"Study {params.study}: {count} films, {len(params.architectures)} architectures, "
             f"{len(params.seeds)} fine-tuning seed{'s' * (len(params.seeds) != 1)} of each, source "
             f"weights: {params.weights.source}",
-            "Minutes of one core of the machine that made the published study, if every training "
-            "takes all of its epochs:",
-            *lines,
-            f"Together {total / 60:.0f} min, about {total / 60 / cores:.0f} on {cores} cores; what "
-            "is already there is not made again.",
+            *(
+                lines
+                if total
+                else ["How long it takes is not known: results/reference is not there."]
+            ),
             *([FRACTALS] if params.weights.source == "fractal" else []),
             *judged(params, rules),
         ]
@@ -177,7 +197,7 @@ class Progress:
         own = [step.seconds for step in done if step.name not in self._before]
         running = self._running(left)
         text = f"{len(done)} of {len(self.planned)} steps"
-        if own:  # from then on it is known how fast this machine is
+        if sum(own) > 0:  # from then on it is known how fast this machine is
             pace = (time.monotonic() - self._begun) * self.cores / sum(own)
             rest = pace * sum(step.seconds for step in left) / self.cores
             text += f", about {max(rest / 60, 1):.0f} min left"

@@ -72,6 +72,18 @@ def test_a_plan_says_what_can_be_judged_and_what_is_lacking():
     assert [line[:16] for line in told[:4]] == [f"H{n} can be judged"[:16] for n in range(1, 5)]
 
 
+def test_without_a_published_study_there_are_steps_and_no_durations(tmp_path):
+    params = load("smoke")
+    steps = duration.steps(params, count=80, reference=tmp_path)
+    assert [s.name for s in steps] == [s.name for s in duration.steps(params, count=80)]
+    assert sum(s.seconds for s in steps) == 0
+    progress = duration.Progress(StudyPaths(tmp_path, "s"), steps, cores=2)
+    file = progress.paths.notebook("01_prepare_data")
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert f"1 of {len(steps)} steps" in progress.line() and "left" not in progress.line()
+
+
 def test_progress_counts_steps_and_learns_the_pace(tmp_path, monkeypatch):
     paths = StudyPaths(tmp_path, "s")
     planned = [duration.Step(f"0{n}_x", "fine-tuning", 100.0) for n in range(1, 5)]
