@@ -147,3 +147,16 @@ def test_drawn_weights_are_the_shipped_file_and_their_absence_stops_the_start(
     for name in params.architectures:
         (tmp_path / f"{name}.npz").write_bytes(json.dumps(name).encode())
     check_weights(params)
+
+
+@pytest.mark.parametrize("file", sorted(weights.SHIPPED.glob("*.npz")), ids=lambda file: file.stem)
+def test_shipped_weights_are_whole_small_and_as_good_as_they_must_be(file):
+    artefacts.require(file)
+    assert file.stat().st_size <= eight_bit.LARGEST
+    record = artefacts.read_manifest(file)
+    assert record["parameters"]["architecture"] == file.stem
+    assert not record["code"].endswith("+changes"), "made by a committed revision"
+    worth = record["probes"]["phantom"]
+    assert worth["eight_bit"]["macro_auc"] >= 0.94
+    for probed in record["probes"].values():
+        assert abs(probed["difference"]) <= 0.005, "what eight bits cost"
