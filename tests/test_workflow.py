@@ -67,13 +67,18 @@ def test_executed_notebooks_have_no_unrun_cell(paths):
 def test_maps_have_one_grid_and_the_test_films(paths):
     manifest = read_table(paths.manifest)
     test = manifest.query("split == 'test'")["image_id"].tolist()
-    for path in (paths.root / "maps").rglob("*.npz"):
+    folder = paths.root / "maps"
+    for path in folder.rglob("*.npz"):
         maps = MapSet.load(path)
         assert maps.image_id.tolist() == test
-        finer = (11, 11) if path.parent.name == "inceptionv3" else (10, 10)
+        inception = path.relative_to(folder).parts[0] == "inceptionv3"
+        finer = (11, 11) if inception else (10, 10)
         for (role, _), stack in maps.maps.items():
             assert stack.shape[1:] == (finer if role == "stage4" else (5, 5))
         assert len(maps.maps) == 12
+    followed = {path.parents[1].name: path.parent.name for path in folder.rglob("epoch-001.npz")}
+    assert set(followed) == {"densenet201", "resnet50v2", "inceptionv3"}
+    assert set(followed.values()) == {"finetune-s0.epochs"}
 
 
 def test_placebo_keeps_the_backbone_and_fine_tuning_does_not(paths):
