@@ -183,7 +183,7 @@ def _percent(parts: pd.DataFrame, part: str) -> str:
         return "an unknown share"
     estimate, low, high = parts.loc[part, ["estimate", "low", "high"]]
     known = f" ({low:.0%} to {high:.0%})" if np.isfinite(low) else " (no bounds)"
-    return f"{estimate:.0%}{known}"
+    return f"{estimate:.0%}{known}".replace("-0%", "0%")
 
 
 def partial_agreement_table(observed: Observations | None, *, level: float = 0.95) -> pd.DataFrame:
