@@ -159,7 +159,7 @@ with artefacts.atomic(record.path) as temporary:
     model.save(temporary, include_optimizer=False)
 artefacts.write_table(paths.history(architecture, name), history)
 artefacts.write_table(paths.predictions(architecture, name), predictions)
-epochs = sorted(paths.epochs(architecture, name).glob("*.npz")) if follow else []
+epochs = sorted(paths.epochs(architecture, name).glob("epoch-*.npz")) if follow else []
 record.complete(paths.history(architecture, name), paths.predictions(architecture, name), *epochs)
 print("wrote", record.path.name, "with learning curve and predictions;", len(epochs), "epochs")
 

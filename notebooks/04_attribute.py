@@ -33,6 +33,8 @@
 # a training was followed, also `maps/<architecture>/<checkpoint>.epochs`: maps after every epoch.
 
 # %%
+import shutil
+
 import numpy as np
 import pandas as pd
 
@@ -134,7 +136,7 @@ for name in checkpoints:
 
 # %%
 on_the_way = {}
-known = sorted(paths.epochs(architecture, followed).glob("*.npz")) if followed else []
+known = sorted(paths.epochs(architecture, followed).glob("epoch-*.npz")) if followed else []
 for file in known:
     training_loop.load_epoch(model, file)
     on_the_way[file.name] = explain(
@@ -187,6 +189,7 @@ display(pictures.map_grid({k: v[shown] for k, v in maps.maps.items()}, film=film
 
 # %%
 folder = paths.epochs(architecture, followed, kind="maps")
+shutil.rmtree(folder, ignore_errors=True)  # an earlier training may have had more epochs
 for name, maps in on_the_way.items():
     maps.save(folder / name)
 for name, maps in sets.items():

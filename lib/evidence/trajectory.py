@@ -47,7 +47,8 @@ def trajectory_table(
         where no map has a value, and of all test films ``macro_auc`` and ``balanced_accuracy``.
     """
     sets = {0: start} | {
-        int(file.stem.rpartition("-")[2]): MapSet.load(file) for file in sorted(folder.iterdir())
+        int(file.stem.rpartition("-")[2]): MapSet.load(file)
+        for file in sorted(folder.glob("epoch-*.npz"))  # a killed run may have left others
     }
     require_same_films({f"epoch {epoch}": maps for epoch, maps in sets.items()})
     films = correct(start) & correct(sets[kept])

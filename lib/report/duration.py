@@ -19,7 +19,7 @@ from lib.study.paths import ROOT, StudyPaths
 
 REFERENCE = ROOT / "results/reference/phantom"
 START = {"densenet201": 120, "resnet50v2": 45, "inceptionv3": 60}
-"""Seconds to start a process and trace a network, whatever it then does: measured on one core."""
+"""Rough seconds of one core to start a process and trace a network, whatever it then does."""
 FRACTALS = (
     "Source weights are learnt from fractals first, where they are not there yet: not counted."
 )

@@ -41,6 +41,7 @@ def table(tmp_path):
         if epoch == 3:
             maps[3] = 0
         map_set(maps, wrong=[0] if epoch == 1 else []).save(tmp_path / f"epoch-{epoch:03d}.npz")
+    (tmp_path / ".partial-1-epoch-004.npz").write_bytes(b"half")  # of a killed run
     start = map_set(turned(0), wrong=[0, 1])
     return trajectory.trajectory_table(start, tmp_path, kept=2, classes=NAMES, lesions=LESIONS)
 
