@@ -74,7 +74,7 @@ class Recipe:
 
 
 RECIPES = {
-    "densenet201": Recipe((Phase(96, 16_384, 1e-3), Phase(160, 9_216, 5e-4, 0.0))),
+    "densenet201": Recipe((Phase(96, 16_384, 1e-3), Phase(160, 6_144, 5e-4, 0.0))),
     "resnet50v2": Recipe((Phase(96, 20_480, 1e-3), Phase(160, 12_288, 5e-4, 0.0))),
     "inceptionv3": Recipe((Phase(139, 16_384, 1e-3), Phase(203, 10_240, 5e-4, 0.0))),
 }
