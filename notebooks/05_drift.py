@@ -36,7 +36,7 @@ from lib.attribution import maps
 from lib.drift import agreement, cases, metrics, pairings, summaries
 from lib.evidence import trajectory as way
 from lib.evidence.changes import (
-    change_summary, changes_of_study, evidence_of_study, evidence_summary,
+    change_summary, changes_of_study, evidence_of_study, evidence_summary, lesion_gains,
 )  # fmt: skip
 from lib.evidence.shortcut import correction, shortcut_pairs
 from lib.evidence.validity import metric_validity, with_change
@@ -338,8 +338,8 @@ if known:
 # three lie at slightly different places of the film.
 
 # %%
-compared = artefacts.read_table(paths.tables / "pairs.csv")
-compared = compared[compared["pairing"].isin(("finetune", "corrected"))]
+every = artefacts.read_table(paths.tables / "pairs.csv")
+compared = every[every["pairing"].isin(("finetune", "corrected"))]
 validity = metric_validity(
     compared, change, seed=derive(params.seed, "validity"), metrics=metrics.QUICK
 )
@@ -356,6 +356,17 @@ if known:
 # than before; left: less. A metric that only knows *that* evidence moved draws a V, ρ high with the
 # size and near 0 with the sign. Only a metric that leans to one side could tell correction from
 # loss. A flat cloud means that the map moved between places outside the lesion.
+
+# %% [markdown]
+# What fine-tuning gains on the lesion, and what the placebo gains: notebook 6 sets one against the
+# other.
+
+# %%
+gains = with_change(every[every["pairing"].isin(("finetune", "placebo"))], change)
+gains = lesion_gains(gains)
+gains.groupby(["architecture", "role", "method", "pairing"])["lesion_gain"].mean().unstack().round(
+    3
+)
 
 # %% [markdown]
 # ## What came first, the accuracy or the drift?
@@ -408,9 +419,8 @@ agreed.groupby(["architecture", "role", "method"], sort=False)[measures].mean().
 shortcut = {}
 if "corrected" in params.modes and known:
     shortcut["shortcut"] = shortcut_pairs(change, label=params.data.phantom.shortcut_class)
-    gains = shortcut["shortcut"].query("role == @cell['role']")
-    gains = gains.groupby(["architecture", "method", "pairing"])["lesion_gain"]
-    display(gains.agg(["mean", "std", "count"]).round(3))
+    shown = shortcut["shortcut"].groupby(["architecture", "role", "method", "pairing"])
+    display(shown["lesion_gain"].agg(["mean", "std", "count"]).round(3))
 
 # %% [markdown]
 # And what every measure says about it. A drift metric that grows when the shortcut goes would call
@@ -433,7 +443,7 @@ written = {
     "drift": summary, "performance": performance, "history": history, "confusion": confusion,
     "support": support, "strata": strata, "ranking": ranking, "blanks": blanks,
     "transitions": blank, "seed_agreement": agreed, "trajectory": trajectory,
-    "evidence": by_stage, "evidence_change": gained, "validity": validity,
+    "evidence": by_stage, "evidence_change": gained, "validity": validity, "lesion_gain": gains,
 } | shortcut  # fmt: skip
 files = [*schema.write_tables(paths.tables, written), paths.tables / "pairs.csv"]
 figures = record.written(paths.figures, "*.[ps][nv]g")

@@ -17,13 +17,14 @@
 # *Is the drift more than chance, does the ranking of architectures really reverse with the method,
 # and is a small shift of the centroid a sign of stability?*
 #
-# Five questions were put down beforehand in `params/hypotheses.yml`, each with the cells that count,
+# Six questions were put down beforehand in `params/hypotheses.yml`, each with the cells that count,
 # the rule that decides, and what is needed for an answer. This notebook only applies them. A verdict
-# is **supported**, **not supported** or **inconclusive**; the last one is no failure, it says that
-# these films and seeds cannot tell.
+# is **supported**, **not supported**, **undefined** (the method has no map there) or
+# **inconclusive**; the last one is no failure, it says that these films and seeds cannot tell.
 
 # %% [markdown]
-# **Reads** `tables/pairs.csv`, `data/manifest.csv`, `params/hypotheses.yml`. **Writes**
+# **Reads** `tables/{pairs,seed_agreement,lesion_gain,shortcut}.csv`, `data/manifest.csv`,
+# `params/hypotheses.yml`. **Writes**
 # `verdicts.json`, `figures/hypotheses/*` and `tables/{retained,supports,decomposition,
 # partial_agreement,contrasts,crossover,ranks,agreement,priors,paper}.csv`.
 
@@ -34,8 +35,9 @@ from IPython.display import Markdown
 from lib.study import StudyPaths, artefacts, derive, load_stage, schema
 from lib.study.architectures import ARCHITECTURES
 from lib.drift.priors import prior_table
-from lib.hypotheses import estimates, observations, paper, stated as hypotheses, verdicts as judge
-from lib.figures import hypotheses as inference_plots, style
+from lib.hypotheses import estimates, observations, paper, rankings
+from lib.hypotheses import stated as hypotheses, verdicts as judge
+from lib.figures import hypotheses as inference_plots, rankings as ranking_plots, style
 
 # %% [markdown]
 # ## Parameters
@@ -64,29 +66,32 @@ style.style()
 # ## What was asked, and decided in advance
 
 # %% tags=["nbval-check-output"]
-for name, rule in rules:
-    needs = rule.minimum
+print(f"Version {rules.version}, stated on {rules.date}")
+for name, rule in rules.rules.items():
+    needs, looks = rule.minimum, rule.looks or "any number"
     print(f"{name}: {rule.question}")
-    print(
-        f"    {rule.metric} at {rule.role}, {', '.join(rule.methods)}; alpha {rule.alpha};", end=" "
-    )
-    print(f"at least {needs.films} films, {needs.patients} patients, {needs.seeds} seed(s)")
+    print(f"    {rule.metric} at {', '.join(rule.roles)}; {', '.join(rule.methods)};", end=" ")
+    print(f"at least {needs.films} films, {needs.patients} patients; looks (seeds): {looks}")
+
+# %% [markdown]
+# A look is a number of seeds at which the study may be judged, with the error rate that it may
+# spend. All looks together err with 5 %: adding seeds until a verdict comes is not allowed for free.
 
 # %% [markdown]
 # ## What there is to judge
 #
-# Only the common support counts: films that every checkpoint of every architecture classifies
-# correctly. A cell is one architecture, method, layer and pairing. Blank maps cannot be scored; they
-# are counted, and a cell with too many of them is not judged, because the films that are left are a
-# selection.
+# For each architecture count the films that all of its checkpoints classify correctly, every class
+# alike. A cell is one architecture, method, layer and pairing. A map that is blank is an outcome: a
+# cell with too many of them has no answer, because the films that are left are a selection.
 
 # %%
-observed = observations.read(paths)
+support = {name: observations.read(paths, support=name) for name in observations.SUPPORTS}
+observed = support["own"]
 grids = {a: ARCHITECTURES[a].grid(params.input_size[a]) for a in params.architectures}
 tuned = [name for name in observed.names if name[-1] == "finetune"]
-counts = pd.DataFrame([observed.counts("iou_top20", name) for name in tuned])
+counts = pd.DataFrame([observed.counts("soft_iou", name) for name in tuned])
 cells = pd.DataFrame(tuned, columns=observations.CELL)
-print(f"{observed.pairs['image_id'].nunique()} films in the common support; grids {grids}")
+print(f"{observed.pairs['image_id'].nunique()} films count for one architecture or more; {grids}")
 cells.join(counts).drop(columns="pairing")
 
 # %% [markdown]
@@ -129,11 +134,10 @@ style.save(figure, paths.figures / "hypotheses/retained")
 # than unrelated films, and R means little.
 
 # %%
-support = {name: observations.read(paths, support=name) for name in observations.SUPPORTS}
-agreed = estimates.partial_agreement_table(
-    observations.read(paths, "seed_agreement", support="own")
-)
-decomposition = estimates.decomposition_table(support["own"])
+others = ("seed_agreement", "lesion_gain", "shortcut")
+tables = {name: observations.read(paths, name, support="own") for name in others}
+agreed = estimates.partial_agreement_table(tables["seed_agreement"])
+decomposition = estimates.decomposition_table(observed)
 for sentence in estimates.composition(decomposition, role="post_activation", method="layercam"):
     print(sentence)
 
@@ -141,8 +145,7 @@ for sentence in estimates.composition(decomposition, role="post_activation", met
 # ## What is drift made of?
 #
 # In squared distances of maps of unit length drift splits exactly: into what all seeds share, the
-# *systematic* part, and what each seed adds. The sum is the drift of fine-tuning. Here count the
-# films that all checkpoints of an architecture classify correctly, every class alike.
+# *systematic* part, and what each seed adds. The sum is the drift of fine-tuning.
 
 # %%
 if len(decomposition):
@@ -189,10 +192,11 @@ chosen[shown].round(3)
 # with Grad-CAM++, both beyond doubt. Lines that merely cross are not enough.
 
 # %%
-crossover = estimates.crossover_table(observed, rules.H2, grids)
-stated = crossover[crossover[["method_a", "method_b"]].eq(list(rules.H2.methods)).all(axis=1)]
+crossover = rankings.crossover_table(observed, rules.H2, grids)
 if len(crossover):
-    display(figure := inference_plots.interaction(stated))
+    stated = crossover[crossover[["method_a", "method_b"]].eq(list(rules.H2.methods)).all(axis=1)]
+    stated = stated[stated["metric"] == rules.H2.metric]
+    display(figure := ranking_plots.interaction(stated))
     style.save(figure, paths.figures / "hypotheses/interaction")
 else:
     print("One architecture: there is no pair to compare.")
@@ -200,21 +204,24 @@ else:
 # %% [markdown]
 # Compare the filled with the open mark of each row. At `post_activation` they lie on each other and
 # the interaction is 0, because both methods are there the same map up to a factor. *Not judged*: too
-# few films or seeds, or too many blank maps, for the rule to be applied.
+# few films, or seeds that are no planned look. *Undefined*: too many blank maps.
 
 # %% [markdown]
-# The question was stated for LayerCAM and Grad-CAM++. The same rule for every pair of methods, to
-# look at and not to decide by: nobody had predicted these.
+# The question was stated for LayerCAM and Grad-CAM++. The same rule for every pair of methods, every
+# layer of the final stage and three metrics, as one family of tests: nobody had predicted these.
 
 # %%
-crossover.loc[crossover["problem"] == "", list(estimates.CROSSOVER[:-1])].round(3)
+if len(crossover):
+    print(rankings.reversal_sentence(crossover))
+    display(figure := ranking_plots.reversal_map(crossover))
+    style.save(figure, paths.figures / "hypotheses/reversals")
 
 # %%
-ranks, agreement = estimates.rank_tables(
-    observed, metric="iou_top20", seed=derive(params.seed, "bootstrap")
+ranks, agreement = rankings.rank_tables(
+    observed, metric="soft_iou", seed=derive(params.seed, "bootstrap")
 )
 if len(ranks):
-    display(figure := inference_plots.rank_probabilities(ranks))
+    display(figure := ranking_plots.rank_probabilities(ranks))
     style.save(figure, paths.figures / "hypotheses/ranks")
 
 # %% [markdown]
@@ -225,13 +232,7 @@ if len(ranks):
 # ## Verdicts
 
 # %%
-found = judge.evaluate(
-    rules,
-    observed,
-    grids=grids,
-    priors=priors,
-    shortcut=observations.read(paths, "shortcut"),
-)
+found = judge.evaluate(rules, {"pairs": observed} | tables, grids=grids, priors=priors)
 Markdown("\n\n".join(f"**{v.question}** {v.sentence}" for v in found))
 
 # %% [markdown]

@@ -21,7 +21,9 @@ MEANS = {
 }  # fmt: skip
 
 
-def pairs_table(*, seeds=5, films=40, noise=0.02, architectures=ARCHITECTURES, **planted):
+def pairs_table(
+    *, seeds=5, films=40, noise=0.02, architectures=ARCHITECTURES, roles=ROLES, **planted
+):
     """Pairs of all cells.
 
     `planted` names a mean: iou={(architecture, method, role, pairing): mean} with None for "any",
@@ -33,7 +35,7 @@ def pairs_table(*, seeds=5, films=40, noise=0.02, architectures=ARCHITECTURES, *
     still = {name: generator.normal(size=films // 2).repeat(2) for name in architectures}
     cells = [
         (name, method, role, pair.name, pair.before, pair.after)
-        for name, method, role in itertools.product(architectures, METHODS, ROLES)
+        for name, method, role in itertools.product(architectures, METHODS, roles)
         for pair in pairings([0], range(seeds))
         if pair.name in MEANS["iou_top20"]
     ]
@@ -42,7 +44,7 @@ def pairs_table(*, seeds=5, films=40, noise=0.02, architectures=ARCHITECTURES, *
     table["image_id"] = np.tile(ids, len(cells))
     unrelated = np.tile(np.roll(ids, 2), len(cells))
     table["partner_id"] = table["image_id"].where(table["pairing"] != "ceiling", unrelated)
-    table["common"], table["blank"] = True, ""
+    table["common"], table["own"], table["blank"] = True, True, ""
     steady = np.concatenate([still[cell[0]] for cell in cells])
     for metric, key, scale in (
         ("iou_top20", "iou", 1), ("centroid_displacement", "shift", 0.1),
@@ -85,7 +87,8 @@ def patients_of(table):
 def blank(table, **where):
     """Blank all pairs of the cells that `where` names."""
     chosen = np.logical_and.reduce([table[key] == value for key, value in where.items()])
-    table.loc[chosen, ["iou_top20", "centroid_displacement", "soft_iou"]] = np.nan
+    metrics = ["iou_top20", "centroid_displacement", "unit_distance", "soft_iou"]
+    table.loc[chosen, metrics] = np.nan
     table.loc[chosen, "blank"] = "b: all zero"
     return table
 
@@ -95,17 +98,44 @@ def observed(table):
     return Observations.from_tables(table, patients_of(table))
 
 
-def shortcut_table(*, removed=0.3, kept=0.0, seeds=5, films=40):
-    """Gain of lesion evidence where the shortcut was removed and where it was kept."""
+def gains_table(means, *, seeds=5, films=40):
+    """Gain of lesion evidence at stage4, by pairing."""
     generator = np.random.default_rng(9)
-    ids = [f"film{n:03d}" for n in range(films)]
     rows = []
-    for name, method in itertools.product(ARCHITECTURES, METHODS):
-        for pairing, mean in (("shortcut_removed", removed), ("shortcut_kept", kept)):
-            for seed in range(seeds):
-                frame = pd.DataFrame({"image_id": ids, "partner_id": ids, "common": True})
-                frame["lesion_gain"] = mean + 0.02 * generator.normal(size=films)
-                frame[["architecture", "method", "pairing"]] = name, method, pairing
-                frame[["role", "before"]] = "post_activation", "transfer-s0"
-                rows.append(frame.assign(after=f"{pairing}-s{seed}"))
+    for name, method, (pairing, mean), seed in itertools.product(
+        ARCHITECTURES, METHODS, means.items(), range(seeds)
+    ):
+        frame = _films(films)
+        frame["lesion_gain"] = mean + 0.02 * generator.normal(size=films)
+        frame[["architecture", "method", "pairing"]] = name, method, pairing
+        frame[["role", "before"]] = "stage4", "transfer-s0"
+        rows.append(frame.assign(after=f"{pairing}-s{seed}"))
     return pd.concat(rows, ignore_index=True)
+
+
+def shortcut_table(*, removed=0.3, kept=0.0, **size):
+    """Gain of lesion evidence where the shortcut was removed and where it was kept."""
+    return gains_table({"shortcut_removed": removed, "shortcut_kept": kept}, **size)
+
+
+def agreement_table(
+    *, partial=0.6, other=0.3, seeds=5, films=40, roles=("post_activation", "stage4")
+):
+    """Partial agreement of all pairs of seeds; `partial` may be a mapping of architecture."""
+    generator = np.random.default_rng(7)
+    rows = []
+    for name, method, role in itertools.product(ARCHITECTURES, METHODS, roles):
+        mean = partial[name] if isinstance(partial, dict) else partial
+        for first, second in itertools.combinations(range(seeds), 2):
+            frame = _films(films)
+            frame["partial"] = mean + 0.05 * generator.normal(size=films)
+            frame["partial_other"] = other + 0.05 * generator.normal(size=films)
+            frame[["architecture", "method", "role"]] = name, method, role
+            frame[["pairing", "before"]] = "finetune_seeds", f"finetune-s{first}"
+            rows.append(frame.assign(after=f"finetune-s{second}"))
+    return pd.concat(rows, ignore_index=True)
+
+
+def _films(films):
+    ids = [f"film{n:03d}" for n in range(films)]
+    return pd.DataFrame({"image_id": ids, "partner_id": ids, "common": True, "own": True})

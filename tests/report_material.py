@@ -135,10 +135,10 @@ def _summaries(paths, pairs, films):
         "sentence": "H1 is inconclusive: <img src=x onerror=alert(4)>.", "reasons": [],
         "seed_level": "not estimated",
         "family": [
-            {"architecture": "densenet201", "method": "layercam", "comparison": "placebo",
-             "estimate": 0.25, "low": 0.125, "high": 0.375, "problem": "few"},
-            {"architecture": "resnet50v2", "method": "layercam", "comparison": "placebo",
-             "estimate": None, "low": None, "high": None, "problem": "blank"},
+            {"architecture": "densenet201", "method": "layercam", "statement": "drift",
+             "estimate": 0.25, "low": 0.125, "high": 0.375, "problem": "few", "undefined": ""},
+            {"architecture": "resnet50v2", "method": "layercam", "statement": "drift",
+             "estimate": None, "low": None, "high": None, "problem": "", "undefined": "blank"},
         ],
     }  # fmt: skip
     supported = verdict | {"verdict": "supported", "sentence": "H3 is supported.", "family": []}

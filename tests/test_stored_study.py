@@ -73,7 +73,7 @@ def test_the_report_says_the_verdicts(finished):
     require(finished.report)
     page = unescape(finished.report.read_text(encoding="utf-8"))
     verdicts = json.loads(finished.verdicts.read_text(encoding="utf-8"))["verdicts"]
-    assert list(verdicts) == ["H1", "H2", "H3", "H4", "H5"]
+    assert list(verdicts) == ["H1", "H2", "H3", "H4", "H5", "H6"]
     for verdict in verdicts.values():
         assert verdict["sentence"] in page
 

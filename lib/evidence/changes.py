@@ -16,6 +16,7 @@ from lib.drift.priors import centre_prior
 from lib.evidence.mass import mask_on_grid, pointing_game, relevance_mass
 from lib.inference.contrasts import clustered_mean
 from lib.study.names import stage_of
+from lib.study.schema import TABLES
 
 MEASURES = ("lesion_mass", "lesion_enrichment", "lesion_hit", "lung_mass")
 MARKER = "marker_enrichment"
@@ -184,6 +185,26 @@ def changes_of_study(evidence: pd.DataFrame, wanted: Sequence[Pairing]) -> pd.Da
 def measures(table: pd.DataFrame, ending: str = "") -> list[str]:
     """The measures that a table has, in order; `ending` is what their columns end in."""
     return [*MEASURES, *([MARKER] if MARKER + ending in table else [])]
+
+
+def lesion_gains(changes: pd.DataFrame) -> pd.DataFrame:
+    """Gain of lesion evidence, film by film, laid out as ``tables/pairs.csv``.
+
+    Parameters
+    ----------
+    changes : DataFrame
+        Of `changes_of_study`, with the supports ``common`` and ``own``.
+
+    Returns
+    -------
+    DataFrame
+        A row per pair of maps of a film with a lesion: `PAIR`, ``partner_id`` (the same film),
+        ``common``, ``own``, ``patient_id``, ``lesion_gain`` in [−1, 1] (relevance mass in the
+        lesion after minus before, NaN where a map is blank).
+    """
+    rows = changes[changes["lesion_area"].notna()]
+    rows = rows.assign(partner_id=rows["image_id"], lesion_gain=rows["lesion_mass_change"])
+    return rows[TABLES["lesion_gain"].columns].reset_index(drop=True)
 
 
 def evidence_summary(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.drift.metrics import QUICK, SIMILARITIES
-from lib.evidence.changes import MARKER, PAIR, mean_of
+from lib.evidence.changes import MARKER, lesion_gains, mean_of
 from lib.evidence.validity import with_change
 
 PAIRINGS = {"corrected": "shortcut_removed", "finetune": "shortcut_kept"}
@@ -36,8 +36,8 @@ def shortcut_pairs(change: pd.DataFrame, *, label: str) -> pd.DataFrame:
         A row per film, architecture, method, role and pair of checkpoints, laid out as
         ``tables/pairs.csv``: ``architecture``, ``method``, ``role``, ``pairing``
         ("shortcut_removed", "shortcut_kept"), ``before``, ``after``, ``image_id``, ``partner_id``
-        (the same film), ``common`` (true), ``patient_id``, ``lesion_gain`` in [−1, 1] (relevance
-        mass in the lesion after minus before, NaN where a map is blank).
+        (the same film), ``common``, ``own`` (true), ``patient_id``, ``lesion_gain`` as in
+        `lib.evidence.changes.lesion_gains`.
 
     Raises
     ------
@@ -51,15 +51,9 @@ def shortcut_pairs(change: pd.DataFrame, *, label: str) -> pd.DataFrame:
                 f"change: found no pair {pairing!r} of films of {label!r} with a lesion; expected "
                 "a study with a planted shortcut (data.phantom.shortcut) of a class with a lesion."
             )
-    rows = rows[rows["pairing"].isin(PAIRINGS)]
-    table = rows[PAIR].assign(
-        pairing=rows["pairing"].map(PAIRINGS),
-        partner_id=rows["image_id"],
-        common=True,
-        patient_id=rows["patient_id"],
-        lesion_gain=rows["lesion_mass_change"],
-    )
-    return table.reset_index(drop=True)
+    rows = rows[rows["pairing"].isin(PAIRINGS)].assign(common=True, own=True)
+    table = lesion_gains(rows)
+    return table.assign(pairing=table["pairing"].map(PAIRINGS))
 
 
 def correction(

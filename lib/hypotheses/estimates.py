@@ -5,16 +5,12 @@ where it has no value. Decisions are those of `lib.hypotheses.verdicts` alone.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from lib.drift.metrics import SIMILARITIES
-from lib.hypotheses.families import crossing_table
-from lib.hypotheses.observations import NO_PAIRS, Name, Observations
-from lib.hypotheses.stated import Reversal
-from lib.inference.bootstrap import bootstrap, rank_agreement, rank_probabilities
+from lib.hypotheses.observations import NO_PAIRS, Observations
 from lib.inference.contrasts import Estimate, contrast, ratio_of_contrasts, retained_evidence
 from lib.inference.crossed import CrossedCells
 from lib.study.names import label
@@ -28,11 +24,6 @@ CONTRASTS = {
     "placebo − ceiling": ("placebo", "ceiling"),
 }
 """Differences of the metric's means, first less second."""
-CROSSOVER = (
-    *("first", "second", "role", "method_a", "method_b", "effect_a", "effect_b"),
-    *("p_cross_adjusted", "crosses", "ruled_out", "films", "problem"),
-)
-"""Columns of `crossover_table` to read; it has more."""
 
 
 def retained_table(
@@ -216,115 +207,8 @@ def partial_agreement_table(observed: Observations | None, *, level: float = 0.9
     return pd.DataFrame(rows, columns=[*KEYS, "measure", *ESTIMATE, *COUNTS])
 
 
-def crossover_table(
-    observed: Observations, hypothesis: Reversal, grids: Mapping[str, int]
-) -> pd.DataFrame:
-    """Architecture × method effects at every role of the study, see `families.crossing_table`.
-
-    The rule of the hypothesis, its minimum included, is applied to each role and each pair of
-    methods, that of the hypothesis first, adjusted within them. The other pairs of methods were
-    not stated beforehand: they are for looking, not for deciding.
-    Only the roles of the final stage are judged: elsewhere grids differ between architectures.
-    """
-    roles, methods = (dict.fromkeys(name[part] for name in observed.names) for part in (2, 1))
-    stated = tuple(hypothesis.methods)
-    others = [pair for pair in combinations(methods, 2) if set(pair) != set(stated)]
-    kept = tuple(a for a in hypothesis.architectures if a in grids)
-    if len(kept) < 2:
-        return pd.DataFrame(columns=CROSSOVER)
-    hypothesis = hypothesis.model_copy(update={"architectures": kept})
-    final = ("auto_conv", "prev_conv", "post_activation")  # other layers have grids of their own
-    tables = [
-        crossing_table(
-            observed, hypothesis.model_copy(update={"methods": pair}),
-            grids if role in final else {}, role=role,
-        )
-        for pair in (stated, *others)
-        for role in roles
-    ]  # fmt: skip
-    return pd.concat(tables, ignore_index=True)
-
-
-def rank_tables(
-    observed: Observations, *, metric: str, resamples: int = 2000, seed: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rank probabilities of the architectures after fine-tuning, and agreement between methods.
-
-    Parameters
-    ----------
-    metric : str
-        A similarity, or a distance (ranked from the smallest).
-    resamples, seed : int
-        Of the crossed bootstrap.
-
-    Returns
-    -------
-    ranks : DataFrame
-        ``method``, ``role``, ``architecture``, ``rank``, ``probability``, ``resamples``,
-        ``seeds``: with one seed the probabilities are over patients alone. An architecture without
-        any value has NaN; the others are ranked among themselves.
-    agreement : DataFrame
-        ``method_a``, ``method_b``, ``role``, ``tau``, ``probability``, ``resamples``,
-        ``observed``, ``architectures``: Kendall's τ over those that have a value under both
-        methods.
-    """
-    rank_columns = [
-        *("method", "role", "architecture", "rank", "probability", "resamples", "seeds"),
-    ]
-    tau_columns = ["method_a", "method_b", "role", "tau", "probability", "resamples", "observed"]
-    ranks, agreement = [], []
-    cells = observed.cells(metric)
-    if cells is not None:
-        similar = metric in SIMILARITIES
-        tuned = {name: cell for name, cell in cells.cells.items() if name[-1] == "finetune"}
-        boot = bootstrap(CrossedCells(tuned, cells.patients), resamples=resamples, seed=seed)
-        mean = dict(zip(boot.names, boot.estimates, strict=True))
-        groups = _groups(boot.names)
-        for (method, role), names in groups.items():
-            valued = [name for name in names if not np.isnan(mean[name])]
-            draws = boot.select(valued)[1] if valued else np.empty((0, 0))
-            draws = draws if similar else -np.abs(draws)
-            found = rank_probabilities(draws, [name[0] for name in valued])
-            blank = [name[0] for name in names if name not in valued]
-            found = pd.concat([found, pd.DataFrame({"architecture": blank})]) if blank else found
-            seeds = min(len(np.unique(tuned[name].seeds)) for name in names)
-            ranks.append(found.assign(method=method, role=role, seeds=seeds))
-        for (method_a, role), (method_b, other) in combinations(groups, 2):
-            of_a, of_b = groups[method_a, role], groups[method_b, other]
-            both = [
-                (a, b)
-                for a in of_a
-                for b in of_b
-                if a[0] == b[0] and not np.isnan(mean[a] + mean[b])
-            ]
-            if role != other or len(both) < 2:
-                continue
-            first, second = map(list, zip(*both, strict=True))
-            found = rank_agreement(boot, first, second, distance=not similar)
-            agreement.append(
-                found.assign(
-                    method_a=method_a, method_b=method_b, role=role, architectures=len(both)
-                )
-            )
-    columns = [*tau_columns, "architectures"]
-    return _joined(ranks, rank_columns), _joined(agreement, columns)
-
-
-def _joined(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    if not tables:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(tables, ignore_index=True)[columns]
-
-
 def _cells(observed: Observations, pairing: str) -> list[tuple[str, str, str]]:
     return list(dict.fromkeys(name[:3] for name in observed.names if name[3] == pairing))
-
-
-def _groups(names: Sequence[Name]) -> dict[tuple[str, str], list[Name]]:
-    groups: dict[tuple[str, str], list[Name]] = {}
-    for name in names:
-        groups.setdefault(name[1:3], []).append(name)
-    return groups
 
 
 def _described(found: Estimate, level: float) -> list:

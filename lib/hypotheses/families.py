@@ -1,13 +1,14 @@
 """Decision rules: from estimates to cells that show a hypothesis, refute it, or leave it open.
 
-Every rule returns a table of its family with p-values adjusted by Holm (1979) over the family;
-tests that cannot be made count in it. Two constructions occur throughout. *All of several claims*:
-the largest p-value (intersection-union test, Berger 1982). *One of two claims*: twice the smaller
-p-value (Bonferroni).
+A statement says that a difference of means lies above 0. A cell shows a hypothesis if all of its
+statements are above 0: the largest p-value (intersection-union test, Berger 1982). It refutes it if
+one of them is below: twice the smaller of two p-values (Bonferroni). Where one cell suffices for
+the verdict, p-values are adjusted by Holm (1979) over the defined cells; where all are needed, they
+are not.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field
 from itertools import combinations, product
 
 import pandas as pd
@@ -15,67 +16,141 @@ import pandas as pd
 from lib.hypotheses.observations import Name, Observations
 from lib.hypotheses.stated import Hypothesis, Identity, Reversal
 from lib.inference.contrasts import Estimate
-from lib.inference.decisions import crossover, equivalence, holm
+from lib.inference.decisions import crossover, holm
 from lib.study.names import label
 
 Coefficients = dict[Name, float]
+CELL_KEYS = ["architecture", "method", "role"]
+TESTS = ("p_cross", "p_ruled_out")
 
 
-def excess_table(
-    observed: Observations,
+@dataclass(frozen=True)
+class Statement:
+    """That an effect lies above a threshold, or below it if `turned`.
+
+    Attributes
+    ----------
+    observed : Observations
+    metric : str
+    effect : dict of cell to float
+        A linear combination of means.
+    threshold : dict of cell to float
+        Another one, with an error of its own that the test knows.
+    constant : float
+        Added to the threshold.
+    """
+
+    observed: Observations
+    metric: str
+    effect: Coefficients
+    threshold: Coefficients = field(default_factory=dict)
+    constant: float = 0.0
+    turned: bool = False
+
+    @property
+    def names(self) -> list[Name]:
+        """All cells that it needs."""
+        return list(dict.fromkeys((*self.effect, *self.threshold)))
+
+    def p_values(self) -> tuple[float, float]:
+        """One-sided p-values of "true" and of "false"."""
+        found = beyond(self.observed, self.metric, self.effect, self.threshold)
+        sides = [float(found.p_value(side, null=self.constant)) for side in ("greater", "less")]
+        return tuple(reversed(sides)) if self.turned else tuple(sides)
+
+    def limit(self) -> float:
+        """The threshold's estimate."""
+        found = self.observed.estimate(self.metric, self.threshold) if self.threshold else None
+        return self.constant + (float(found.estimate) if found else 0.0)
+
+
+def beyond(
+    observed: Observations, metric: str, effect: Mapping[Name, float],
+    threshold: Mapping[Name, float], sign: float = 1,
+) -> Estimate:  # fmt: skip
+    """Estimate an effect less `sign` times a threshold, both linear combinations of means."""
+    names = dict.fromkeys((*effect, *threshold))
+    weights = {name: effect.get(name, 0) - sign * threshold.get(name, 0) for name in names}
+    return observed.estimate(metric, weights)
+
+
+def alpha_of(hypothesis: Hypothesis, observed: Observations) -> tuple[float, str]:
+    """Error rate at this number of seeds, and why the study is not judged if it is no look."""
+    if not hypothesis.looks:
+        return 0.05, ""
+    count = len(observed.seeds)
+    if count in hypothesis.looks:
+        return hypothesis.looks[count], ""
+    return 0.0, (
+        f"{count} fine-tuning seed{'s' * (count != 1)}: looks are planned at {hypothesis.planned}"
+    )
+
+
+def statement_table(
     hypothesis: Hypothesis,
-    comparisons: Mapping[str, Callable[[str, str], tuple[Coefficients, float]]],
-    *,
-    beyond_margin: bool = False,
+    observed: Observations,
+    statements: Mapping[str, Callable[[str, str, str], Statement]],
 ) -> pd.DataFrame:
-    """Test in each cell whether all differences exceed 0 (or the margin), or one lies below it.
+    """Test all statements of all cells.
 
     Parameters
     ----------
-    hypothesis : Hypothesis
-        Cells are its architectures × methods at its role.
-    comparisons : mapping of name to function
-        From architecture and method to the coefficients of the difference and a known constant that
-        is added to it.
-    beyond_margin : bool
-        Whether "above" means above the margin instead of above 0.
+    observed : Observations
+        Says how many seeds the study has.
+    statements : mapping of name to function
+        From architecture, method and role to a statement.
 
     Returns
     -------
     DataFrame
-        A row per cell and comparison: ``estimate``, ``low``, ``high``, ``df``, ``p_above``,
-        ``p_below`` (one-sided), ``margin``, ``margin_origin``, ``seed_level``, ``films``,
-        ``pairs``, ``blank``, ``problem``; by cell ``p_above_adjusted``, ``p_below_adjusted``
-        and ``above``, ``below`` (bool, never both).
+        A row per cell and statement: `CELL_KEYS`, ``statement``, ``estimate`` (of the effect),
+        ``low``, ``high``, ``df``, ``threshold``, ``p_shown``, ``p_refuted`` (one-sided),
+        ``seed_level``, ``films``, ``pairs``, ``blank``, ``undefined``, ``problem`` (text, empty if
+        none); by cell ``p_cell`` (largest of ``p_shown``), ``p_refuted_adjusted``, ``shown`` and
+        ``refuted`` (bool, never both).
     """
+    alpha, unplanned = alpha_of(hypothesis, observed)
     rows = []
-    for architecture, method in product(hypothesis.architectures, hypothesis.methods):
-        for comparison, of in comparisons.items():
-            coefficients, constant = of(architecture, method)
-            problem = observed.problem(hypothesis.metric, list(coefficients), hypothesis.minimum)
-            margin, origin = observed.margin(hypothesis, list(coefficients))
-            found = observed.estimate(hypothesis.metric, coefficients)
-            found = replace(found, estimate=found.estimate + constant)
-            above = found.p_value("greater", null=margin if beyond_margin else 0)
-            below = found.p_value("less", null=margin)
+    cells = product(hypothesis.architectures, hypothesis.methods, hypothesis.roles)
+    for architecture, method, role in cells:
+        for name, of in statements.items():
+            stated = of(architecture, method, role)
+            metric, names = stated.metric, stated.names
+            undefined = stated.observed.undefined(metric, names, hypothesis.minimum)
+            problem = "" if undefined else unplanned
+            if not undefined:
+                amiss = stated.observed.problem(metric, names, hypothesis.minimum)
+                problem = "; ".join(filter(None, (unplanned, amiss)))
+            found = stated.observed.estimate(metric, stated.effect)
+            tests = stated.p_values()
+            judged = not undefined and not problem
+            p_shown, p_refuted = tests if judged else (float("nan"), float("nan"))
+            sizes = _sizes(stated.observed.counts(metric, *names))
             rows.append(
-                {"architecture": architecture, "method": method, "role": hypothesis.role,
-                 "comparison": comparison, **numbers(found, hypothesis.level),
-                 "p_above": judged(above, problem), "p_below": judged(below, problem),
-                 "margin": margin, "margin_origin": origin, "seed_level": found.seed_level,
-                 **_sizes(observed.counts(hypothesis.metric, *coefficients)), "problem": problem}
+                {"architecture": architecture, "method": method, "role": role, "statement": name,
+                 **numbers(found, hypothesis.level), "threshold": stated.limit(),
+                 "p_shown": p_shown, "p_refuted": p_refuted, "seed_level": found.seed_level,
+                 **sizes, "undefined": undefined, "problem": problem}
             )  # fmt: skip
-    table = pd.DataFrame(rows)
-    cells = table.groupby(["architecture", "method"], sort=False)
-    count = len(comparisons)
-    above = cells["p_above"].agg(lambda p: p.max(skipna=False))
-    below = cells["p_below"].agg(lambda p: min(count * p.min(), 1))
-    keys = pd.MultiIndex.from_frame(table[["architecture", "method"]])
-    for name, p_values in (("p_above_adjusted", above), ("p_below_adjusted", below)):
-        adjusted = pd.Series(holm(p_values.to_numpy(float)), index=p_values.index)
-        table[name] = adjusted.reindex(keys).to_numpy()
-    table["above"] = table["p_above_adjusted"] <= hypothesis.alpha
-    table["below"] = (table["p_below_adjusted"] <= hypothesis.alpha) & ~table["above"]
+    return _by_cell(pd.DataFrame(rows), alpha, len(statements))
+
+
+def _by_cell(table: pd.DataFrame, alpha: float, count: int) -> pd.DataFrame:
+    """Add what all statements of a cell say together."""
+    dead = table.groupby(CELL_KEYS, sort=False)["undefined"].transform(
+        lambda texts: "; ".join(dict.fromkeys(filter(None, texts)))
+    )
+    table = table.assign(undefined=dead)
+    table.loc[dead != "", ["p_shown", "p_refuted"]] = float("nan")
+    cells = table[dead == ""].groupby(CELL_KEYS, sort=False)
+    all_shown = cells["p_shown"].agg(lambda p: p.max(skipna=False))
+    refuted = cells["p_refuted"].agg(lambda p: min(count * p.min(), 1))
+    refuted = pd.Series(holm(refuted.to_numpy(float)), index=refuted.index, dtype=float)
+    keys = pd.MultiIndex.from_frame(table[CELL_KEYS])
+    table["p_cell"] = all_shown.reindex(keys).to_numpy(float)
+    table["p_refuted_adjusted"] = refuted.reindex(keys).to_numpy(float)
+    table["shown"] = table["p_cell"] <= alpha
+    table["refuted"] = (table["p_refuted_adjusted"] <= alpha) & ~table["shown"]
     return table
 
 
@@ -83,8 +158,6 @@ def crossing_table(
     observed: Observations,
     hypothesis: Reversal,
     grids: Mapping[str, int],
-    *,
-    role: str | None = None,
 ) -> pd.DataFrame:
     """Test for each pair of architectures whether their difference reverses between two methods.
 
@@ -95,115 +168,118 @@ def crossing_table(
     ----------
     grids : mapping of architecture to int
         Side of the final map in cells; architectures on unequal grids are not compared.
-    role : str, optional
-        Instead of the role of the hypothesis.
 
     Returns
     -------
     DataFrame
-        A row per pair: ``first``, ``second``, ``role``, ``method_a``, ``method_b``; estimates and
-        intervals of ``effect_a``, ``effect_b`` and ``interaction`` (suffixes ``_low``, ``_high``);
-        ``p_cross``, ``p_ruled_out`` (a reversal with both effects beyond the margin), ``p_same``
-        (the interaction is inside the margin), ``p_different`` (it is beyond), each with its
-        ``…_adjusted``; ``crosses``, ``ruled_out``, ``same``, ``different`` (bool); ``margin``,
-        ``margin_origin``, ``seed_level``, ``films``, ``pairs``, ``blank``, ``problem``.
+        A row per role and pair: ``first``, ``second``, ``role``, ``method_a``, ``method_b``;
+        estimates and intervals of ``effect_a``, ``effect_b`` and ``interaction`` (suffixes
+        ``_low``, ``_high``); ``p_cross``, ``p_ruled_out`` (a reversal with both effects beyond the
+        margin) and ``p_cross_adjusted`` (over the defined pairs of the table); ``crosses``,
+        ``ruled_out`` (bool); ``margin`` (its estimate), ``seed_level``, ``films``, ``pairs``,
+        ``blank``, ``undefined``, ``problem``.
     """
-    role = role or hypothesis.role
+    alpha, unplanned = alpha_of(hypothesis, observed)
     rows = [
-        _crossing(observed, hypothesis, first, second, role, grids)
-        for first, second in combinations(hypothesis.architectures, 2)
+        _crossing(observed, hypothesis, pair, role, grids, unplanned)
+        for role in hypothesis.roles
+        for pair in combinations(hypothesis.architectures, 2)
     ]
     table = pd.DataFrame(rows)
-    for name in ("p_cross", "p_ruled_out", "p_same", "p_different"):
-        table[f"{name}_adjusted"] = holm(table[name].to_numpy(float))
-    alpha = hypothesis.alpha
+    defined = table["undefined"] == ""
+    table["p_cross_adjusted"] = float("nan")
+    table.loc[defined, "p_cross_adjusted"] = holm(table.loc[defined, "p_cross"].to_numpy(float))
     table["crosses"] = table.pop("opposite") & (table["p_cross_adjusted"] <= alpha)
-    table["ruled_out"] = (table["p_ruled_out_adjusted"] <= alpha) & ~table["crosses"]
-    table["same"] = table["p_same_adjusted"] <= alpha
-    table["different"] = table["p_different_adjusted"] <= alpha
+    table["ruled_out"] = (table["p_ruled_out"] <= alpha) & ~table["crosses"]
     return table
 
 
 def _crossing(
-    observed: Observations,
-    hypothesis: Reversal,
-    first: str,
-    second: str,
-    role: str,
-    grids: Mapping[str, int],
-) -> dict:
-    sign = 1.0 if hypothesis.similarity else -1.0
-    effects, everything = [], {}
-    for method, weight in zip(hypothesis.methods, (1, -1), strict=True):
-        ours, theirs = ((a, method, role, "finetune") for a in (first, second))
-        effects.append(observed.estimate(hypothesis.metric, {ours: sign, theirs: -sign}))
-        everything |= {ours: sign * weight, theirs: -sign * weight}
-    interaction = observed.estimate(hypothesis.metric, everything)
-    problem = observed.problem(hypothesis.metric, list(everything), hypothesis.minimum)
-    sides = [grids.get(first), grids.get(second)]
-    if not problem and (None in sides or len(set(sides)) > 1):
-        known = "not known to be equal" if None in sides else f"{sides[0]} and {sides[1]} cells"
-        problem = f"{label(first)} and {label(second)} at {role}: grids are {known}"
-    margin, origin = observed.margin(hypothesis, list(everything))
-    found = crossover(*effects, level=hypothesis.level)
+    observed: Observations, hypothesis: Reversal, pair: tuple[str, str], role: str,
+    grids: Mapping[str, int], unplanned: str,
+) -> dict:  # fmt: skip
+    first, second = pair
+    metric, sign = hypothesis.metric, 1.0 if hypothesis.similarity else -1.0
+    effects, names = [], []
+    for method in hypothesis.methods:
+        ours, theirs = ((a, method, role, "finetune") for a in pair)
+        effects.append({ours: sign, theirs: -sign})
+        names += [ours, theirs]
+    both = {name: weight for name, weight in effects[0].items()}
+    interaction = both | {name: -weight for name, weight in effects[1].items()}
+    share = hypothesis.margin_way / len(names)
+    margin = {(*name[:3], "placebo"): sign * share for name in names}
+    margin |= {(*name[:3], "ceiling"): -sign * share for name in names}
+    undefined = observed.undefined(metric, names, hypothesis.minimum)
+    problem = "" if undefined else "; ".join(
+        filter(None, (
+            unplanned, observed.problem(metric, [*names, *margin], hypothesis.minimum),
+            _unequal(pair, role, grids),
+        ))
+    )  # fmt: skip
+    parts = [observed.estimate(metric, effect) for effect in effects]
+    found = crossover(*parts, level=hypothesis.level)
     # Two ways to reverse by more than the margin; each is refuted through either of its effects.
     ways = [
-        2 * min(a.p_value("less", null=margin), b.p_value("greater", null=-margin))
-        for a, b in (effects, effects[::-1])
-    ]
-    beyond = [
-        interaction.p_value("greater", null=margin),
-        interaction.p_value("less", null=-margin),
-    ]
-    tests = {
-        "p_cross": found.p_value,
-        "p_ruled_out": min(max(ways), 1),
-        "p_same": equivalence(interaction, margin=margin, alpha=hypothesis.alpha).p_value,
-        "p_different": min(2 * min(beyond), 1),
-    }
+        2 * min(
+            beyond(observed, metric, effects[one], margin).p_value("less"),
+            beyond(observed, metric, effects[other], margin, -1).p_value("greater"),
+        )
+        for one, other in ((0, 1), (1, 0))
+    ]  # fmt: skip
+    tests = {"p_cross": found.p_value, "p_ruled_out": min(max(ways), 1)}
+    judged = not undefined and not problem
+    whole = observed.estimate(metric, interaction)
     return {
         "first": first, "second": second, "role": role,
         "method_a": hypothesis.methods[0], "method_b": hypothesis.methods[1],
-        **numbers(effects[0], hypothesis.level, "effect_a"),
-        **numbers(effects[1], hypothesis.level, "effect_b"),
-        **numbers(interaction, hypothesis.level, "interaction"),
-        **{name: judged(p_value, problem) for name, p_value in tests.items()},
-        "opposite": bool(found.supported) and not problem,
-        "margin": margin, "margin_origin": origin, "seed_level": interaction.seed_level,
-        **_sizes(observed.counts(hypothesis.metric, *everything)), "problem": problem,
+        **numbers(parts[0], hypothesis.level, "effect_a"),
+        **numbers(parts[1], hypothesis.level, "effect_b"),
+        **numbers(whole, hypothesis.level, "interaction"),
+        **{name: float(value) if judged else float("nan") for name, value in tests.items()},
+        "opposite": bool(found.supported) and judged,
+        "margin": float(observed.estimate(metric, margin).estimate),
+        "seed_level": whole.seed_level, **_sizes(observed.counts(metric, *names)),
+        "undefined": undefined, "problem": problem,
     }  # fmt: skip
 
 
+def _unequal(pair: tuple[str, str], role: str, grids: Mapping[str, int]) -> str:
+    sides = [grids.get(name) for name in pair]
+    if None not in sides and len(set(sides)) == 1:
+        return ""
+    known = "not known to be equal" if None in sides else f"{sides[0]} and {sides[1]} squares wide"
+    return f"{label(pair[0])} and {label(pair[1])} at {role}: grids are {known}"
+
+
 def identity_table(observed: Observations, hypothesis: Identity) -> pd.DataFrame:
-    """Film by film: the largest difference between two methods in a metric without ties.
+    """Film by film: the largest difference between two methods.
 
     Returns
     -------
     DataFrame
-        A row per architecture, over the pairings transfer → fine-tuned of the common support:
-        ``pairs`` (with a value under both), ``largest`` (absolute difference, NaN without a pair),
-        ``exceeding`` (pairs above the tolerance), ``blank_in_one`` (pairs that only one method
-        leaves blank), ``ties`` (pairs whose primary metric differs).
+        A row per architecture and role, over the pairings transfer → fine-tuned: ``pairs`` (with a
+        value under both), ``largest`` (absolute difference, NaN without a pair), ``exceeding``
+        (pairs above the tolerance), ``blank_in_one`` (pairs that only one method leaves blank),
+        ``problem``.
     """
-    rows = observed.pairs[
-        (observed.pairs["pairing"] == "finetune") & (observed.pairs["role"] == hypothesis.role)
-    ]
-    metrics, found = [hypothesis.exact_metric, hypothesis.metric], []
-    for architecture in hypothesis.architectures:
-        own = rows[rows["architecture"] == architecture]
+    rows = observed.pairs[observed.pairs["pairing"] == "finetune"]
+    metric, found = hypothesis.metric, []
+    for architecture, role in product(hypothesis.architectures, hypothesis.roles):
+        own = rows[(rows["architecture"] == architecture) & (rows["role"] == role)]
         first, second = (
-            own[own["method"] == method].set_index(["before", "after", "image_id"])[metrics]
+            own[own["method"] == method].set_index(["before", "after", "image_id"])[metric]
             for method in hypothesis.methods
         )
         first, second = first.align(second)
-        exact, primary = (first[metric] - second[metric] for metric in metrics)
-        one_blank = first[metrics[0]].isna() != second[metrics[0]].isna()
+        difference = (first - second).abs()
+        names = [(architecture, method, role, "finetune") for method in hypothesis.methods]
         found.append(
-            {"architecture": architecture, "pairs": int(exact.notna().sum()),
-             "largest": exact.abs().max(),
-             "exceeding": int((exact.abs() > hypothesis.tolerance).sum()),
-             "blank_in_one": int(one_blank.sum()),
-             "ties": int((primary.abs() > hypothesis.tolerance).sum())}
+            {"architecture": architecture, "role": role, "pairs": int(difference.notna().sum()),
+             "largest": difference.max(),
+             "exceeding": int((difference > hypothesis.tolerance).sum()),
+             "blank_in_one": int((first.isna() != second.isna()).sum()),
+             "problem": observed.problem(metric, names, hypothesis.minimum)}
         )  # fmt: skip
     return pd.DataFrame(found)
 
@@ -214,11 +290,6 @@ def numbers(found: Estimate, level: float, name: str = "estimate") -> dict[str, 
     prefix = "" if name == "estimate" else f"{name}_"
     parts = {name: found.estimate, f"{prefix}low": low, f"{prefix}high": high}
     return {key: float(value) for key, value in (parts | {f"{prefix}df": found.df}).items()}
-
-
-def judged(p_value: float, problem: str) -> float:
-    """A p-value, or NaN where the comparison must not be judged."""
-    return float("nan") if problem else float(p_value)
 
 
 def _sizes(counts: Mapping[str, int]) -> dict[str, int]:

@@ -1,25 +1,26 @@
 """The compared maps of a study as the hypotheses see them: cells, counts, and what is amiss.
 
-Only the common support counts, which the table of pairs marks. Nothing is dropped silently: a cell
-without enough films or seeds, or with too many blank maps, keeps its place and gives its reason.
+Nothing is dropped silently: a cell without enough films keeps its place and gives its reason, and
+one with too many blank maps is named as undefined.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from lib.drift.metrics import SIMILARITIES
-from lib.hypotheses.stated import Hypothesis, Minimum
+from lib.hypotheses.stated import Minimum
 from lib.inference.contrasts import Estimate, contrast
 from lib.inference.crossed import CrossedCells, cells_from_pairs
 from lib.study.artefacts import read_table
-from lib.study.names import label
+from lib.study.names import CONTROLS, label
 from lib.study.paths import StudyPaths
 from lib.study.schema import CELL, COUNTS, require_columns
 
-EMPTY = "the common support is empty: no film is classified correctly by every checkpoint"
+EMPTY = "no film counts: none is classified correctly by every compared checkpoint"
 SAME_SEEDS = "fine-tunings of different seeds do not differ at all, so the seed was not varied"
 Name = tuple[str, str, str, str]
 NO_PAIRS = Estimate(*[float("nan")] * 3, "not estimated (no pairs)", *[float("nan")] * 2)
@@ -158,62 +159,64 @@ class Observations:
         return "; ".join(dict.fromkeys(found))
 
     def _problems(self, metric: str, name: Name, minimum: Minimum) -> Iterator[str]:
-        where, pairing = f"{label(*name[:2])} at {name[2]}, {name[3]}", name[3]
-        found = self.counts(metric, name)
         if name not in self.names:
-            tuned = self.counts(metric, (*name[:3], "finetune"))["seeds"]
-            if pairing == "finetune_seeds" and tuned < 2:
-                yield _few_seeds(where, tuned, minimum)
-            else:
-                yield f"{where}: the study has no such comparison"
+            yield f"{where(name)}: the study has no such comparison"
             return
-        if found["blank"] > minimum.blank_share * found["pairs"]:
-            yield (
-                f"{where}: {found['blank']} of {found['pairs']} pairs are blank, at most "
-                f"{minimum.blank_share:.0%} may be"
-            )
+        found = self.counts(metric, name)
         if found["films"] < minimum.films or found["patients"] < minimum.patients:
             yield (
-                f"{where}: {found['films']} films of {found['patients']} patients can be compared, "
-                f"at least {minimum.films} films of {minimum.patients} patients are needed"
+                f"{where(name)}: {found['films']} films of {found['patients']} patients can be "
+                f"compared, at least {minimum.films} films of {minimum.patients} patients are "
+                "needed"
             )
-        if found["seeds"] < minimum.seeds and found["films"]:
-            yield _few_seeds(where, found["seeds"], minimum)
-        if pairing == "finetune" and minimum.seeds > 1 and self._seeds_agree(metric, name):
-            yield f"{where}: {SAME_SEEDS}"
+        if name[3] == "finetune" and self._seeds_agree(metric, name):
+            yield f"{where(name)}: {SAME_SEEDS}"
+
+    def undefined(self, metric: str, names: Iterable[Name], minimum: Minimum) -> str:
+        """Which of these cells are blank for more pairs than the minimum allows; empty if none."""
+        told = []
+        for name in names:
+            found = self.counts(metric, name)
+            if found["blank"] > minimum.blank_share * found["pairs"]:
+                told.append(f"{where(name)}: {found['blank']} of {found['pairs']} pairs are blank")
+        return "; ".join(told)
 
     def _seeds_agree(self, metric: str, name: Name) -> bool:
-        """Whether no pair of seeds differs in any film: the control was not varied."""
+        """Whether no pair of seeds differs in any film: the seed was not varied."""
         floor = self.cells(metric).cells.get((*name[:3], "finetune_seeds"))
         values = floor.scores[~np.isnan(floor.scores)] if floor else np.array([])
         return len(values) > 0 and bool((values == (1 if metric in SIMILARITIES else 0)).all())
 
-    def margin(self, hypothesis: Hypothesis, cells: Sequence[Name]) -> tuple[float, str]:
-        """Margin of a hypothesis and where it comes from.
-
-        Parameters
-        ----------
-        cells : sequence of names
-            The cells that are compared; their seed floors are averaged.
-
-        Returns
-        -------
-        margin : float
-        origin : str
-        """
-        rule = hypothesis.margin
-        if rule.fixed is not None:
-            return rule.fixed, "fixed"
-        floors = list(dict.fromkeys((*name[:3], "finetune_seeds") for name in cells))
-        seeds = min(self.counts(hypothesis.metric, name)["seeds"] for name in floors)
-        means = np.array([self.mean(hypothesis.metric, name) for name in floors])
-        drift = float(np.mean(1 - means if hypothesis.similarity else means))
-        if seeds < 3 or not drift > 0:
-            why = f"{seeds} seeds" if seeds < 3 else "no drift between seeds"
-            return rule.fallback, f"fallback (seed floor not estimable: {why})"
-        return rule.seed_floor_fraction * drift, (
-            f"{rule.seed_floor_fraction:g} of the seed floor's drift {drift:.3f}"
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of stage two that the study has, ascending."""
+        return tuple(
+            sorted({int(seed) for seed in map(_seed, self.pairs["after"].unique()) if seed})
         )
+
+    def without(self, seed: int) -> "Observations":
+        """The same without the trainings of one seed of stage two."""
+        sides = self.pairs[["before", "after"]]
+        gone = [name for name in pd.unique(sides.to_numpy().ravel()) if _seed(name) == str(seed)]
+        kept = self.pairs[~sides.isin(gone).any(axis=1)].reset_index(drop=True)
+        return Observations(kept, self.patients, self.names, self.labels)
+
+    def of(self, roles: Iterable[str], methods: Iterable[str]) -> "Observations":
+        """The same for some layers and methods only."""
+        kept = self.pairs["role"].isin(list(roles)) & self.pairs["method"].isin(list(methods))
+        pairs = self.pairs[kept].reset_index(drop=True)
+        return Observations(pairs, self.patients, self.names, self.labels)
+
+
+def _seed(checkpoint: str) -> str:
+    """Seed of a checkpoint of stage two, "" of another one."""
+    kind, _, seed = str(checkpoint).rpartition("-s")
+    return "" if kind in ("", "transfer", *CONTROLS) else seed
+
+
+def where(name: Name) -> str:
+    """A cell in words: architecture and method, layer, pairing."""
+    return f"{label(*name[:2])} at {name[2]}, {name[3]}"
 
 
 SUPPORTS = ("own", "common", "all")
@@ -241,13 +244,9 @@ def read(
     pairs = read_table(file)
     if pairs.empty:
         return None
-    known = pairs if "patient_id" in pairs else read_table(paths.manifest)
-    films = known.drop_duplicates("image_id").set_index("image_id")
-    labels = films["label"] if support != "common" else None
-    return Observations.from_tables(pairs, films["patient_id"], support=support, labels=labels)
-
-
-def _few_seeds(where: str, found: int, minimum: Minimum) -> str:
-    level = "" if found > 1 else " (seed level not estimated)"
-    plural = "s" * (found != 1)
-    return f"{where}: {found} seed{plural}, at least {minimum.seeds} are needed{level}"
+    films = pairs if "patient_id" in pairs else read_table(paths.manifest)
+    patients = films.drop_duplicates("image_id").set_index("image_id")["patient_id"]
+    labels = None
+    if support != "common":
+        labels = read_table(paths.manifest).set_index("image_id")["label"]
+    return Observations.from_tables(pairs, patients, support=support, labels=labels)

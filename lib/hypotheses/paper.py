@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from lib.hypotheses.verdicts import REFUTED, SUPPORTED
+from lib.hypotheses.verdicts import REFUTED, SUPPORTED, UNDEFINED
 from lib.study.names import ARCHITECTURE_TITLES
 
 COLUMNS = ("claim", "published", "measured", "holds", "differs")
@@ -49,7 +49,7 @@ def beside_the_paper(
         (
             "coarse location",
             "stable localisation",
-            *_by(verdicts, "H4", _shift(found), turned=True),
+            *_by(verdicts, "H4", _shift(found)),
         ),
         (
             "LayerCAM, highest",
@@ -76,18 +76,15 @@ def beside_the_paper(
     differs = {
         "accuracy": "other films; the data set of the paper is not known",
         "coarse location": "the measure of the paper is not known; ours is the shift of the "
-        "centroid, judged against unrelated films and a centre prior (H4)",
+        "centroid, judged against unrelated films (H4)",
     }
     other = "layer inferred, threshold of the IoU not known, other films and source weights"
     return pd.DataFrame([(*row, differs.get(row[0], other)) for row in rows], columns=COLUMNS)
 
 
-def _by(verdicts: Mapping[str, str], name: str, measured: str, *, turned: bool = False) -> tuple:
-    """A claim that a hypothesis answers; `turned` where the hypothesis doubts it.
-
-    A measure that cannot tell (H4) leaves the claim open, and does not refute it.
-    """
-    answers = {SUPPORTED: OPEN, REFUTED: YES} if turned else {SUPPORTED: YES, REFUTED: NO}
+def _by(verdicts: Mapping[str, str], name: str, measured: str) -> tuple:
+    """A claim that a hypothesis answers."""
+    answers = {SUPPORTED: YES, REFUTED: NO, UNDEFINED: BLANK}
     return measured, answers.get(verdicts.get(name), OPEN)
 
 

@@ -4,6 +4,7 @@ The file is committed before the run that it judges. This module says what may s
 `lib.hypotheses.verdicts` applies it.
 """
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,34 +28,11 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Margin(_Section):
-    """The largest effect that counts as none, in units of the metric.
-
-    Either `fixed`, or `seed_floor_fraction` of the mean drift between two fine-tunings that differ
-    only in their seed, with a `fallback` where that cannot be estimated.
-    """
-
-    fixed: Positive | None = None
-    seed_floor_fraction: Share | None = None
-    fallback: Positive | None = None
-
-    @model_validator(mode="after")
-    def _one_rule(self):
-        given = (self.fixed, self.seed_floor_fraction, self.fallback)
-        if [value is not None for value in given] not in (
-            [True, False, False],
-            [False, True, True],
-        ):
-            raise ValueError("expected either fixed, or seed_floor_fraction with a fallback")
-        return self
-
-
 class Minimum(_Section):
     """What a comparison must have in order to be judged."""
 
     films: Annotated[int, Field(strict=True, ge=2)]
     patients: Annotated[int, Field(strict=True, ge=2)]
-    seeds: Count
     blank_share: Annotated[float, Field(strict=True, ge=0, lt=1)]
 
     @model_validator(mode="after")
@@ -82,30 +60,34 @@ class Hypothesis(_Section):
     ----------
     question : str
         One sentence.
-    role, methods, architectures
-        The cells: one layer role, methods and architectures.
-    alpha : float in (0, 0.5)
-        Error rate of the family, after Holm's correction.
+    roles, methods, architectures
+        The cells: layer roles × methods × architectures.
+    looks : dict of int to float
+        Planned numbers of seeds, and the error rate that is spent at each. A study with another
+        number is not judged. Empty where seeds do not matter.
     level : float in [0.5, 1)
         Level of the intervals.
     """
 
     question: Annotated[str, Field(min_length=10, pattern=r"^[^\n]*\?$")]
     metric: str
-    role: Literal[ROLES]
+    roles: Annotated[tuple[Literal[ROLES], ...], Field(min_length=1)]
     methods: Annotated[tuple[Literal[METHODS], ...], Field(min_length=1)]
     architectures: Annotated[tuple[ArchitectureName, ...], Field(min_length=1)]
-    alpha: Annotated[float, Field(strict=True, gt=0, lt=0.5)]
-    level: Annotated[float, Field(strict=True, ge=0.5, lt=1)]
-    margin: Margin
+    looks: dict[Count, Share] = {}
+    level: Annotated[float, Field(strict=True, ge=0.5, lt=1)] = 0.95
     minimum: Minimum
 
     @model_validator(mode="after")
     def _none_twice(self):
-        for key in ("methods", "architectures"):
+        for key in ("roles", "methods", "architectures"):
             values = getattr(self, key)
             if len(set(values)) < len(values):
                 raise ValueError(f"{key} = {list(values)}: none of them twice")
+        if sum(self.looks.values()) > 0.05 + 1e-9:
+            raise ValueError(
+                f"looks: the error rates add to {sum(self.looks.values()):g}; expected 0.05 or less"
+            )
         return self
 
     @property
@@ -113,12 +95,24 @@ class Hypothesis(_Section):
         """Whether the metric is a similarity; otherwise it is a distance."""
         return self.metric in SIMILARITIES
 
+    @property
+    def least_seeds(self) -> int:
+        """Seeds of the first look; 1 where seeds do not matter."""
+        return min(self.looks, default=1)
 
-class Excess(Hypothesis):
-    """H1: the drift of fine-tuning exceeds that of every control."""
+    @property
+    def planned(self) -> str:
+        """The looks in words, such as "3, 5, 8 or 12"."""
+        *most, last = map(str, sorted(self.looks))
+        return f"{', '.join(most)} or {last}" if most else last
 
-    metric: Literal[SIMILARITIES + DISTANCES]
-    controls: Annotated[tuple[Literal["placebo", "finetune_seeds"], ...], Field(min_length=1)]
+
+class Movement(Hypothesis):
+    """H1: fine-tuning moves the evidence, and different seeds move it in the same way."""
+
+    metric: Literal[DISTANCES]
+    least_way: Share
+    least_agreement: Share
 
 
 class Reversal(Hypothesis):
@@ -127,36 +121,56 @@ class Reversal(Hypothesis):
     metric: Literal[SIMILARITIES + DISTANCES]
     methods: tuple[Literal[METHODS], Literal[METHODS]]
     architectures: Annotated[tuple[ArchitectureName, ...], Field(min_length=2)]
+    margin_way: Share
 
 
-class Identity(Reversal):
+class Identity(Hypothesis):
     """H3: two methods give the same drift, film by film."""
 
-    exact_metric: Literal["soft_iou", "pearson", "centroid_displacement"]
+    metric: Literal["soft_iou", "pearson", "centroid_displacement"]
+    methods: tuple[Literal[METHODS], Literal[METHODS]]
     tolerance: Positive
 
 
-class Blindness(Hypothesis):
-    """H4: a distance does not tell the film's own maps from unrelated ones."""
+class Location(Hypothesis):
+    """H4: the centre of the evidence stays nearer than that of unrelated films."""
 
     metric: Literal[DISTANCES]
+    most_way: Share
     prior: Prior
 
 
 class Gain(Hypothesis):
-    """H5: evidence in the lesion grows where the shortcut is taken away."""
+    """H5 and H6: evidence in the lesion grows, and more than in a control."""
 
     metric: Literal["lesion_gain"]
+    least_gain: Share
 
 
 class Hypotheses(_Section):
-    """All hypotheses of the study."""
+    """All hypotheses of the study.
 
-    H1: Excess
+    Attributes
+    ----------
+    version : int
+    date : date
+        When they were stated; they judge runs of later commits.
+    """
+
+    version: Count
+    date: date
+    H1: Movement
     H2: Reversal
     H3: Identity
-    H4: Blindness
+    H4: Location
     H5: Gain
+    H6: Gain
+
+    @property
+    def rules(self) -> dict[str, Hypothesis]:
+        """The hypotheses by name."""
+        fields = type(self).model_fields
+        return {name: getattr(self, name) for name in fields if name not in ("version", "date")}
 
 
 def load(path: Path = FILE) -> Hypotheses:

@@ -1,28 +1,31 @@
-"""Verdicts on the hypotheses: supported, not supported or inconclusive, with their numbers.
+"""Verdicts on the hypotheses, with their numbers.
 
 The rules are those of ``params/hypotheses.yml``; the families of tests are tables of `families`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from lib.hypotheses.families import crossing_table, excess_table, identity_table
-from lib.hypotheses.observations import Observations
-from lib.hypotheses.stated import (
-    Blindness,
-    Excess,
-    Gain,
-    Hypotheses,
-    Hypothesis,
-    Identity,
-    Reversal,
+from lib.hypotheses.families import (
+    CELL_KEYS,
+    Statement,
+    crossing_table,
+    identity_table,
+    statement_table,
 )
+from lib.hypotheses.observations import Observations
+from lib.hypotheses.stated import Hypotheses, Hypothesis, Identity, Reversal
 from lib.study.names import label
 
 SUPPORTED, REFUTED, OPEN = "supported", "not supported", "inconclusive"
+UNDEFINED = "undefined"
 NOT_EVALUATED = "not evaluated"
+VERDICTS = (SUPPORTED, REFUTED, UNDEFINED, OPEN, NOT_EVALUATED)
+Observed = Mapping[str, Observations | None]
+"""Observations by table: "pairs", "seed_agreement", "lesion_gain", "shortcut"; None where the study
+has no such table."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,18 @@ class Verdict:
     Attributes
     ----------
     verdict : str
-        "supported", "not supported" or "inconclusive"; "not evaluated" only where the experiment
-        of the hypothesis is not part of the study.
+        One of `VERDICTS`; "undefined" where no cell has maps enough, "not evaluated" only where
+        what the hypothesis needs is not part of the study.
     sentence : str
         In plain language, with the numbers that decide.
     reasons : tuple of str
-        Why comparisons could not be judged.
+        Why cells could not be judged, or have no maps.
     seed_level : str
         Whether the spread between seeds is part of the intervals.
     tables : dict of name to DataFrame
         The family of tests ("family") and what else the rule looks at.
+    without : dict of seed to verdict
+        The verdict without each seed in turn; empty below four seeds.
     """
 
     name: str
@@ -51,6 +56,7 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     seed_level: str = "not estimated"
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    without: dict[int, str] = field(default_factory=dict)
 
     def as_json(self) -> dict:
         """Plain JSON values; a number that does not exist is null, digits beyond six are cut."""
@@ -65,6 +71,7 @@ class Verdict:
             "sentence": self.sentence,
             "reasons": list(self.reasons),
             "seed_level": self.seed_level,
+            "without_seed": {str(seed): verdict for seed, verdict in self.without.items()},
             **tables,
         }
 
@@ -77,43 +84,135 @@ def _plain(value):
 
 def evaluate(
     hypotheses: Hypotheses,
-    observed: Observations,
+    observed: Observed,
     *,
     grids: Mapping[str, int],
     priors: pd.DataFrame,
-    shortcut: Observations | None = None,
 ) -> list[Verdict]:
-    """Answer all hypotheses.
+    """Answer all hypotheses, also without each seed in turn where there are four or more.
 
     Parameters
     ----------
-    observed : Observations
-        The pairs of the study.
+    observed : mapping of table to Observations
+        See `Observed`.
     grids : mapping of architecture to int
-        Side of the final map in cells, of the architectures of the study; those of a hypothesis
+        Side of the final map in squares, of the architectures of the study; those of a hypothesis
         that the study does not have are left out of its family.
     priors : DataFrame
-        From `lib.drift.priors.prior_table`, for the grids of the study.
-    shortcut : Observations, optional
-        The pairs of the shortcut experiment, if it was run.
+        From `lib.drift.priors.prior_table`, for the grids of the study; stands beside H4.
 
     Returns
     -------
     list of Verdict
-        H1 to H5.
+        H1 to H6.
     """
-    everything = {}
-    for name in type(hypotheses).model_fields:
-        hypothesis = getattr(hypotheses, name)
-        kept = tuple(a for a in hypothesis.architectures if a in grids)
-        everything[name] = hypothesis.model_copy(update={"architectures": kept})
-    return [
-        excess_verdict("H1", everything["H1"], observed),
-        reversal_verdict("H2", everything["H2"], observed, grids),
-        identity_verdict("H3", everything["H3"], observed, grids),
-        blindness_verdict("H4", everything["H4"], observed, grids, priors),
-        excess_verdict("H5", everything["H5"], shortcut),
-    ]
+    fewer: dict[int, Observed] = {}
+    for seed in sorted({s for each in observed.values() if each for s in each.seeds}):
+        fewer[seed] = {name: each and each.without(seed) for name, each in observed.items()}
+    found = []
+    for name, stated in hypotheses.rules.items():
+        kept = tuple(a for a in stated.architectures if a in grids)
+        hypothesis = stated.model_copy(update={"architectures": kept})
+        verdict = judge(name, hypothesis, observed, grids=grids, priors=priors)
+        if len(fewer) > 3 and len(fewer) in hypothesis.looks:
+            looks = {len(fewer) - 1: hypothesis.looks[len(fewer)]}
+            hypothesis = hypothesis.model_copy(update={"looks": looks})
+            verdict = _with_others(verdict, {
+                seed: judge(name, hypothesis, left, grids=grids, priors=priors).verdict
+                for seed, left in fewer.items()
+            })  # fmt: skip
+        found.append(verdict)
+    return found
+
+
+def judge(
+    name: str, hypothesis: Hypothesis, observed: Observed, *, grids: Mapping[str, int],
+    priors: pd.DataFrame,
+) -> Verdict:  # fmt: skip
+    """Answer one hypothesis, "H1" to "H6"."""
+    table, why = NEEDS[name]
+    if observed.get(table) is None:
+        return _short(name, hypothesis, NOT_EVALUATED, why)
+    parts = hypothesis.roles, hypothesis.methods
+    observed = {name: each and each.of(*parts) for name, each in observed.items()}
+    least = 2 if isinstance(hypothesis, Reversal) else 1
+    if len(hypothesis.architectures) < least:
+        count = len(hypothesis.architectures)
+        why = f"the study has {count} of its architectures, at least {least} are needed"
+        return _short(name, hypothesis, OPEN, why)
+    if isinstance(hypothesis, Reversal):
+        return _reversal(name, hypothesis, observed[table], grids)
+    if isinstance(hypothesis, Identity):
+        return _identity(name, hypothesis, observed[table])
+    verdict = _statements(name, hypothesis, observed)
+    if name == "H4":
+        of_metric = priors[priors["metric"] == hypothesis.metric]
+        verdict.tables["prior"] = of_metric.drop(columns="exact").reset_index(drop=True)
+    return verdict
+
+
+NEEDS = {
+    **dict.fromkeys(("H1", "H2", "H3", "H4"), ("pairs", "no maps were compared")),
+    "H5": ("shortcut", "the study has no shortcut experiment (no tables/shortcut.csv)"),
+    "H6": ("lesion_gain", "no lesions are known (no row in tables/lesion_gain.csv)"),
+}
+"""The table that each hypothesis needs, and what is said where the study has none."""
+CLAIM = {
+    "H1": "fine-tuning moves the evidence, and in the same way whatever the seed",
+    "H4": "the centre of the evidence stays nearer than that of unrelated films",
+    "H5": "evidence moves to the lesion, and more than where the shortcut was kept",
+    "H6": "evidence moves onto the lesion, and more than with the placebo",
+}
+STATEMENT = {
+    "drift": "drift beyond the placebo",
+    "agreement": "partial agreement of two seeds",
+    "shift": "shift of the centroid beyond the placebo",
+    "gain": "gain in the lesion",
+    "shortcut_kept": "gain beyond the runs that kept the shortcut",
+    "placebo": "gain beyond the placebo",
+}
+
+
+def statements(name: str, hypothesis: Hypothesis, observed: Observed) -> dict[str, Callable]:
+    """The statements of a hypothesis about all of its cells, for `families.statement_table`."""
+    here, metric = observed[NEEDS[name][0]], hypothesis.metric
+    pairs_of_seeds = observed.get("seed_agreement")  # none with one seed, which is no look
+
+    def way(cell: tuple, share: float) -> dict:
+        sign = -share if hypothesis.similarity else share
+        return {(*cell, "ceiling"): sign, (*cell, "placebo"): -sign}
+
+    def difference(cell: tuple, first: str, second: str) -> dict:
+        return {(*cell, first): 1, (*cell, second): -1}
+
+    def moved(*cell):
+        effect = difference(cell, "finetune", "placebo")
+        return Statement(here, metric, effect, way(cell, hypothesis.least_way))
+
+    def agrees(*cell):
+        effect = {(*cell, "finetune_seeds"): 1}
+        return Statement(pairs_of_seeds, "partial", effect, constant=hypothesis.least_agreement)
+
+    def stays(*cell):
+        effect = difference(cell, "finetune", "placebo")
+        return Statement(here, metric, effect, way(cell, hypothesis.most_way), turned=True)
+
+    def gains(*pairings: str):
+        def of(*cell):
+            effect = dict(zip([(*cell, p) for p in pairings], (1, -1), strict=False))
+            return Statement(here, metric, effect, constant=hypothesis.least_gain)
+
+        return of
+
+    return {
+        "H1": {"drift": moved} | ({"agreement": agrees} if pairs_of_seeds else {}),
+        "H4": {"shift": stays},
+        "H5": {
+            "gain": gains("shortcut_removed"),
+            "shortcut_kept": gains("shortcut_removed", "shortcut_kept"),
+        },
+        "H6": {"placebo": gains("finetune", "placebo")},
+    }[name]
 
 
 def settle(shown, refuted) -> str:
@@ -123,182 +222,123 @@ def settle(shown, refuted) -> str:
     return SUPPORTED if len(shown) and all(shown) else OPEN
 
 
-def excess_verdict(name: str, hypothesis: Excess | Gain, observed: Observations | None) -> Verdict:
-    """H1 and H5: a quantity of fine-tuning exceeds that of its controls in every cell."""
-    if observed is None:
-        why = "the study has no shortcut experiment (no tables/shortcut.csv)"
-        sentence = f"{name} is {NOT_EVALUATED}: {why}."
-        return Verdict(name, hypothesis.question, NOT_EVALUATED, sentence, (why,))
-    if missing := _too_few(name, hypothesis, 1):
-        return missing
-    table = excess_table(observed, hypothesis, _comparisons(hypothesis))
-    cells, above, below = _cells(table)
-    verdict = settle(above, below)
-    what = f"drift in {hypothesis.metric}"
-    what = "gain of evidence in the lesion" if isinstance(hypothesis, Gain) else what
+def _statements(name: str, hypothesis: Hypothesis, observed: Observed) -> Verdict:
+    """H1, H4, H5 and H6: statements that all defined cells must show."""
+    here = observed[NEEDS[name][0]]
+    table = statement_table(hypothesis, here, statements(name, hypothesis, observed))
+    defined = table[table["undefined"] == ""]
+    cells = defined.drop_duplicates(CELL_KEYS)
+    count, shown, refuted = len(cells), cells["shown"], cells["refuted"]
+    if not count:
+        return _told(name, hypothesis, UNDEFINED, "", table)
+    verdict, text = settle(shown, refuted), ""
     if verdict == SUPPORTED:
-        text = f"in all {cells} cells the {what} exceeds {controls(table)}; the least "
-        text += f"certain difference is {comparison(_weakest(table, 'above'), 'above')}"
+        text = f"in all {count} cells {CLAIM[name]}; least certain: {_row(defined, 'p_shown')}"
     elif verdict == REFUTED:
-        text = f"in {sum(below)} of {cells} cells the {what} exceeds a control by less than the "
-        text += "margin, if at all; the clearest difference is "
-        text += comparison(_clearest(table, "below"), "below")
-    else:
-        text = f"in {sum(above)} of {cells} cells the {what} is shown to exceed {controls(table)}, "
-        text += "and no cell refutes it"
-    return _verdict(name, hypothesis, verdict, text, table)
+        against = defined[defined["refuted"]]
+        text = f"in {refuted.sum()} of {count} cells it is not so that {CLAIM[name]}; clearest: "
+        text += _row(against, "p_refuted")
+    elif defined["problem"].eq("").any():
+        text = f"in {shown.sum()} of {count} cells it is shown that {CLAIM[name]}, and no cell "
+        text += "refutes it"
+    return _told(name, hypothesis, verdict, text, table)
 
 
-def blindness_verdict(
-    name: str,
-    hypothesis: Blindness,
-    observed: Observations,
-    grids: Mapping[str, int],
-    priors: pd.DataFrame,
-) -> Verdict:
-    """H4: a distance between a film's own maps is no smaller than between unrelated ones."""
-    if missing := _too_few(name, hypothesis, 1):
-        return missing
-    metric, role = hypothesis.metric, hypothesis.role
-    chosen = (priors["prior"] == "centre") & (priors["metric"] == metric)
-    centre = priors[chosen].set_index("grid")["mean"]
-    comparisons = {
-        "ceiling": lambda a, m: ({(a, m, role, "ceiling"): 1, (a, m, role, "finetune"): -1}, 0.0),
-        "prior": lambda a, m: ({(a, m, role, "finetune"): -1}, float(centre[grids[a]])),
-    }
-    table = excess_table(observed, hypothesis, comparisons, beyond_margin=True)
-    cells, above, below = _cells(table)
-    verdict = settle(below, above)
-    if verdict == SUPPORTED:
-        text = f"in all {cells} cells the centroid shifts no less, but for the margin, than in "
-        text += "maps of unrelated films or in maps that share nothing but the centre; nearest to "
-        text += "telling them apart is a reference less the shift of "
-        text += comparison(_weakest(table, "below"), "below")
-    elif verdict == REFUTED:
-        text = f"in {sum(above)} of {cells} cells the centroid shifts less than between maps of "
-        text += "unrelated films and between maps that share nothing but the centre, by "
-        text += comparison(_clearest(table, "above"), "above")
-    else:
-        text = f"in {sum(below)} of {cells} cells the shift of the centroid does not tell a film's "
-        text += "own maps from unrelated ones, and in no cell it is shown to"
-    return _verdict(name, hypothesis, verdict, text, table)
+def _row(rows: pd.DataFrame, test: str) -> str:
+    """The statement that decides: the weakest that is shown, the clearest that is refuted."""
+    place = rows[test].idxmax() if test == "p_shown" else rows[test].idxmin()
+    row = rows.loc[place]
+    value = row["p_shown"] if test == "p_shown" else row["p_refuted_adjusted"]
+    return (
+        f"{STATEMENT[row['statement']]} {interval(row)}, threshold {row['threshold']:.3f}, "
+        f"{label(row['architecture'], row['method'])} at {row['role']} ({p_text(value)})"
+    )
 
 
-def reversal_verdict(
+def _reversal(
     name: str, hypothesis: Reversal, observed: Observations, grids: Mapping[str, int]
 ) -> Verdict:
     """H2: the difference of two architectures changes its sign with the method, in some pair."""
-    if missing := _too_few(name, hypothesis, 2):
-        return missing
     table = crossing_table(observed, hypothesis, grids)
-    crossing, excluded = table["crosses"].sum(), table["ruled_out"].sum()
+    defined = table[table["undefined"] == ""]
+    if defined.empty:
+        return _told(name, hypothesis, UNDEFINED, "", table)
+    crossing, excluded = defined["crosses"].sum(), defined["ruled_out"].sum()
+    verdict, text = OPEN, ""
     if crossing:
-        verdict, row = SUPPORTED, table.loc[table["p_cross_adjusted"].idxmin()]
-        text = f"{crossing} of {len(table)} pairs of architectures change their order with the "
+        verdict, row = SUPPORTED, defined.loc[defined["p_cross_adjusted"].idxmin()]
+        text = f"{crossing} of {len(defined)} pairs of architectures change their order with the "
         text += f"method; in {hypothesis.metric}, clearest {effects(row, row['p_cross_adjusted'])}"
-    elif excluded == len(table):
-        verdict, row = REFUTED, table.loc[table["p_ruled_out"].idxmax()]
-        text = f"a reversal beyond the margin is ruled out in all {len(table)} pairs of "
-        text += f"architectures; in {hypothesis.metric}, nearest to one "
-        text += effects(row, row["p_ruled_out_adjusted"])
-    else:
-        verdict = OPEN
-        text = f"no pair of {len(table)} is shown to change its order with the method, and only in "
-        text += f"{excluded} a reversal beyond the margin is ruled out"
-    return _verdict(name, hypothesis, verdict, text, table)
+    elif excluded == len(defined):
+        verdict, row = REFUTED, defined.loc[defined["p_ruled_out"].idxmax()]
+        pairs = f"all {len(defined)} pairs" if len(defined) > 1 else "the one pair"
+        text = f"a reversal beyond the margin is ruled out in {pairs} of architectures with maps; "
+        text += f"in {hypothesis.metric}, nearest to one {effects(row, row['p_ruled_out'])}"
+    elif defined["problem"].eq("").any():
+        text = f"no pair of {len(defined)} is shown to change its order with the method, and only "
+        text += f"in {excluded} a reversal beyond the margin is ruled out"
+    return _told(name, hypothesis, verdict, text, table)
 
 
-def identity_verdict(
-    name: str, hypothesis: Identity, observed: Observations, grids: Mapping[str, int]
-) -> Verdict:
-    """H3: two methods agree film by film, so architecture and method do not interact."""
-    if missing := _too_few(name, hypothesis, 2):
-        return missing
-    table, exact = crossing_table(observed, hypothesis, grids), identity_table(observed, hypothesis)
-    broken = exact["exceeding"] + exact["blank_in_one"] > 0
-    shown, refuted = [*table["same"], *(exact["pairs"] > 0)], [*table["different"], *broken]
-    pairs = exact["pairs"].sum()
-    text = f"the methods were compared on {pairs} pairs of maps"
-    if exact["largest"].notna().any():
-        text += f" and differ by at most {exact['largest'].max():.2g} in {hypothesis.exact_metric} "
-        text += f"({exact['exceeding'].sum()} beyond the tolerance {hypothesis.tolerance:g})"
-    if exact["blank_in_one"].any():
-        text += f"; {exact['blank_in_one'].sum()} are blank under one method only"
-    if table["interaction"].notna().any():
-        row = table.loc[table["interaction"].abs().idxmax()]
-        text += f"; the largest interaction in {hypothesis.metric} is "
-        text += f"{interval(row, 'interaction')}, margin {row['margin']:g}, between "
-        text += f"{label(row['first'])} and {label(row['second'])}"
-    return _verdict(name, hypothesis, settle(shown, refuted), text, table, exact=exact)
+def _identity(name: str, hypothesis: Identity, observed: Observations) -> Verdict:
+    """H3: two methods agree film by film."""
+    table = identity_table(observed, hypothesis)
+    broken = table["exceeding"] + table["blank_in_one"] > 0
+    verdict = settle((table["problem"] == "") & ~broken, broken)
+    text = ""
+    if table["largest"].notna().any():
+        text = (
+            f"the methods were compared on {table['pairs'].sum()} pairs of maps and differ by at "
+        )
+        text += f"most {table['largest'].max():.2g} in {hypothesis.metric} "
+        text += f"({table['exceeding'].sum()} beyond the tolerance {hypothesis.tolerance:g})"
+    if table["blank_in_one"].any():
+        text += f"; {table['blank_in_one'].sum()} are blank under one method only"
+    reasons = tuple(dict.fromkeys("; ".join(filter(None, table["problem"])).split("; ")))
+    reasons = tuple(filter(None, reasons))
+    because = f"not judged: {reasons[0]}" if reasons else ""
+    told = "; ".join(filter(None, (text, because)))
+    sentence = f"{name} is {verdict}: {told}."
+    seed_level = "an identity of formulas, for which seeds do not matter"
+    facts = {"reasons": reasons, "seed_level": seed_level, "tables": {"family": table}}
+    return Verdict(name, hypothesis.question, verdict, sentence, **facts)
 
 
-def _comparisons(hypothesis: Excess | Gain) -> dict:
-    role = hypothesis.role
-    if isinstance(hypothesis, Gain):
-        removed, kept = "shortcut_removed", "shortcut_kept"
-        return {
-            "before": lambda a, m: ({(a, m, role, removed): 1}, 0.0),
-            kept: lambda a, m: ({(a, m, role, removed): 1, (a, m, role, kept): -1}, 0.0),
-        }
-    sign = 1 if hypothesis.similarity else -1  # more drift is less similarity
-
-    def over(control):
-        return lambda a, m: ({(a, m, role, control): sign, (a, m, role, "finetune"): -sign}, 0.0)
-
-    return {control: over(control) for control in hypothesis.controls}
+def _with_others(verdict: Verdict, without: dict[int, str]) -> Verdict:
+    """The verdict, and beside it those without one seed at a time."""
+    others = [f"{v} without seed {s}" for s, v in without.items() if v != verdict.verdict]
+    told = ", ".join(others) if others else "the same without any one seed"
+    return replace(verdict, without=without, sentence=f"{verdict.sentence[:-1]}; {told}.")
 
 
-def _too_few(name: str, hypothesis: Hypothesis, least: int) -> Verdict | None:
-    found = len(hypothesis.architectures)
-    if found >= least:
-        return None
-    why = f"the study has {found} of its architectures, at least {least} are needed"
-    return Verdict(name, hypothesis.question, OPEN, f"{name} is {OPEN}: {why}.", (why,))
+def _short(name: str, hypothesis: Hypothesis, verdict: str, why: str) -> Verdict:
+    return Verdict(name, hypothesis.question, verdict, f"{name} is {verdict}: {why}.", (why,))
 
 
-def _cells(table: pd.DataFrame) -> tuple[int, pd.Series, pd.Series]:
-    cells = table.drop_duplicates(["architecture", "method"])
-    return len(cells), cells["above"], cells["below"]
-
-
-def _decisive(table: pd.DataFrame, side: str) -> pd.DataFrame:
-    """In each cell of that side the comparison on which it hangs."""
-    rows = table[table[side]].dropna(subset=f"p_{side}")
-    cells = rows.groupby(["architecture", "method"], sort=False)[f"p_{side}"]
-    return rows.loc[cells.idxmax() if side == "above" else cells.idxmin()]
-
-
-def _weakest(table: pd.DataFrame, side: str) -> pd.Series:
-    rows = _decisive(table, side)
-    return rows.loc[rows[f"p_{side}"].idxmax()]
-
-
-def _clearest(table: pd.DataFrame, side: str) -> pd.Series:
-    rows = _decisive(table, side)
-    return rows.loc[rows[f"p_{side}"].idxmin()]
-
-
-def _verdict(name, hypothesis, verdict, text, table, **others) -> Verdict:
-    problems = [reason for found in table["problem"] for reason in found.split("; ") if reason]
-    reasons = tuple(dict.fromkeys(problems))
-    usable = table[table["problem"] == ""]
+def _told(name: str, hypothesis: Hypothesis, verdict: str, text: str, table) -> Verdict:
+    """A verdict with its sentence: what decides, what is not defined, and why not more."""
+    problems, missing = (
+        list(dict.fromkeys(part for found in table[key] for part in found.split("; ") if part))
+        for key in ("problem", "undefined")
+    )
+    usable = table[(table["problem"] == "") & (table["undefined"] == "")]
     seed_level = "; ".join((usable if len(usable) else table)["seed_level"].unique())
-    if verdict == OPEN and usable.empty:
-        text = ""
-    facts = {"seed_level": seed_level, "level": hypothesis.level}
-    sentence = whole(name, verdict, text, reasons, **facts)
-    tables = {"family": table, **others}
+    if not text and verdict == OPEN:
+        text = "no cell can be judged"
+    notes = [text, _first("no map, so no answer, in", missing), _first("not judged", problems)]
+    if text and len(usable):
+        notes.append(f"intervals: {100 * hypothesis.level:g} %")
+    if "not estimated" in seed_level and verdict != UNDEFINED:
+        notes.append("seed level not estimated, so nothing is said about other seeds")
+    sentence = f"{name} is {verdict}: {'; '.join(filter(None, notes))}."
+    reasons = (*problems, *missing)
+    tables = {"family": table}
     return Verdict(name, hypothesis.question, verdict, sentence, reasons, seed_level, tables)
 
 
-CONTROL = {
-    "placebo": "the placebo",
-    "finetune_seeds": "the seed floor",
-    "ceiling": "maps of unrelated films",
-    "prior": "the centre prior",
-    "before": "0",
-    "shortcut_kept": "the runs that kept the shortcut",
-}
+def _first(what: str, reasons: list[str]) -> str:
+    more = f" (and {len(reasons) - 1} more in verdicts.json)" if len(reasons) > 1 else ""
+    return f"{what}: {reasons[0]}{more}" if reasons else ""
 
 
 def p_text(value: float) -> str:
@@ -316,21 +356,6 @@ def interval(row: pd.Series, name: str = "estimate") -> str:
     return f"{value} ({low} to {high})"
 
 
-def controls(table: pd.DataFrame) -> str:
-    """The controls of a family: "the placebo and the seed floor"."""
-    return " and ".join(CONTROL[name] for name in table["comparison"].unique())
-
-
-def comparison(row: pd.Series, side: str) -> str:
-    """A row of `families.excess_table` with what decides on its side, "above" or "below"."""
-    margin = f", margin {row['margin']:.3f}" if side == "below" else ""
-    return (
-        f"{interval(row)} against {CONTROL[row['comparison']]} in "
-        f"{label(row['architecture'], row['method'])} (adjusted "
-        f"{p_text(row[f'p_{side}_adjusted'])}{margin})"
-    )
-
-
 def effects(row: pd.Series, p_value: float) -> str:
     """A row of `lib.hypotheses.families.crossing_table`: the two simple effects."""
     parts = " and ".join(
@@ -338,29 +363,6 @@ def effects(row: pd.Series, p_value: float) -> str:
         for side in "ab"
     )
     return (
-        f"{label(row['first'])} less {label(row['second'])}: {parts} (adjusted {p_text(p_value)}, "
+        f"{label(row['first'])} less {label(row['second'])}: {parts} ({p_text(p_value)}, "
         f"margin {row['margin']:.3f})"
     )
-
-
-def whole(
-    name: str,
-    verdict: str,
-    text: str,
-    reasons: tuple[str, ...],
-    *,
-    seed_level: str,
-    level: float,
-) -> str:
-    """The sentence: verdict, what decides, why not more, and what the intervals are of.
-
-    Without a `text` nothing could be judged.
-    """
-    more = f" (and {len(reasons) - 1} more in verdicts.json)" if len(reasons) > 1 else ""
-    because = f"not judged: {reasons[0]}{more}" if reasons else ""
-    intervals = f"intervals: {100 * level:g} %" if text else ""
-    seeds = ""
-    if "not estimated" in seed_level:
-        seeds = "seed level not estimated, so nothing is said about other seeds"
-    parts = (text or "no comparison can be judged", because, intervals, seeds)
-    return f"{name} is {verdict}: {'; '.join(part for part in parts if part)}."

@@ -152,14 +152,15 @@ def plan(params: Params, rules: Hypotheses, *, count: int, cores: int) -> str:
 def judged(params: Params, rules: Hypotheses) -> list[str]:
     """For each hypothesis, whether a study with these parameters can judge it, or what it lacks."""
     lines = []
-    for name, rule in rules:
-        least = rule.minimum.seeds
+    count = len(params.seeds)
+    for name, rule in rules.rules.items():
+        unplanned = rule.looks and count not in rule.looks
         kept = [a for a in rule.architectures if a in params.architectures]
         lacks = [
             *(f"{m}" for m in rule.methods if m not in params.attribution.methods),
-            *([rule.role] if rule.role not in params.attribution.roles else []),
-            *([f"{least} seeds (it has {len(params.seeds)})"] if len(params.seeds) < least else []),
-            *(["two architectures"] if name in ("H2", "H3") and len(kept) < 2 else []),
+            *(r for r in rule.roles if r not in params.attribution.roles),
+            *([f"{rule.planned} seeds (it has {count})"] if unplanned else []),
+            *(["two architectures"] if name == "H2" and len(kept) < 2 else []),
             *(["a planted shortcut"] if name == "H5" and "corrected" not in params.modes else []),
         ]
         answer = f"cannot be judged, for want of {', '.join(lacks)}" if lacks else "can be judged"

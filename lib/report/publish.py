@@ -14,6 +14,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from lib.models.convergence import sentence
+from lib.report import looks
 from lib.report import page as report
 from lib.report.digest import (
     cost,
@@ -113,9 +114,12 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
     audit = _audit(paths)
     audit.get("duplicates", {}).pop("pairs", None)  # numbers travel, names of films do not
     write_json(target / "audit.json", audit)
-    write_json(target / "provenance.json", provenance(paths, complete))
+    origin = provenance(paths, complete)
+    write_json(target / "provenance.json", origin)
     write_text(target / "README.md", text)
     _replace(published, target)
+    answers = json.loads((published / "verdicts.json").read_text(encoding="utf-8"))
+    looks.append(looks.row(published.name, origin, answers), published.with_name(looks.FILE.name))
     if published.name == "phantom":
         readme = ROOT / "README.md"
         write_text(readme, with_answer(readme.read_text(encoding="utf-8"), published))

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from lib.hypotheses.verdicts import STATEMENT, VERDICTS
 from lib.report.digest import drift_means, stage_means
 from lib.study.names import METHOD_TITLES, label
 
-VERDICTS = ("supported", "not supported", "inconclusive", "not evaluated")
 _STAGES = ["transfer", "finetune"]
 
 
@@ -108,11 +108,12 @@ def interval_rows(verdict: Mapping) -> list[dict]:
     """
     rows = []
     for row in verdict.get("family", ()):
-        judged = not row.get("problem")
+        judged = not row.get("problem") and not row.get("undefined")
         if "estimate" in row:
-            against = str(row.get("comparison", "")).replace("_", " ")
             what = label(str(row.get("architecture", "")), str(row.get("method", "")))
-            rows.append(_row(f"{what}, against {against}" if against else what, row, "", judged))
+            stated = STATEMENT.get(str(row.get("statement", "")), "")
+            where = f"{what} at {row['role']}" if row.get("role") else what
+            rows.append(_row(f"{where}, {stated}" if stated else where, row, "", judged))
             continue
         pair = f"{label(str(row['first']))} less {label(str(row['second']))}"
         for side in ("a", "b"):

@@ -105,7 +105,8 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Params:
     Parameters
     ----------
     study : str
-        Name of a file in ``params`` without its ending; also names the folder of the results.
+        Name of a file in ``params`` without its ending; also names the folder of the results. A
+        file with ``like: <study>`` says only what differs from that one.
     overrides : mapping, optional
         Nested values that replace those of the file.
 
@@ -114,16 +115,25 @@ def load(study: str, overrides: Mapping[str, Any] | None = None) -> Params:
     ParamsError
         If the file is missing or not YAML, or a key or value is not allowed.
     """
-    path = ROOT / f"params/{study}.yml"
-    known = ", ".join(sorted({p.stem for p in path.parent.glob("*.yml")} - {"hypotheses"}))
-    values = read_yaml(path, missing=f"no such study; params/ has {known}")
-    values = merge(values, overrides or {})
+    values = merge(_values(study), overrides or {})
     if values.get("study", study) != study:
         raise ParamsError(
-            f"{path.name}: study = {values['study']!r}: a study is named by its file; copy "
-            f"{path.name} to params/{values['study']}.yml instead"
+            f"{study}.yml: study = {values['study']!r}: a study is named by its file; copy "
+            f"{study}.yml to params/{values['study']}.yml instead"
         )
-    return validate(values | {"study": study}, origin=path.name)
+    return validate(values | {"study": study}, origin=f"{study}.yml")
+
+
+def _values(study: str, *, asked_by: tuple[str, ...] = ()) -> dict:
+    """What the file of a study says, merged over that of the study that it is like."""
+    path = ROOT / f"params/{study}.yml"
+    known = ", ".join(sorted({p.stem for p in path.parent.glob("*.yml")} - {"hypotheses"}))
+    where = f"{asked_by[-1]}.yml: like = {study!r}: " if asked_by else ""
+    if study in asked_by:
+        raise ParamsError(f"{where}that study is itself like {asked_by[-1]}; name another one")
+    values = read_yaml(path, missing=f"{where}no such study; params/ has {known}")
+    like = values.pop("like", "")
+    return merge(_values(like, asked_by=(*asked_by, study)), values) if like else values
 
 
 def read_yaml(

@@ -35,7 +35,11 @@ _EFFECTS = [
     for effect in ("effect_a", "effect_b", "interaction")
     for part in ("", "_low", "_high", "_df")
 ]
-_TESTS = ["p_cross", "p_ruled_out", "p_same", "p_different"]
+_TESTS = ["p_cross", "p_ruled_out"]
+_GAINS = [
+    *(*CELL, "before", "after", "image_id", "partner_id", "common", "own", "patient_id"),
+    "lesion_gain",
+]
 
 
 @dataclass(frozen=True)
@@ -141,9 +145,10 @@ TABLES = {
         ],
         when="lesions",
     ),
+    "lesion_gain": Table("05_drift", _GAINS, when="lesions", published=False),
     "shortcut": Table(
         "05_drift",
-        [*CELL, "before", "after", "image_id", "partner_id", "common", "patient_id", "lesion_gain"],
+        _GAINS,
         when="shortcut",
     ),
     "correction": Table(
@@ -176,15 +181,9 @@ TABLES = {
     "crossover": Table(
         "06_hypotheses",
         [
-            *("first", "second", "role", "method_a", "method_b", *_EFFECTS, *_TESTS),
-            *("margin", "margin_origin", "seed_level", "films", "pairs", "blank", "problem"),
-            *(
-                *(f"{test}_adjusted" for test in _TESTS),
-                "crosses",
-                "ruled_out",
-                "same",
-                "different",
-            ),
+            *("metric", "first", "second", "role", "method_a", "method_b", *_EFFECTS, *_TESTS),
+            *("margin", "seed_level", "films", "pairs", "blank", "undefined", "problem"),
+            *(*(f"{test}_adjusted" for test in _TESTS), "answer"),
         ],
     ),
     "ranks": Table(

@@ -9,7 +9,8 @@ from figure_material import assert_legible, legend_texts, texts
 from pairs_material import ARCHITECTURES, GRIDS, METHODS, blank, observed, pairs_table
 
 from lib.figures import hypotheses
-from lib.hypotheses import estimates, observations
+from lib.figures import rankings as ranking_figures
+from lib.hypotheses import estimates, observations, rankings
 from lib.hypotheses.stated import load
 from lib.report import digest
 from lib.report.tables import study_tables
@@ -32,13 +33,14 @@ def retained(study):
 
 @pytest.fixture(scope="module")
 def crossover(study):
-    table = estimates.crossover_table(study, RULE, GRIDS)
-    return table[table[["method_a", "method_b"]].eq(list(RULE.methods)).all(axis=1)]
+    table = rankings.crossover_table(study, RULE, GRIDS)
+    stated = table[["method_a", "method_b"]].eq(list(RULE.methods)).all(axis=1)
+    return table[stated & (table["metric"] == RULE.metric)]
 
 
 @pytest.fixture(scope="module")
 def ranks(study):
-    return estimates.rank_tables(study, metric="iou_top20", seed=1, resamples=200)
+    return rankings.rank_tables(study, metric="iou_top20", seed=1, resamples=200)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,7 @@ def test_drift_is_split_into_the_planted_parts(study):
     for cell, parts in wide.iterrows():
         drift = cells.influence((*cell, "finetune")).mean
         assert parts["systematic"] + parts["seed_specific"] == pytest.approx(drift, abs=1e-12)
-    assert set(table["seed_level"]) == {"estimated (3 seeds)"}
+    assert set(table.dropna(subset="estimate")["seed_level"]) == {"estimated (3 seeds)"}
     dead = blank(pairs_table(seeds=3).assign(unit_distance=np.nan), **DEAD)
     assert estimates.decomposition_table(observed(dead))["estimate"].isna().all()
     one = estimates.decomposition_table(observed(pairs_table(seeds=1)))
@@ -146,14 +148,17 @@ def test_partial_agreement_stands_beside_that_with_other_films(study, tmp_path):
 def test_crossover_is_told_for_every_layer(crossover):
     assert len(crossover) == 3 * 2
     pooled = crossover[crossover["role"] == "post_activation"]
-    assert pooled["interaction"].abs().max() < 1e-12 and (pooled["problem"] == "").all()
+    assert pooled["interaction"].abs().max() < 1e-12 and (pooled["answer"] == "identity").all()
     dead = crossover[crossover["role"] == "auto_conv"]
-    assert dead["problem"].str.contains("pairs are blank").sum() == 2
-    finer = observed(pairs_table(seeds=3).replace({"role": {"auto_conv": "stage4"}}))
-    stage4 = estimates.crossover_table(finer, RULE, GRIDS).query("role == 'stage4'")
-    assert stage4["problem"].str.endswith("at stage4: grids are not known to be equal").all()
-    one = estimates.crossover_table(observed(pairs_table(seeds=1)), RULE, {"resnet50v2": 5})
-    assert one.empty and list(one)[:2] == ["first", "second"]
+    assert dead["undefined"].str.contains("pairs are blank").sum() == 2
+    assert (dead["answer"] == "undefined").sum() == 2
+    finer = observed(pairs_table(seeds=3, roles=("auto_conv", "stage4")))
+    assert set(rankings.crossover_table(finer, RULE, GRIDS)["role"]) == {"auto_conv"}, (
+        "elsewhere grids differ"
+    )
+    one = rankings.crossover_table(observed(pairs_table(seeds=1)), RULE, {"resnet50v2": 5})
+    assert one.empty and list(one)[:2] == ["metric", "first"]
+    assert rankings.reversal_sentence(one.assign(answer=[])) == ""
 
 
 def test_other_pairs_of_methods_follow_the_stated_one_and_a_planted_reversal_is_found():
@@ -161,15 +166,19 @@ def test_other_pairs_of_methods_follow_the_stated_one_and_a_planted_reversal_is_
         ("densenet201", "layercam", "auto_conv", "finetune"): 0.6,
         ("densenet201", "gradcam", "auto_conv", "finetune"): 0.2,
     }
-    table = estimates.crossover_table(observed(pairs_table(iou=planted)), RULE, GRIDS)
+    table = rankings.crossover_table(observed(pairs_table(iou=planted)), RULE, GRIDS)
     pairs = table[["method_a", "method_b"]].drop_duplicates().to_numpy().tolist()
     assert pairs == [
         list(RULE.methods), ["layercam", "gradcam"], ["gradcam_plus_plus", "gradcam"]
     ]  # fmt: skip
-    found = table[table["crosses"]]
+    found = table[table["answer"] == "reverses"]
     assert set(found["role"]) == {"auto_conv"} and set(found["first"]) == {"densenet201"}
-    assert len(found.query("method_a == 'layercam' and method_b == 'gradcam'")) == 2
-    assert set(estimates.CROSSOVER) <= set(table)
+    assert set(found["metric"]) == {"soft_iou", "iou_top20"}  # the distance was not planted
+    assert len(found.query("method_a == 'layercam' and method_b == 'gradcam'")) == 2 * 2
+    told = rankings.reversal_sentence(table)
+    counted = (table["answer"] != "identity").sum()
+    assert told.startswith(f"Of {counted} comparisons") and f": {len(found)} reverses" in told
+    assert set(rankings.CROSSOVER) <= set(table)
 
 
 def test_ranks_are_among_those_that_have_a_value(ranks):
@@ -190,7 +199,7 @@ def test_a_planted_order_of_ranks_is_certain():
     shift = {(a, None, None, "finetune"): 0.05 + 0.02 * n for n, a in enumerate(ARCHITECTURES)}
     found = observed(pairs_table(seeds=3, iou=means, shift=shift))
     for metric in ("iou_top20", "centroid_displacement"):
-        table, _ = estimates.rank_tables(found, metric=metric, seed=1, resamples=100)
+        table, _ = rankings.rank_tables(found, metric=metric, seed=1, resamples=100)
         for place, name in enumerate(ARCHITECTURES, start=1):
             certain = table[(table["architecture"] == name) & (table["rank"] == place)]
             assert (certain["probability"] == 1).all() and len(certain) == 6
@@ -201,9 +210,10 @@ def test_without_common_support_every_cell_stands_with_zero_films(nothing):
     assert len(table) == 3 * len(METHODS) * 2 * 2
     assert (table["films"] == 0).all() and table["estimate"].isna().all()
     assert estimates.difference_table(nothing, metrics=["emd"])["estimate"].isna().all()
-    crossed = estimates.crossover_table(nothing, RULE, GRIDS)
-    assert crossed["interaction"].isna().all() and not crossed["crosses"].any()
-    ranks, agreement = estimates.rank_tables(nothing, metric="iou_top20", seed=1)
+    crossed = rankings.crossover_table(nothing, RULE, GRIDS)
+    assert crossed["interaction"].isna().all()
+    assert set(crossed["answer"]) == {"open", "identity"}
+    ranks, agreement = rankings.rank_tables(nothing, metric="iou_top20", seed=1)
     assert ranks.empty and agreement.empty
 
 
@@ -237,32 +247,52 @@ def test_the_forest_of_nothing_and_of_endless_intervals(retained, nothing):
 
 @pytest.mark.usefixtures("printed_style")
 def test_the_interaction_marks_reversals_and_what_was_not_judged(crossover):
-    table = crossover.assign(crosses=[False, False, False, True, False, False])
-    left, right = hypotheses.interaction(table).axes
+    pooled = crossover["role"] == "post_activation"
+    table = crossover.assign(answer=crossover["answer"].mask(pooled, "open"))
+    table.loc[table.index[pooled][0], "answer"] = "reverses"
+    left, right = ranking_figures.interaction(table).axes
     assert (left.get_title(), right.get_title()) == ("auto_conv", "post_activation")
-    assert texts(left) == ["no value", "no value", "not judged"] * 2
+    assert texts(left) == ["no value", "no value", "undefined"] * 2
     assert texts(right) == ["reverses"]
     points = [line.get_xdata()[0] for line in right.lines if line.get_marker() == "D"]
     assert points == pytest.approx([0, 0, 0], abs=1e-9)
-    figure = hypotheses.interaction(crossover)
+    figure = ranking_figures.interaction(crossover)
     assert legend_texts(figure) == [
         "LayerCAM", "Grad-CAM++", "interaction (LayerCAM less Grad-CAM++)",
     ]  # fmt: skip
     assert_legible(figure)
-    with pytest.raises(ValueError, match="found 2 pairs of methods; expected one"):
-        hypotheses.interaction(pd.concat([table, table.assign(method_b="gradcam")]))
+    with pytest.raises(ValueError, match="found 2 pairs of methods with a metric; expected one"):
+        ranking_figures.interaction(pd.concat([table, table.assign(method_b="gradcam")]))
+
+
+@pytest.mark.usefixtures("printed_style")
+def test_the_map_of_reversals_has_a_sign_for_every_answer(study):
+    table = rankings.crossover_table(study, RULE, GRIDS)
+    figure = ranking_figures.reversal_map(table)
+    assert_legible(figure)
+    signs = {"reverses": "R", "ruled out": "–", "open": "?", "undefined": "∅", "identity": "="}
+    for ax in figure.axes:
+        assert len(texts(ax)) == 3 * 2 * 3
+    shown = [sign for ax in figure.axes for sign in texts(ax)]
+    counts = table["answer"].value_counts()
+    assert {s: shown.count(s) for s in signs.values()} == {
+        sign: int(counts.get(answer, 0)) for answer, sign in signs.items()
+    }
+    assert {"undefined", "identity"} <= set(counts.index)
+    with pytest.raises(ValueError, match=r"answer: found \['maybe'\]"):
+        ranking_figures.reversal_map(table.assign(answer="maybe"))
 
 
 @pytest.mark.usefixtures("printed_style")
 def test_rank_probabilities_are_printed_and_gaps_marked(ranks):
-    figure = hypotheses.rank_probabilities(ranks[0])
+    figure = ranking_figures.rank_probabilities(ranks[0])
     panels = {ax.get_title(): ax for ax in figure.axes[:-1]}
     dead = texts(panels["auto_conv · Grad-CAM++"])
     assert dead.count("–") == 5 and len(dead) == 9
     assert "–" not in texts(panels["auto_conv · LayerCAM"])
     assert "Seeds and patients resampled" in figure.legends[0].get_title().get_text()
     assert_legible(figure)
-    figure = hypotheses.rank_probabilities(ranks[0].assign(seeds=1))
+    figure = ranking_figures.rank_probabilities(ranks[0].assign(seeds=1))
     assert "Patients resampled only: one seed" in figure.legends[0].get_title().get_text()
 
 
@@ -271,8 +301,8 @@ def test_rank_probabilities_are_printed_and_gaps_marked(ranks):
     ("draw", "name", "column"),
     [
         (hypotheses.retained, "retained", "blank"),
-        (hypotheses.interaction, "crossover", "effect_b_low"),
-        (hypotheses.rank_probabilities, "ranks", "seeds"),
+        (ranking_figures.interaction, "crossover", "effect_b_low"),
+        (ranking_figures.rank_probabilities, "ranks", "seeds"),
     ],
 )
 def test_a_missing_column_is_named(draw, name, column, request):
@@ -334,4 +364,4 @@ def test_the_last_words_of_a_run_have_a_line_for_each_verdict(tmp_path):
     ],
 )
 def test_the_note_says_which_intervals_contain_the_spread_of_seeds(levels, expected):
-    assert expected in hypotheses._seeds(pd.Series(levels))
+    assert expected in hypotheses.seeds_note(pd.Series(levels))

@@ -51,7 +51,7 @@ def holds(*given, **verdicts):
 
 
 def test_a_study_like_the_published_one_agrees():
-    found = holds(*tables(AS_PUBLISHED, auc=0.995), H2="supported", H4="not supported")
+    found = holds(*tables(AS_PUBLISHED, auc=0.995), H2="supported", H4="supported")
     assert found == {
         "accuracy": YES, "coarse location": YES, "LayerCAM, highest": YES, "LayerCAM, lowest": YES,
         "Grad-CAM++, highest": YES, "InceptionV3 under Grad-CAM++": OPEN, "reversal": YES,
@@ -60,9 +60,9 @@ def test_a_study_like_the_published_one_agrees():
 
 def test_the_opposite_does_not():
     turned = dict(zip(METHODS, reversed(AS_PUBLISHED.values()), strict=True))
-    found = holds(*tables(turned), H2="not supported", H4="supported")
+    found = holds(*tables(turned), H2="not supported", H4="not supported")
     assert found["LayerCAM, highest"] == found["Grad-CAM++, highest"] == NO
-    assert found["accuracy"] == found["reversal"] == NO and found["coarse location"] == OPEN
+    assert found["accuracy"] == found["reversal"] == found["coarse location"] == NO
     assert found["InceptionV3 under Grad-CAM++"] == NO
 
 

@@ -33,40 +33,42 @@ def changed(tmp_path):
 
 def test_the_published_rules():
     rules = load()
-    assert [name for name, _ in rules] == ["H1", "H2", "H3", "H4", "H5"]
-    assert {rule.metric for _, rule in rules} == {
-        "iou_top20", "centroid_displacement", "lesion_gain",
+    assert list(rules.rules) == ["H1", "H2", "H3", "H4", "H5", "H6"]
+    assert rules.version == 2 and str(rules.date) == "2026-11-27"
+    assert {rule.metric for rule in rules.rules.values()} == {
+        "unit_distance", "soft_iou", "centroid_displacement", "lesion_gain",
     }  # fmt: skip
-    assert rules.H1.controls == ("placebo", "finetune_seeds")
-    assert (rules.H2.role, rules.H3.role) == ("auto_conv", "post_activation")
+    assert (rules.H2.roles, rules.H3.roles) == (("auto_conv",), ("post_activation",))
     assert rules.H2.methods == rules.H3.methods == ("layercam", "gradcam_plus_plus")
-    assert all(rule.alpha == 0.05 and rule.level == 0.95 for _, rule in rules)
+    spent = {name: sum(rule.looks.values()) for name, rule in rules.rules.items()}
+    assert spent.pop("H3") == 0 and all(s == pytest.approx(0.05) for s in spent.values())
+    assert rules.H1.planned == "3, 5, 8 or 12" and rules.H1.least_seeds == 3
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("H1.alhpa", 0.05, "unknown key 'H1.alhpa': did you mean 'alpha'?"),
+        ("H1.lokos", {}, "unknown key 'H1.lokos': did you mean 'looks'?"),
         ("H1.minimum.film", 3, "unknown key 'H1.minimum.film': did you mean 'films'?"),
-        ("H6", {}, "unknown key 'H6'"),
+        ("H7", {}, "unknown key 'H7'"),
         ("H2", None, "H2 is missing"),
         ("H1.question", None, "H1.question is missing"),
         ("H1.question", "It moves.", "H1.question = 'It moves.'"),
-        ("H1.alpha", 0.5, "H1.alpha = 0.5: Input should be less than 0.5"),
-        ("H1.alpha", True, "H1.alpha = True"),
+        ("H1.looks", {3: 0.04, 5: 0.02}, "H1: looks: the error rates add to 0.06"),
+        ("H1.looks", {0: 0.01}, "H1.looks"),
+        ("date", "soon", "date = 'soon'"),
         ("H1.level", 1.0, "H1.level = 1.0"),
         ("H1.metric", "gini_change", "H1.metric = 'gini_change'"),
         ("H4.metric", "iou_top20", "H4.metric = 'iou_top20'"),
-        ("H1.role", "head", "H1.role = 'head'"),
-        ("H1.controls", [], "H1.controls = []"),
+        ("H1.roles", ["head"], "H1.roles"),
+        ("H1.roles", [], "H1.roles = []"),
+        ("H1.least_way", 1.5, "H1.least_way = 1.5"),
         ("H1.methods", ["layercam", "layercam"], "methods = ['layercam', 'layercam']: none of"),
         ("H2.methods", ["layercam"], "H2.methods.1 is missing"),
         ("H2.architectures", ["resnet50v2"], "H2.architectures"),
-        ("H1.margin.fixed", 0.1, "H1.margin: expected either fixed, or seed_floor_fraction"),
-        ("H1.margin.fallback", None, "H1.margin: expected either fixed"),
-        ("H3.margin.fixed", 0, "H3.margin.fixed = 0: Input should be greater than 0"),
+        ("H2.margin_way", 0, "H2.margin_way = 0"),
         ("H1.minimum.patients", 50, "H1.minimum: patients = 50: more than films = 20"),
-        ("H1.minimum.seeds", 2.5, "H1.minimum.seeds = 2.5"),
+        ("H1.minimum.films", 2.5, "H1.minimum.films = 2.5"),
         ("H3.tolerance", -1, "H3.tolerance = -1"),
         ("H4.prior.pairs", 10, "H4.prior.pairs = 10"),
     ],
@@ -80,7 +82,7 @@ def test_a_wrong_value_is_named_with_key_and_file(changed, key, value, message):
 
 def test_all_faults_are_told_at_once(tmp_path):
     path = tmp_path / "mine.yml"
-    path.write_text("H1: {alpha: 2}\nH9: 1\n", encoding="utf-8")
+    path.write_text("H1: {level: 2}\nH9: 1\n", encoding="utf-8")
     with pytest.raises(ParamsError) as caught:
         load(path)
     assert {"mine.yml: H2 is missing", "mine.yml: H1.metric is missing"} <= set(

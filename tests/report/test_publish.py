@@ -34,11 +34,15 @@ def test_a_published_study_is_whole(folder):
     have = {file.stem for file in (folder / "tables").glob("*.csv")}
     for name in tables if have & LATER else tables - LATER:
         assert len(read_table(folder / f"tables/{name}.csv"))
+    answers = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))
+    # Version 1 of the rules read tables with other columns.
+    earlier = set() if answers["rules"].get("version", 1) > 1 else {"crossover", "shortcut"}
     for file in (folder / "tables").glob("*.csv"):
-        schema.check(file.stem, read_table(file))
+        if file.stem not in earlier:
+            schema.check(file.stem, read_table(file))
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "make reproduce" in text and "## Verdicts" in text
-    verdicts = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
+    verdicts = answers["verdicts"]
     assert all(verdict["sentence"] in text for verdict in verdicts.values())
     assert "pairs" not in json.loads((folder / "audit.json").read_text())["duplicates"]
     assert origin["parameters"]["study"] == folder.name.partition("-")[0]

@@ -206,6 +206,23 @@ def test_merging_replaces_leaves_and_keeps_the_rest():
     assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 3} and extra["a"] == {"c": [9]}
 
 
+def test_a_study_that_is_like_another_says_only_what_differs(folder):
+    (folder / "params/one.yml").write_text(
+        "input_size: {densenet201: 160, resnet50v2: 160, inceptionv3: 203}\n"
+        "transfer: {epochs: 7, dropout: 0.5}\n"
+    )
+    (folder / "params/two.yml").write_text("like: one\ntransfer: {epochs: 9}\nseeds: [3, 4]\n")
+    one, two = load.load("one"), load.load("two")
+    assert (two.study, two.transfer.epochs, two.transfer.dropout) == ("two", 9, 0.5)
+    assert two.seeds == (3, 4) and two.input_size == one.input_size
+    (folder / "params/three.yml").write_text("like: four\n")
+    with pytest.raises(ParamsError, match=r"four\.yml: three\.yml: like = 'four': no such study"):
+        load.load("three")
+    (folder / "params/four.yml").write_text("like: three\n")
+    with pytest.raises(ParamsError, match="that study is itself like"):
+        load.load("three")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [("", "found NoneType, expected"), ("- a\n", "found list, expected"), ("a: [", "not valid")],
