@@ -1,7 +1,7 @@
 """Kill runs at random moments; the same command again must end in the same artefacts.
 
-``make kills`` (KILLS=100 INTERRUPTS=20 SUBJECTS="prepare stored reference smoke"). Every run is
-killed as one kills it: its make, any one of its processes, or all of them at once (SIGKILL), or
+``make kills KILLS=25 INTERRUPTS=5 SUBJECTS="prepare stored reference smoke"``, of each. Every run
+is killed as one kills it: its make, any one of its processes, or all of them at once (SIGKILL), or
 Ctrl-C (SIGINT). A run that comes to its end is compared, byte for byte where that can be, with one
 that nobody disturbed, and the next begins anew.
 """
