@@ -11,6 +11,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 GPU ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo 1 || echo 0)
 EXECUTOR ?=
+CLUSTER ?=
 TARGETS ?=
 BEFORE ?=
 AFTER ?=
@@ -22,6 +23,9 @@ NAME ?=
 RULE ?=
 BACKBONES ?=
 REFERENCE ?=
+KILLS ?= 25
+INTERRUPTS ?= 5
+SUBJECTS ?=
 
 # What a user says reaches the programs as it is: neither make nor the shell expands it again.
 SAID := STUDY DATA SET RESULTS REFERENCE BEFORE AFTER LAYER PREPROCESSING CLASSES SIZE NAME RULE
@@ -32,26 +36,33 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 LOCK := $(if $(filter 1,$(GPU)),requirements-gpu.lock,requirements.lock)
+CLUSTER_LOCK := $(if $(CLUSTER),requirements-$(CLUSTER).lock)
 PARAMS := "$$RESULTS/$$STUDY/params.yml"
 PLAN := "$$RESULTS/$$STUDY/params.plan.yml"
 # Two at a time, in the order of tests/conftest.py: the tests of a file share what they build.
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHONHASHSEED := 0
 
-SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile --cores $(CORES) \
-  --config gpu=$(GPU) results="$$RESULTS" $(if $(BEFORE),before="$$BEFORE") --resources gpu=1 \
+SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile \
+  $(if $(EXECUTOR),--profile profiles/$(EXECUTOR),--cores $(CORES) --resources gpu=1) \
+  --config gpu=$(GPU) results="$$RESULTS" $(if $(BEFORE),before="$$BEFORE") \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
-  --keep-going --rerun-incomplete $(if $(EXECUTOR),--executor $(EXECUTOR))
+  --keep-going --rerun-incomplete
 
-.PHONY: help setup reproduce verify report sensitivity remedies audit plan check test lint format lock notebooks reference source-weights lab bench clean
+.PHONY: help setup reproduce verify report sensitivity remedies audit plan check test test-processors kills lint format lock notebooks reference source-weights lab bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo 'Variables: STUDY=phantom|smoke|shortcut|real|paper  DATA=<folder of class folders | manifest.csv>'
 	@echo '           SET="seeds=[0,1,2] finetune.epochs=5"  CORES=n  GPU=0|1  RESULTS=folder'
+	@echo '           EXECUTOR=slurm|kubernetes (profiles/, after make setup CLUSTER=slurm|kubernetes)'
 
-setup: $(STAMP)  ## make the environment in .venv from the lock (GPU=1 adds CUDA)
+setup: $(STAMP)  ## make the environment in .venv from the lock (GPU=1 adds CUDA, CLUSTER=slurm|kubernetes)
+ifneq ($(CLUSTER),)
+	@[ -e $(CLUSTER_LOCK) ] || { echo 'error: CLUSTER=$(CLUSTER): expected slurm or kubernetes' >&2; exit 2; }
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(CLUSTER_LOCK)
+endif
 
 $(STAMP): requirements.lock requirements-gpu.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
@@ -100,6 +111,24 @@ test: $(STAMP) lint  ## lint, unit tests, smoke study with all backbones, notebo
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 	  echo 'NOT SEEN: no browser is installed, so nobody has looked at the pages of the report (Debian: apt-get install chromium)'
 
+# Not in CI. The processors differ by the instructions that oneDNN, BLAS and NumPy may use.
+PROCESSORS = \
+  'ONEDNN_MAX_CPU_ISA=SSE41 OPENBLAS_CORETYPE=Nehalem NPY_DISABLE_CPU_FEATURES=X86_V3,X86_V4,AVX512_ICL,AVX512_SPR' \
+  'ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES=X86_V4,AVX512_ICL,AVX512_SPR' \
+  'TF_ENABLE_ONEDNN_OPTS=0' \
+  'CORES=1 TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1' \
+  'CORES=6 TF_NUM_INTRAOP_THREADS=2 OMP_NUM_THREADS=2' \
+  'ONEDNN_MAX_CPU_ISA=ALL'
+TESTS ?= tests/test_stored_study.py tests/test_workflow.py tests/attribution tests/models tests/inference tests/drift
+
+test-processors: $(STAMP)  ## what depends on the processor, as on six others (TESTS: some files; hours)
+	@failed=; for settings in $(PROCESSORS); do echo "== $$settings"; \
+	  env $$settings $(PY) -m pytest -q $(WORKERS) $(TESTS) || failed="$$failed; $$settings"; done; \
+	  [ -z "$$failed" ] || { echo "error: tests fail under$${failed#;}" >&2; exit 1; }
+
+kills: $(STAMP)  ## kill runs at random moments; the next one must end the same (KILLS, INTERRUPTS of each; hours)
+	PYTHONPATH=tests $(PY) -u tests/kills.py --kills $(KILLS) --interrupts $(INTERRUPTS) $(SUBJECTS)
+
 lint: $(STAMP)  ## ruff on modules, notebooks and tests; which wing may import which
 	@$(dir $(PY))ruff check .
 	@$(dir $(PY))lint-imports --no-logo
@@ -116,6 +145,10 @@ lock: $(STAMP)  ## resolve the dependencies anew (needs the network and uv)
 	$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --custom-compile-command "make lock" --extra gpu \
 	  --constraint requirements.lock pyproject.toml -o requirements-gpu.lock
+	for cluster in slurm kubernetes; do $(VENV)/uv/bin/uv pip compile --quiet --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" --group $$cluster --constraint requirements.lock \
+	  -o requirements-$$cluster.lock; done
 
 notebooks: $(STAMP)  ## execute every notebook on its small defaults and store its outputs
 	$(PY) notebooks/render.py

@@ -1,15 +1,15 @@
 """What the workflow does beside the smoke study: small studies, odd names, wrong parameters."""
 
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
+import workflow_material
 from workflow_material import make, planned
 
 from lib.study.artefacts import read_table, require
-from lib.study.paths import ROOT, StudyPaths
+from lib.study.paths import StudyPaths
 
 pytestmark = pytest.mark.study
 
@@ -37,11 +37,7 @@ def test_one_backbone_one_method_and_one_layer_run_to_the_report(tmp_path):
 
 def test_names_with_blanks_dollars_and_quotes_reach_the_programs_as_they_are(tmp_path):
     """A checkout, a folder of results and one of films, as people name them."""
-    checkout = tmp_path / "my studies, 50 $HOME" / "it's here"
-    checkout.mkdir(parents=True)
-    for name in ("lib", "notebooks", "params", "Snakefile", "Makefile", "pyproject.toml"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, checkout / name)
+    checkout = workflow_material.checkout(tmp_path / "my studies, 50 $HOME" / "it's here")
     results = tmp_path / 'my "own" results $x'
     manifest = StudyPaths(results, "smoke").manifest
     said = ["STUDY=smoke", f"RESULTS={results}"]

@@ -1,6 +1,7 @@
 """The workflow as a user starts it: verbs of the Makefile on the smoke study."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,3 +24,12 @@ def planned(results, *words) -> dict[str, int]:
     """Jobs by rule that a dry run announces."""
     text = make("plan", results, *words).stdout
     return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", text, re.M)}
+
+
+def checkout(folder) -> Path:
+    """A copy of what a run of the study needs, so that it has locks of its own."""
+    folder.mkdir(parents=True)
+    for name in ("lib", "notebooks", "params", "Snakefile", "Makefile", "README.md"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, folder / name)
+    return folder
