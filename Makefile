@@ -37,6 +37,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 LOCK := $(if $(filter 1,$(GPU)),requirements-gpu.lock,requirements.lock)
 CLUSTER_LOCK := $(if $(CLUSTER),requirements-$(CLUSTER).lock)
+BOOK_VENV ?= .venv-book
 PARAMS := "$$RESULTS/$$STUDY/params.yml"
 PLAN := "$$RESULTS/$$STUDY/params.plan.yml"
 # Two at a time, in the order of tests/conftest.py: the tests of a file share what they build.
@@ -49,7 +50,7 @@ SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete
 
-.PHONY: help setup reproduce verify report sensitivity remedies audit plan check test test-processors kills lint format lock notebooks reference source-weights lab bench clean
+.PHONY: help setup reproduce verify report sensitivity remedies audit plan check test test-processors kills lint format lock notebooks reference pages book source-weights lab bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -149,6 +150,9 @@ lock: $(STAMP)  ## resolve the dependencies anew (needs the network and uv)
 	  --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command "make lock" --group $$cluster --constraint requirements.lock \
 	  -o requirements-$$cluster.lock; done
+	$(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make lock" \
+	  book/requirements.in -o book/requirements.lock
 
 notebooks: $(STAMP)  ## execute every notebook on its small defaults and store its outputs
 	$(PY) notebooks/render.py
@@ -157,12 +161,24 @@ reference: $(STAMP)  ## publish a finished STUDY into results/reference (NAME: a
 	$(PY) -m lib publish "$$STUDY" --results "$$RESULTS" --name "$$NAME" --command \
 	  "make reproduce STUDY=$$STUDY$(if $(DATA), DATA=<manifest.csv>)$(if $(SET), SET=\"$$SET\")"
 
+pages: $(STAMP)  ## make README, published pages and their picture anew from the published tables
+	@$(PY) -m lib pages
+
+book: $(BOOK_VENV)/.installed  ## notebooks, glossary and published studies as a book that opens from disk
+	@$(BOOK_VENV)/bin/python book/build.py "$$RESULTS/book"
+	@echo "Open $$RESULTS/book/index.html"
+
+$(BOOK_VENV)/.installed: book/requirements.lock
+	$(PYTHON) -m venv $(BOOK_VENV)
+	$(BOOK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 # Hours on two cores, minutes on a GPU; run it again after an interruption. BACKBONES names some.
 source-weights: $(STAMP)  ## train the backbones on drawn radiographs anew, for lib/models/shipped (hours)
 	$(PY) -m lib source-weights $(BACKBONES) --root "$$RESULTS/source" $(if $(DATA),--real "$$DATA")
 
-lab: $(STAMP)  ## open the notebooks in JupyterLab
-	$(PY) -m jupyter lab --notebook-dir notebooks
+lab: $(STAMP)  ## open the index of the notebooks in JupyterLab
+	$(PY) -m jupyter lab --notebook-dir . notebooks/00_index.ipynb
 
 bench: $(STAMP)  ## measure the budgets (ratios in one run)
 	$(PY) -m bench.attribution

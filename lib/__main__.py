@@ -21,7 +21,7 @@ from lib.data.index import read_index
 from lib.data.privacy import read_salt
 from lib.hypotheses import stated
 from lib.models.weights import SHIPPED, shipped_file
-from lib.report import digest, duration, publish, verify
+from lib.report import digest, duration, front, publish, verify
 from lib.study import running
 from lib.study.architectures import ARCHITECTURES
 from lib.study.artefacts import write_json, write_text
@@ -168,6 +168,10 @@ def _publish(options: argparse.Namespace) -> None:
     publish.publish(paths, command=options.command, name=options.name)
 
 
+def _pages(options: argparse.Namespace) -> None:
+    print("\n".join(front.renew() or ["README.md and the published pages are made anew"]))
+
+
 def _verify(options: argparse.Namespace) -> None:
     paths = StudyPaths(options.results, options.study)
     print(verify.verify(paths, reference=options.reference))
@@ -263,6 +267,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--results", default="results")
     command.add_argument("--command", required=True, help="the command that made the study")
     command.add_argument("--name", default="", help="folder, if not the name of the study")
+
+    verb("pages", _pages, "make README and the published pages anew", study=False)
 
     command = verb("verify", _verify, "compare a finished study with the published one")
     command.add_argument("--results", default="results")

@@ -69,8 +69,8 @@ style.save(figure, paths.figures / "answer")
 
 # %% [markdown]
 # From left (nothing in common) to right (the same places): a grey field reaches from maps of
-# unrelated films to the placebo, where the study has both. Where in it does fine-tuning lie? The same
-# figure heads the report.
+# unrelated films to the placebo, where the study has both. Where in it does fine-tuning lie? The
+# report begins with the same in one number and its interval.
 
 # %% [markdown]
 # ## Build

@@ -2,27 +2,24 @@
 
 import os
 import re
-import shutil
 from contextlib import contextmanager
 
 import cv2
 import numpy as np
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
-    "--disable-component-update", "--no-first-run", "--disable-dev-shm-usage",
-]  # fmt: skip
+from lib.report.front import BROWSERS, FLAGS
+from lib.report.front import browser as browser_here
+
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
 @contextmanager
 def launched():
     """Headless Chromium."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    found = browser_here()
     if found is None:
-        message = f"no browser: none of {', '.join(NAMES)} is installed (Debian: apt-get install"
+        message = f"no browser: none of {', '.join(BROWSERS)} is installed (Debian: apt-get install"
         message += " chromium), so nobody has looked at the report"
         if os.environ.get("CI_BROWSER") == "1":
             pytest.fail(message)
@@ -30,7 +27,7 @@ def launched():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
+        browser = driver.chromium.launch(executable_path=found, args=list(FLAGS))
         yield browser
         browser.close()
 

@@ -144,8 +144,18 @@ def _summaries(paths, pairs, films):
     supported = verdict | {"verdict": "supported", "sentence": "H3 is supported.", "family": []}
     record = begin(
         paths.tables / "drift.csv",
-        parameters={"study": paths.study, "data": {"source": "/home/me/secret-place/films"}},
-    )
+        parameters={
+            "study": paths.study, "data": {"source": "/home/me/secret-place/films"},
+            "seeds": [0], "transfer_seeds": [0], "weights": {"source": "fractal"},
+        },
+    )  # fmt: skip
+    retained = pd.DataFrame(
+        [["densenet201", "layercam", "post_activation", "iou_top20", 0.25, 0.125, 0.5, films,
+          "not estimated"]],
+        columns=["architecture", "method", "role", "metric", "estimate", "low", "high", "films",
+                 "seed_level"],
+    )  # fmt: skip
+    write_table(paths.tables / "retained.csv", retained)
     write_table(record.path, table)
     write_table(paths.tables / "support.csv", support)
     write_table(paths.tables / "performance.csv", performance)

@@ -70,6 +70,6 @@ def test_every_name_that_a_docstring_points_to_is_there():
 def test_every_wing_is_on_the_map_and_says_what_it_is(wing):
     if wing == "__pycache__":
         return
-    assert f"| `{wing}/` |" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"| `{wing}/` |" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     first = (ROOT / "lib" / wing / "__init__.py").read_text(encoding="utf-8").split('"""')[1]
     assert 3 <= len(first.splitlines()) <= 6 and re.search("[Rr]eads", first)

@@ -14,13 +14,12 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from lib.models.convergence import sentence
-from lib.report import looks
+from lib.report import front, looks
 from lib.report import page as report
 from lib.report.digest import (
     cost,
     drift_means,
     manifests,
-    paper_cells,
     provenance,
     stage_means,
     verdicts,
@@ -31,45 +30,6 @@ from lib.study.schema import TABLES
 
 _SHOWN = ("support", "strata", "performance", "drift")
 _SHOWN_IF_RUN = ("paper", "remedies", "correction", "remedies_drift")
-BEGIN, END = "<!-- numbers: begin -->", "<!-- numbers: end -->"
-
-
-def answer(folder: Path) -> str:
-    """Tables of a published study for the front page: performance, and drift in the paper's cells.
-
-    Parameters
-    ----------
-    folder : Path
-        A folder that `publish` wrote.
-    """
-    drift = read_table(folder / "tables/drift.csv")
-    performance = read_table(folder / "tables/performance.csv")
-    return "\n".join(
-        [
-            BEGIN,
-            markdown(performance_lines(performance)),
-            "",
-            sentence(performance),
-            "",
-            markdown(drift_lines(paper_cells(drift))),
-            END,
-        ]
-    )
-
-
-def with_answer(text: str, folder: Path) -> str:
-    """`text` with the part between the two marks replaced by the `answer` of a study.
-
-    Raises
-    ------
-    ValueError
-        If the marks are missing.
-    """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"README.md: expected the marks {BEGIN} and {END}, one of them is missing")
-    return before + answer(folder) + after
 
 
 def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
@@ -110,6 +70,7 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
         shareable=drawn,
         notebooks="none",
         one_of_each=True,
+        facts_file=target / "pages.json",
     )
     audit = _audit(paths)
     audit.get("duplicates", {}).pop("pairs", None)  # numbers travel, names of films do not
@@ -120,9 +81,8 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
     _replace(published, target)
     answers = json.loads((published / "verdicts.json").read_text(encoding="utf-8"))
     looks.append(looks.row(published.name, origin, answers), published.with_name(looks.FILE.name))
-    if published.name == "phantom":
-        readme = ROOT / "README.md"
-        write_text(readme, with_answer(readme.read_text(encoding="utf-8"), published))
+    for left in front.renew():
+        print(left)
 
 
 def _old(published: Path) -> Path:

@@ -5,10 +5,28 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from lib.hypotheses.verdicts import STATEMENT, VERDICTS
-from lib.report.digest import drift_means, stage_means
+from lib.report.digest import PRIMARY, drift_means, stage_means
 from lib.study.names import METHOD_TITLES, label
 
 _STAGES = ["transfer", "finetune"]
+CELL = {"role": "post_activation", "method": "layercam"}
+"""Where the first sentences look: the map that is pooled, where the gradient methods agree."""
+SHORT = {"supported": "Yes", "not supported": "No"}
+"""The answer to the first question by its verdict; any other verdict leaves it open."""
+_MOVED = {
+    "Yes": "that is more than the controls move them",
+    "No": "that is not more than the controls move them",
+    "Open": "whether that is more than the controls move them, these films and seeds cannot tell",
+}
+LEARNT_FROM = {
+    "fractal": "drawn fractals", "drawn": "drawn radiographs with other findings",
+    "imagenet": "photographs (ImageNet)", "file": "films or pictures that are not known",
+    "none": "nothing",
+}  # fmt: skip
+_REMEDIES = {
+    "common_resolution": "a common resolution", "border_crop": "a cut border",
+    "intensity": "adjusted grey levels", "region": "a hidden region",
+}  # fmt: skip
 
 
 def listed(words: Sequence[str]) -> str:
@@ -22,6 +40,143 @@ def span(values: pd.Series) -> str:
     # "+ 0" of what is rounded: no minus before zero.
     low, high = (f"{round(value, 2) + 0:.2f}" for value in (values.min(), values.max()))
     return (low if low == high else f"{low} to {high}").replace("-", "−")
+
+
+def percent(values: Sequence[float]) -> str:
+    """Shares as whole per cents: "5 %", or lowest and highest, "5 to 20 %"."""
+    low, high = (
+        f"{round(100 * value) + 0}".replace("-", "−") for value in (min(values), max(values))
+    )
+    return f"{low}\u00a0%" if low == high else f"{low} to {high}\u00a0%"
+
+
+def way(retained: pd.DataFrame | None) -> pd.DataFrame:
+    """How far fine-tuning moved the maps of `CELL`: 0 is the placebo, 1 are unrelated films.
+
+    Parameters
+    ----------
+    retained : DataFrame or None
+        ``architecture``, ``role``, ``method``, ``metric``, ``estimate``, ``low``, ``high`` of the
+        retained evidence R.
+
+    Returns
+    -------
+    DataFrame
+        ``architecture``, ``estimate``, ``low``, ``high`` of 1 - R; no row where none was estimated.
+    """
+    columns = ["architecture", "estimate", "low", "high"]
+    if retained is None:
+        return pd.DataFrame(columns=columns)
+    cell = retained["metric"].eq(PRIMARY)
+    for key, value in CELL.items():
+        cell &= retained[key].eq(value)
+    rows = retained.loc[cell, columns].dropna(subset="estimate").reset_index(drop=True)
+    ends = {"estimate": 1 - rows["estimate"], "low": 1 - rows["high"], "high": 1 - rows["low"]}
+    return rows.assign(**ends)
+
+
+def short(verdicts: Mapping[str, Mapping] | None) -> str:
+    """Answer to the first question of a study: "Yes", "No" or "Open"."""
+    first = next(iter((verdicts or {}).values()), {})
+    return SHORT.get(first.get("verdict"), "Open")
+
+
+def headline(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> str:
+    """Yes, no or open, how much, and for whom."""
+    moved, answer = way(tables.get("retained")), short(verdicts)
+    if moved.empty:
+        return f"{answer}: how far fine-tuning moved the maps could not be estimated."
+    parts = [f"{percent([m.estimate])} ({label(m.architecture)})" for m in moved.itertuples()]
+    return (
+        f"{answer}: fine-tuning moved the maps {listed(parts)} of the way to maps of other "
+        f"patients’ films, where training the head alone is 0\u00a0%; {_MOVED[answer]}."
+    )
+
+
+def title(parameters: Mapping) -> str:
+    """A title that tells a study apart: films, shortcut, remedies, seeds, source weights."""
+    data, seeds = parameters["data"], len(parameters["seeds"])
+    text = "Drawn films" if data["source"] == "phantom" else "Real films"
+    if data["source"] == "phantom" and data["phantom"]["shortcut"]:
+        text += " with a planted shortcut"
+    if remedies(data):
+        text += " with remedies"
+    source = LEARNT_FROM[parameters["weights"]["source"]]
+    return f"{text}, {seeds} seed{'s' * (seeds != 1)}, first weights learnt from {source}"
+
+
+def remedies(data: Mapping) -> list[str]:
+    """The remedies among the parameters of a study's data, in words."""
+    used = data.get("remedies", {})
+    found = [text for key, text in _REMEDIES.items() if used.get(key) not in (None, 0, "none")]
+    return (["the central square"] if data.get("aspect") == "crop" else []) + found
+
+
+def films_sentence(tables: Mapping[str, pd.DataFrame], parameters: Mapping) -> str:
+    """What the films are, and what the networks had learnt before."""
+    data, support = parameters["data"], tables.get("support")
+    count = f"{int(support['films'].sum())} " if support is not None else ""
+    what = f"{count}test films are "
+    what += "drawn, not patients" if data["source"] == "phantom" else "radiographs of patients"
+    if data["source"] == "phantom" and data["phantom"]["shortcut"]:
+        marked = data["phantom"]["shortcut_class"].replace("_", " ")
+        what += f", and a marker gives the class {marked} away until it is taken out"
+    if used := remedies(data):
+        what += f", changed by {listed(used)}"
+    source = LEARNT_FROM[parameters["weights"]["source"]]
+    return f"The {what}; the networks had learnt from {source} before."
+
+
+def trust_sentence(
+    tables: Mapping[str, pd.DataFrame], parameters: Mapping, audit: Mapping | None
+) -> str:
+    """How far to trust it: seeds, films that count, trainings, and what a linear model reaches."""
+    seeds = len(parameters["seeds"])
+    parts = [f"each network was fine-tuned {'once' if seeds == 1 else f'with {seeds} seeds'}"]
+    performance = tables.get("performance")
+    if performance is not None and "training" in performance:
+        runs = performance.drop_duplicates(["architecture", "checkpoint"])
+        tuned = runs.loc[runs["checkpoint"].str.startswith("finetune"), "training"]
+        parts.append(f"{(tuned == 'converged').sum()} of {len(tuned)} fine-tunings converged")
+    if (support := tables.get("support")) is not None:
+        counts = int(support["common"].sum()), int(support["films"].sum())
+        parts.append(f"{counts[0]} of {counts[1]} films are compared, those that every network "
+                     "names correctly at every stage")  # fmt: skip
+    text = f"How far to trust it: {listed(parts)}."
+    if performance is None:
+        return text
+    means = stage_means(performance, "balanced_accuracy")
+    if audit and "probe" in audit and "finetune" in means:
+        probe = f"{audit['probe']['balanced_accuracy']:.2f}"
+        text += f" A linear model on thumbnails reaches a balanced accuracy of {probe}, "
+        text += f"the fine-tuned networks {span(means['finetune'])}."
+    return text
+
+
+def first(
+    tables: Mapping[str, pd.DataFrame],
+    verdicts: Mapping | None,
+    parameters: Mapping,
+    audit: Mapping | None,
+) -> list[str]:
+    """The three sentences that come before all others, the first of them the answer.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        ``retained``, ``support`` and ``performance``, where there are.
+    verdicts : mapping or None
+        By hypothesis; the first one decides.
+    parameters : mapping
+        Of the study, as `lib.report.digest.public_parameters`.
+    audit : mapping or None
+        With ``probe``.
+    """
+    return [
+        headline(tables, verdicts),
+        films_sentence(tables, parameters),
+        trust_sentence(tables, parameters, audit),
+    ]
 
 
 def accuracy_sentence(performance: pd.DataFrame | None) -> str:
@@ -92,7 +247,7 @@ def verdict_sentence(verdicts: Mapping[str, Mapping] | None) -> str:
 
 
 def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> list[str]:
-    """The sentences of the first screen: accuracy, drift, verdicts; those that can be said."""
+    """The numbers of the first screen: accuracy, drift, verdicts; those that can be said."""
     sentences = (
         accuracy_sentence(tables.get("performance")),
         drift_sentence(tables.get("drift"), tables.get("support")),

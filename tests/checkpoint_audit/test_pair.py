@@ -445,7 +445,7 @@ def test_the_interval_says_whether_the_evidence_moved(values, answer):
 
 
 def test_the_words_for_retained_evidence_are_the_same_everywhere():
-    said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    said = " ".join((ROOT / "book/audit.md").read_text(encoding="utf-8").split())
     assert pair_report.words_of_scale() in said
     assert pair_report.words_of_scale() in pair_report._CAPTIONS["retained"]
     assert said.count("Of the evidence moved") == 1

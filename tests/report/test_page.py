@@ -17,8 +17,9 @@ import pytest
 import report_material as made
 
 from lib.attribution.maps import MapSet
-from lib.report import browser, words
+from lib.report import browser, shelf, telling, words
 from lib.report import page as report
+from lib.report.shelf import SHELF
 from lib.report.tables import shown
 from lib.study.artefacts import manifest_path, read_table
 from lib.study.errors import ArtefactError
@@ -90,8 +91,11 @@ def unpacked(text, kind):
     return np.frombuffer(gzip.decompress(base64.b64decode(text)), kind)
 
 
-def broken(folder):
-    """What the pages of a folder name, by ``src`` or ``href``, and the folder does not have."""
+def broken(folder, *, shelf=False):
+    """What the pages of a folder name, by ``src`` or ``href``, and the folder does not have.
+
+    With `shelf` they may also name the page that puts all published studies side by side.
+    """
     missing = []
     for file in folder.rglob("*.html"):
         for _, attributes in page(file.parent, file.name).found:
@@ -100,6 +104,8 @@ def broken(folder):
                     continue
                 address, _, anchor = target.partition("#")
                 path = (file.parent / unquote(address)).resolve() if address else file.resolve()
+                if shelf and target == SHELF and path.is_file():
+                    continue
                 if not (path.is_file() and path.is_relative_to(folder.resolve())):
                     missing.append((file.name, target))
                 elif anchor and path.name != "cases.html":  # whose anchors are views
@@ -112,16 +118,17 @@ def test_a_copied_report_has_all_that_it_names(shared, tmp_path):
     shutil.copytree(shared[0], tmp_path / "elsewhere")
     assert broken(tmp_path / "elsewhere") == []
     pictures = [a["src"] for tag, a in page(tmp_path / "elsewhere").found if tag == "img"]
-    assert pictures == ["figures/answer.png", "figures/controls.png"]
-    (tmp_path / "elsewhere/figures/answer.png").unlink()
-    assert set(broken(tmp_path / "elsewhere")) == {("index.html", "figures/answer.png")}
+    assert pictures == ["figures/moved.png", "figures/case.png", "figures/controls.png"]
+    (tmp_path / "elsewhere/figures/moved.png").unlink()
+    assert set(broken(tmp_path / "elsewhere")) == {("index.html", "figures/moved.png")}
 
 
 @pytest.mark.parametrize(
     "folder", sorted((ROOT / "results/reference").glob("*/report")), ids=lambda p: p.parent.name
 )
 def test_a_published_report_has_all_that_it_names(folder):
-    assert broken(folder) == []
+    assert broken(folder, shelf=True) == []
+    assert broken(folder) == [("index.html", SHELF)]  # one link leads out, to its neighbours
 
 
 def test_every_file_is_named_and_there(shared):
@@ -193,6 +200,90 @@ def test_the_answer_repeats_the_tables(study, shared):
     assert "H3 is supported and H1 is inconclusive" in text
     assert "0.125 to 0.375" in text and "0.250" in text
     assert "balanced accuracy of 0.43" in text
+
+
+def test_the_first_sentences_say_the_answer_the_films_and_how_far_to_trust_it(shared):
+    first = [re.sub(r"\s+", " ", text) for text in re.findall(
+        r"<p>(.*?)</p>", (shared[0] / "index.html").read_text().split('class="answer"')[1], re.S
+    )]  # fmt: skip
+    assert first[0].startswith("<strong>Open: fine-tuning moved the maps 75 % (DenseNet201) of")
+    assert first[1] == (
+        "The 12 test films are radiographs of patients; the networks had learnt from drawn "
+        "fractals before."
+    )
+    assert "fine-tuned once" in first[2] and "3 of 12 films are compared" in first[2]
+    assert "balanced accuracy of 0.43, the fine-tuned networks 0.62" in first[2]
+    strip = re.search(r'<ul class="strip">(.*?)</ul>', (shared[0] / "index.html").read_text(), re.S)
+    assert "H1" not in strip[1] and html.escape("Is <b>this</b> bold?") in strip[1]
+
+
+def test_the_case_of_the_first_page_is_the_one_that_overlaps_least(study, shared, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(telling.appendix, "strip", lambda maps, **rest: seen.update(maps, **rest))
+    monkeypatch.setattr(telling.style, "save", lambda *_: None)
+    monkeypatch.setattr(telling.Path, "unlink", lambda *_: None)
+    told = telling.draw(shared[0] / "cases", shared[0] / "figures/unused")
+    pairs = read_table(study.tables / "pairs.csv").query(
+        "common and pairing == 'finetune' and architecture == 'densenet201' and "
+        "role == 'post_activation' and method == 'layercam'"
+    )
+    least = pairs.loc[pairs["iou_top20"].idxmin()]
+    assert f"({least['iou_top20']:.2f})" in told
+    place = made.ids(12).index(least["image_id"])
+    for caption, name in (("Before", "transfer-s0"), ("After", "finetune-s0")):
+        maps = MapSet.load(study.maps("densenet201", name))
+        raw = maps.maps["post_activation", "layercam"][place]
+        assert np.abs(seen[caption] / 255 - raw / raw.max()).max() <= 0.5 / 255 + 1e-6
+    assert seen["film"].shape == (64, 64)
+
+
+@pytest.mark.parametrize("verdict, word", [
+    ("supported", "Yes"), ("not supported", "No"), ("inconclusive", "Open"),
+    ("not evaluated", "Open"),
+])  # fmt: skip
+def test_the_first_verdict_decides_the_first_word(verdict, word):
+    others = {"H2": {"verdict": "supported"}}
+    assert (
+        words.short({"H1": {"verdict": verdict}} | others)
+        == word
+        == words.short({"H9": {"verdict": verdict}})
+    )
+    told = words.headline({}, {"H1": {"verdict": verdict}})
+    assert told == f"{word}: how far fine-tuning moved the maps could not be estimated."
+    assert words.short(None) == "Open"
+
+
+def test_titles_tell_the_published_studies_apart():
+    titles = [words.title(shelf.read(folder, "provenance")["parameters"]) for folder in
+              shelf.studies()]  # fmt: skip
+    assert len(set(titles)) == len(titles) >= 4
+
+
+@pytest.mark.parametrize("folder", shelf.studies(), ids=lambda path: path.name)
+def test_the_published_pages_are_those_of_the_templates(folder, tmp_path):
+    copy = tmp_path / "reference" / folder.name
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("films"))
+    film = folder / "report/cases/films"
+    if film.exists():
+        (copy / "report/cases/films").symlink_to(film)
+    shelf.refresh(copy)
+    for page_ in (folder / "report").glob("*.*"):
+        assert (copy / "report" / page_.name).read_bytes() == page_.read_bytes(), (
+            f"{page_.name} is older than its template or tables: run `make pages`"
+        )
+
+
+def test_the_studies_stand_side_by_side_as_published(tmp_path):
+    text = (shelf.REFERENCE / "index.html").read_text(encoding="utf-8")
+    for folder in shelf.studies():
+        (tmp_path / folder.name).symlink_to(folder)
+        assert all(sentence in html.unescape(text) for sentence in shelf.first(folder))
+    assert shelf.compare(tmp_path).read_text(encoding="utf-8") == text, "run `make pages`"
+    missing = [
+        a["href"] for tag, a in Elements(text).found
+        if tag == "a" and not (shelf.REFERENCE / a["href"]).is_file()
+    ]  # fmt: skip
+    assert not missing
 
 
 def test_shown_tables_hold_the_numbers_of_the_study(study, shared):
@@ -309,8 +400,10 @@ def test_nothing_of_a_film_leaves_data_that_are_not_shareable(tmp_path):
     notebook.parent.mkdir()
     nbformat.write(nbformat.v4.new_notebook(), notebook)
     folder, files = write(paths, shareable=False)
-    assert {file.suffix for file in files} == {".html", ".css", ".js"}
-    for file in files:
+    drawn = {file.name for file in files if file.suffix == ".png"}
+    assert drawn == {"case.png", "moved.png"}  # maps on a neutral ground, and numbers
+    assert {file.suffix for file in files} == {".html", ".css", ".js", ".png"}
+    for file in (file for file in files if file.suffix != ".png"):
         text = file.read_text()
         assert not [name for name in made.ids(12) if name in text or html.escape(name) in text]
         assert "secret" not in text and str(tmp_path) not in text
@@ -324,7 +417,7 @@ def test_nothing_of_a_film_leaves_data_that_are_not_shareable(tmp_path):
 
 def test_a_study_with_fewer_tables_has_a_report(tmp_path):
     paths = made.make_study(tmp_path)
-    for name in ("performance", "support"):
+    for name in ("performance", "support", "retained"):
         (paths.tables / f"{name}.csv").unlink()
     for file in (paths.verdicts, manifest_path(paths.verdicts), paths.data / "audit.json"):
         file.unlink()
@@ -430,7 +523,8 @@ def test_the_published_report_repeats_the_published_tables(folder):
     same = [
         file
         for file in files
-        if file.parent.name == "figures"
+        if (folder.parent / "figures" / file.name).is_file()
+        and file.parent.name == "figures"
         and file.read_bytes() == (folder.parent / "figures" / file.name).read_bytes()
     ]
     assert sum(file.stat().st_size for file in files if file not in same) < 9.5e6

@@ -1,13 +1,14 @@
 """The published results: the front page repeats them, and no film is among them."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from lib.models.convergence import ending, epochs_without_gain
-from lib.report import publish
+from lib.report import front, publish
 from lib.report.digest import cost, manifests, provenance
 from lib.study import schema
 from lib.study.artefacts import begin, read_table, write_text
@@ -18,7 +19,34 @@ PUBLISHED = sorted(path for path in (ROOT / "results/reference").glob("*") if pa
 
 def test_the_front_page_repeats_the_published_numbers():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert publish.with_answer(text, ROOT / "results/reference/phantom") == text
+    assert front.with_parts(text, ROOT / "results/reference/phantom") == text, "run `make pages`"
+    assert len(text.splitlines()) <= 150
+    prose = re.sub(r"<!-- (\w+): begin -->.*?<!-- \1: end -->", "", text, flags=re.S)
+    assert not re.findall(r"0\.\d\d|\d+ (?:%|of \d|min|films)", prose)  # no number by hand
+
+
+def test_the_picture_of_the_front_page_shows_the_page_of_today():
+    shown = front.shows(ROOT / "results/reference/report.png")
+    assert shown == front.fingerprint(ROOT / "results/reference/phantom/report"), "run `make pages`"
+
+
+def test_the_front_page_and_the_book_name_nothing_that_is_not_there():
+    for file in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "book").glob("*.md")):
+        text = file.read_text(encoding="utf-8")
+        for address, anchor in re.findall(
+            r"\]\((?!https?:|\.\./\.\./actions)([^)#]*)#?([^)]*)\)", text
+        ):
+            target = (file.parent / address).resolve() if address else file
+            assert target.exists(), f"{file.name}: {address}"
+            heads = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.M) if anchor else []
+            slugs = {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+            assert not anchor or anchor in slugs, f"{file.name}: {address}#{anchor}"
+
+
+def test_every_page_of_the_book_is_in_its_contents():
+    index = (ROOT / "book/index.md").read_text(encoding="utf-8")
+    for page in (ROOT / "book").glob("*.md"):
+        assert page.stem == "index" or re.search(rf"^{page.stem}$", index, re.M), page.name
 
 
 LATER = {"decomposition", "partial_agreement", "supports", "transitions", "trajectory"}
@@ -171,9 +199,10 @@ def test_checkpoints_that_the_tables_do_not_use_are_not_counted(tmp_path):
     assert set(complete) == used == set(provenance(paths, complete)["seconds"])
 
 
-def test_missing_marks_are_named(tmp_path):
+def test_missing_marks_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(front, "answer", str)
     with pytest.raises(ValueError, match="expected the marks"):
-        publish.with_answer("no marks here", Path(tmp_path))
+        front.with_parts("no marks here", Path(tmp_path))
 
 
 def test_the_cost_counts_every_checkpoint_once_and_a_notebook_of_maps_once():

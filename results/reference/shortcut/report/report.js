@@ -1,5 +1,22 @@
 // Tables that sort and download as CSV. Without JavaScript they are plain tables.
 "use strict";
+
+// A spreadsheet takes a text that begins like a formula for one: an apostrophe keeps it a text.
+function csvField(value) {
+  const text = String(value), number = text !== "" && Number.isFinite(Number(text));
+  const safe = !number && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+function saveCsv(name, rows) {
+  const text = rows.map((cells) => `${cells.map(csvField).join(",")}\n`).join("");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = `${name}.csv`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
 (() => {
   const value = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent;
 
@@ -19,29 +36,10 @@
     table.tBodies[0].append(...rows.map(([, row]) => row));
   }
 
-  // A spreadsheet takes a text that begins like a formula for one: an apostrophe keeps it a text.
-  function field(text, numeric) {
-    const safe = !numeric && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-  }
-
-  function csv(table) {
-    const heads = [...table.tHead.rows[0].cells];
-    const numeric = heads.map((head) => head.classList.contains("number"));
-    const lines = [heads.map((head) => field(head.dataset.column, false))];
-    for (const row of table.tBodies[0].rows) {
-      lines.push(heads.map((_, column) => field(value(row, column), numeric[column])));
-    }
-    return `${lines.map((line) => line.join(",")).join("\n")}\n`;
-  }
-
   function download(table) {
-    const address = URL.createObjectURL(new Blob([csv(table)], { type: "text/csv" }));
-    const link = document.createElement("a");
-    link.href = address;
-    link.download = `${table.dataset.name}.csv`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(address), 1000);
+    const heads = [...table.tHead.rows[0].cells];
+    const rows = [...table.tBodies[0].rows].map((row) => heads.map((_, at) => value(row, at)));
+    saveCsv(table.dataset.name, [heads.map((head) => head.dataset.column), ...rows]);
   }
 
   for (const table of document.querySelectorAll("table.data")) {
@@ -60,4 +58,14 @@
     button.addEventListener("click", () => download(table));
     table.closest(".table").querySelector(".tools").append(button);
   }
+
+  // Paper has nothing to click: what is folded is printed open.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    for (const details of opened) details.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const details of opened) details.open = false;
+  });
 })();

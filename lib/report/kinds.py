@@ -1,0 +1,86 @@
+"""The kinds of report: what each reads, shows and says first; `lib.report.page` builds them all."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lib.report import words
+from lib.report.tables import Table, study_tables
+
+QUESTION = "Does fine-tuning change why a chest X-ray classifier decides?"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of report; all kinds have the same pages, built by `lib.report.page.write`.
+
+    Attributes
+    ----------
+    page : str
+        Template of the first page.
+    films, floor : str
+        What the films are called, "test films", and where R is 1, "placebo".
+    findings : str
+        JSON file with ``findings`` (``severity``, ``text``), from the study's folder.
+    read : tuple of str
+        Tables that are read, without ending.
+    figures : mapping of str to str
+        Figures that a report takes, from anywhere below the study's figures, with their captions.
+    tables : callable
+        Makes of the tables those that are shown.
+    answer : callable
+        Makes of the tables and the verdicts (or None) the sentences of the first screen.
+    first : callable, optional
+        Makes of tables, verdicts, parameters and findings the sentences before those.
+    """
+
+    page: str
+    films: str
+    floor: str
+    findings: str
+    read: tuple[str, ...]
+    figures: Mapping[str, str]
+    tables: Callable[[Mapping[str, pd.DataFrame]], dict[str, Table]]
+    answer: Callable[[Mapping[str, pd.DataFrame], Mapping | None], list[str]]
+    first: Callable[..., list[str]] | None = None
+
+
+STUDY = Kind(
+    page="index.html.j2",
+    films="test films",
+    floor="placebo",
+    findings="data/audit.json",
+    read=(
+        *("performance", "support", "drift", "strata", "retained", "blanks", "priors"),
+        *("decomposition", "partial_agreement", "evidence_change", "correction", "sensitivity"),
+    ),
+    figures={
+        "moved": "How far the maps moved between training the head alone and other patients’ "
+        "films, with 95 % intervals.",
+        "answer": "Overlap of the strongest cells at the pooled map between placebo and ceiling.",
+        "performance": "Macro AUC of every checkpoint on the test films.",
+        "learning_curves": "Learning curves: dashed training, solid validation, marks at kept "
+        "epochs.",
+        "confusions": "True (rows) and predicted classes before and after fine-tuning.",
+        "controls": "Overlap of the strongest cells between placebo and ceiling, by layer and "
+        "method.",
+        "drift_distributions": "The overlap film by film.",
+        "retained": "Retained evidence with intervals: 1 is the placebo, 0 maps of unrelated "
+        "films.",
+        "decomposition": "What drift is made of: what the placebo moves, what all seeds share, "
+        "what each seed adds, and what is left up to unrelated films.",
+        "trajectory": "Drift, evidence in the lesion, accuracy and blank maps by epoch of one "
+        "fine-tuning.",
+        "transitions": "Maps that were there before and after, vanished, appeared, or were blank.",
+        "ranking": "Which architecture is most stable, by layer and method.",
+        "interaction": "Differences between architectures by method: does the ranking reverse?",
+        "ranks": "How often each rank comes out again with other films and seeds.",
+        "evidence_levels": "Share of the maps that lies on the lesion, by stage.",
+        "drift_against_evidence": "Drift against the change of the share on the lesion.",
+        "sensitivity": "Drift by reading of the maps.",
+    },
+    tables=study_tables,
+    answer=words.answer,
+    first=words.first,
+)

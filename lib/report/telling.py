@@ -1,0 +1,92 @@
+"""The figures of the first page: how far the maps moved, and one case out of the browser's data."""
+
+import base64
+import gzip
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lib.figures import answer, appendix, style
+from lib.report.digest import PRIMARY
+from lib.report.words import CELL
+from lib.study.names import METHOD_TITLES
+
+
+def _value(file: Path) -> dict:
+    text = file.read_text(encoding="ascii")
+    return json.loads(text[text.index(",") + 1 : text.rindex(")")])
+
+
+def _unpacked(text: str, kind: str) -> np.ndarray:
+    return np.frombuffer(gzip.decompress(base64.b64decode(text)), kind)
+
+
+def draw(cases: Path, target: Path) -> str:
+    """Draw film, map before and map after of the case that overlaps least in `CELL`.
+
+    The first architecture of the study and its first fine-tuning; the films of the common support,
+    or all where it is empty.
+
+    Parameters
+    ----------
+    cases : Path
+        Folder that `lib.report.browser.write_cases` wrote.
+    target : Path
+        Figure to write, without ending.
+
+    Returns
+    -------
+    str
+        What is seen, for readers; "" where the study has no such case, and nothing is drawn.
+    """
+    index = _value(cases / "index.js")
+    facts = index["architectures"][0]
+    wanted = next((p for p in facts["pairs"] if p[0] == "finetune"), None)
+    cells = [cell[:2] for cell in facts["cells"]]
+    place = cells.index(list(CELL.values())) if list(CELL.values()) in cells else None
+    metrics = [name for name, *_ in index["metrics"]]
+    if wanted is None or place is None or PRIMARY not in metrics:
+        return ""
+    films = len(index["labels"])
+    pair = _value(cases / f"shard-{wanted[4]}.js")
+    number = place * len(metrics) + metrics.index(PRIMARY)
+    codes = _unpacked(pair["values"], "<u2").reshape(-1, films)[number]
+    known = codes != codes.dtype.type(65535)
+    counted = known & np.array(index["common"], bool)
+    counted = counted if counted.any() else known
+    if not counted.any():
+        return ""
+    chosen = int(np.where(counted, codes, 65535).argmin())
+    low, step = pair["scales"][number]
+    sizes = [height * width for *_, height, width in facts["cells"]]
+    height, width = facts["cells"][place][2:]
+    start = films * sum(sizes[:place]) + chosen * sizes[place]
+    maps = {}
+    for caption, name in (("Before", wanted[1]), ("After", wanted[2])):
+        values = _unpacked(_value(cases / f"shard-{facts['checkpoints'][name]}.js")["maps"], "u1")
+        maps[caption] = values[start : start + sizes[place]].reshape(height, width).astype(float)
+    file = cases / f"films/{chosen}.jpg"
+    film = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) if index["films"] else None
+    style.style()
+    _save(appendix.strip(maps, title="", film=film), target)
+    label = index["classes"][index["labels"][chosen]].replace("_", " ")
+    return (
+        f"The case whose maps overlap least ({low + step * int(codes[chosen]):.2f}): a film of the "
+        f"class {label}, {facts['title']}, {METHOD_TITLES[CELL['method']]} at the pooled map, "
+        f"before ({wanted[1]}) and after ({wanted[2]})."
+    )
+
+
+def draw_way(moved: pd.DataFrame, target: Path) -> None:
+    """Draw how far the maps moved, of `lib.report.words.way`; `target` has no ending."""
+    style.style()
+    _save(answer.way(moved), target)
+
+
+def _save(figure: Figure, target: Path) -> None:
+    style.save(figure, target)
+    target.with_suffix(".svg").unlink()  # a page shows the picture alone
