@@ -266,9 +266,15 @@ def interval_rows(verdict: Mapping) -> list[dict]:
         judged = not row.get("problem") and not row.get("undefined")
         if "estimate" in row:
             what = label(str(row.get("architecture", "")), str(row.get("method", "")))
-            stated = STATEMENT.get(str(row.get("statement", "")), "")
+            # Version 1 of the rules named the control that a row is against.
+            if against := str(row.get("comparison", "")).replace("_", " "):
+                rows.append(_row(f"{what}, against {against}", row, "", judged))
+                continue
             where = f"{what} at {row['role']}" if row.get("role") else what
+            stated = STATEMENT.get(str(row.get("statement", "")), "")
             rows.append(_row(f"{where}, {stated}" if stated else where, row, "", judged))
+            continue
+        if "first" not in row:  # an identity is no estimate and has no interval
             continue
         pair = f"{label(str(row['first']))} less {label(str(row['second']))}"
         for side in ("a", "b"):
