@@ -9,6 +9,7 @@ from lib.hypotheses import stated
 from lib.report import duration
 from lib.study.artefacts import read_table
 from lib.study.load import load, parse_overrides
+from lib.study.params import Params
 from lib.study.paths import StudyPaths
 
 
@@ -27,8 +28,10 @@ def test_the_published_study_costs_what_it_cost():
     tuned = history[history["checkpoint"].str.startswith("finetune")]
     epochs = tuned.groupby(["architecture", "checkpoint"])["epoch"].max()
     assert epochs.nunique() == 1, "every training took as many"
-    same = f"seeds=[0,1,2,3,4] transfer_seeds=[0,1] finetune.epochs={epochs.iloc[0]}"
-    _, steps = of(same)
+    origin = Params.model_validate(duration.recorded(duration.REFERENCE)["parameters"])
+    same = origin.finetune.model_copy(update={"epochs": int(epochs.iloc[0])})
+    params = origin.model_copy(update={"finetune": same})
+    steps = duration.steps(params, count=duration.films(params))
     shown = {}
     for name, spent in duration.recorded(duration.REFERENCE)["seconds"].items():
         if name.startswith("models/"):
