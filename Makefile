@@ -50,7 +50,7 @@ SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete
 
-.PHONY: help setup reproduce verify report sensitivity remedies audit plan check test test-processors kills lint format lock notebooks reference pages book source-weights lab bench clean
+.PHONY: help setup reproduce verify judge report sensitivity remedies audit plan check test test-processors kills lint format lock notebooks reference pages book source-weights lab bench clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -82,6 +82,9 @@ reproduce: $(STAMP)  ## run a study to the end (STUDY, DATA, SET); continues whe
 
 verify: $(STAMP)  ## is your finished STUDY the published one, within what seeds do? (REFERENCE: its folder)
 	@$(PY) -m lib verify "$$STUDY" --results "$$RESULTS" $(if $(REFERENCE),--reference "$$REFERENCE")
+
+judge: $(STAMP)  ## the verdicts of a published STUDY anew from its published pairs, without any training
+	@$(PY) -m lib judge "$$STUDY" $(if $(REFERENCE),--reference "$$REFERENCE")
 
 report: $(STAMP)  ## build the page and the case browser of a STUDY, and what they need
 	@$(MAKE) --no-print-directory reproduce TARGETS=report

@@ -21,7 +21,7 @@ from lib.data.index import read_index
 from lib.data.privacy import read_salt
 from lib.hypotheses import stated
 from lib.models.weights import SHIPPED, shipped_file
-from lib.report import digest, duration, front, publish, verify
+from lib.report import digest, duration, front, publish, recompute, verify
 from lib.study import running
 from lib.study.architectures import ARCHITECTURES
 from lib.study.artefacts import write_json, write_text
@@ -177,6 +177,11 @@ def _verify(options: argparse.Namespace) -> None:
     print(verify.verify(paths, reference=options.reference))
 
 
+def _judge(options: argparse.Namespace) -> None:
+    folder = options.reference or ROOT / "results" / "reference" / options.study
+    print("\n".join(verdict.sentence for verdict in recompute.judge(folder)))
+
+
 def _audit(options: argparse.Namespace) -> int:
     results = resolve(options.results)
     words = {key: getattr(options, key) for key in audit_params.WORDS}
@@ -272,6 +277,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command = verb("verify", _verify, "compare a finished study with the published one")
     command.add_argument("--results", default="results")
+    command.add_argument("--reference", type=Path, help="(default: results/reference/STUDY)")
+
+    command = verb("judge", _judge, "verdicts of a published study from its published pairs")
     command.add_argument("--reference", type=Path, help="(default: results/reference/STUDY)")
 
     command = verb("audit", _audit, "did the evidence of a model move?", study=False)

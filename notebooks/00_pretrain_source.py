@@ -16,11 +16,14 @@
 #
 # *What does the backbone know before it sees a chest film, when nothing may be downloaded?*
 #
-# Transfer learning needs a source. ImageNet weights are the usual one and a parameter of this study
-# (`weights.source=imagenet`), but they must be fetched. The default source here is drawn from
-# formulas: fractals of iterated function systems (Kataoka et al. 2020), one system per category.
-# Random weights would make the study vacuous: there, the maps of the two checkpoints agree no better
-# than maps of unrelated films.
+# Transfer learning needs a source. The studies start from weights that come with the code
+# (`weights.source=drawn`), learnt from drawn radiographs with other findings; [A6 · Source
+# weights](A6_source_weights.ipynb) measures a source and brings in one of yours. ImageNet weights
+# (`imagenet`) are the usual ones, but they must be fetched.
+#
+# This notebook makes the one source that needs no film at all (`fractal`): fractals of iterated
+# function systems (Kataoka et al. 2020), one system per category. Random weights would make the study
+# vacuous: there, the maps of the two checkpoints agree no better than maps of unrelated films.
 
 # %% [markdown]
 # **Reads** the parameters.

@@ -146,19 +146,17 @@ style.save(figure, paths.figures / "confusions")
 # marks decisions that changed; the comparison of maps below leaves those films out.
 
 # %% [markdown]
-# ## Common support
+# ## Which films count
 #
-# The primary comparison uses the films that *every* checkpoint of *every* architecture classifies
-# correctly: there, evidence can be compared without a changed decision. It shrinks with every further
-# checkpoint, so the films that all checkpoints of *one* architecture classify correctly, its *own
-# support*, stand beside it: more films, and other ones for each architecture.
+# For each architecture those that *all* of its trained checkpoints classify correctly, its *support*:
+# there, evidence can be compared without a changed decision. In every mean each class has the same
+# weight, however many of its films count. `common` are the films in the support of every architecture,
+# for comparison: notebook 6 shows what they would change.
 
 # %%
-common, support = summaries.support_table(sets, classes=params.classes)
 own = summaries.own_support(sets)
-print(f"{common.sum()} of {len(common)} test films are in the common support")
-own_films = {name: int(films.sum()) for name, films in own.items()}
-print("in an architecture's own:", own_films)
+labels = next(iter(next(iter(sets.values())).values())).label
+support = summaries.support_table(own, labels, classes=params.classes)
 support
 
 # %% [markdown]
@@ -175,16 +173,15 @@ single, strata, pairs = summaries.drift_tables(
     sets,
     wanted,
     patients,
-    common,
+    own,
     seed=derive(params.seed, "ceiling"),
     pairs_file=paths.tables / "pairs.csv",
-    own=own,
 )
 summary = summaries.over_seeds(single)
 strata = summaries.over_seeds(strata, [*summaries.CELL, "stratum"])
 
 # %% [markdown]
-# The primary table, on the common support:
+# The primary table:
 
 # %%
 primary = summary.query("metric == 'iou_top20'")
@@ -193,8 +190,8 @@ primary.pivot_table(
 ).round(2)
 
 # %% [markdown]
-# The same over the films that one architecture classifies correctly at both compared checkpoints
-# (kept-correct):
+# The same over the films that are correct at both compared checkpoints, whatever the others say of
+# them (kept-correct), every film alike:
 
 # %%
 kept = strata.query("metric == 'iou_top20' and stratum == 'kept-correct'")
@@ -232,7 +229,7 @@ if len(pairs):
     display(figure)
     style.save(figure, paths.figures / "drift_distributions")
 else:
-    print("The common support is empty: no film is classified correctly by every checkpoint.")
+    print("No film counts: none is classified correctly by every checkpoint.")
 
 # %% [markdown]
 # The same numbers film by film. Means hide a lot: look at the width of each distribution, and at the
@@ -401,7 +398,7 @@ if len(trajectory):
 
 # %%
 agreed = agreement.seed_agreement(
-    sets, patients, common, own, transfer=params.base_transfer,
+    sets, patients, own, transfer=params.base_transfer,
     tuned=[f"finetune-s{each}" for each in params.seeds], seed=derive(params.seed, "ceiling"),
 )  # fmt: skip
 measures = ["partial", "partial_other"]

@@ -110,21 +110,22 @@ for grid, architecture in [(g, a) for g in sizes for a in params.architectures]:
 # %% [markdown]
 # ## Drift by reading
 #
-# On the films that all compared checkpoints classify correctly. There the checkpoint's own
+# On the films that both compared checkpoints of an architecture classify correctly. There the checkpoint's own
 # prediction *is* the true class, so that reading can only differ on other films: conditioning on
 # correct decisions takes this choice away.
 
 # %%
 files = {"study": "sensitivity_pairs.csv", "native": "sensitivity_native_pairs.csv"}
-parts, common = [], {}
+parts, counted = [], {}
 for grid, of_grid in sets.items():
-    common[grid], _ = summaries.support_table(of_grid, classes=params.classes)
+    own = summaries.own_support(of_grid)
+    counted[grid] = {architecture: int(films.sum()) for architecture, films in own.items()}
     single, _, _ = summaries.drift_tables(
-        of_grid, [Pairing("finetune", *pair)], test["patient_id"].to_numpy(), common[grid],
+        of_grid, [Pairing("finetune", *pair)], test["patient_id"].to_numpy(), own,
         seed=derive(params.seed, "ceiling"), pairs_file=paths.tables / files[grid],
     )  # fmt: skip
     parts.append(summaries.over_seeds(single))
-    print(f"{grid} grid: {common[grid].sum()} of these {len(common[grid])} films")
+    print(f"{grid} grid, of these {len(test)} films: {counted[grid]}")
 table = sensitivity.sensitivity(pd.concat(parts, ignore_index=True), readings.READINGS)
 table.round(3)
 
@@ -146,7 +147,7 @@ artefacts.write_table(record.path, table)
 record.complete(
     *(paths.tables / files[grid] for grid in sets),
     *(paths.figures / f"sensitivity.{suffix}" for suffix in ("png", "svg")),
-    common={grid: int(members.sum()) for grid, members in common.items()},
+    films=counted,
 )
 print("wrote", record.path.name)
 

@@ -100,7 +100,7 @@ style.save(figure, paths.figures / "remedies")
 # %% [markdown]
 # ## Drift before and after
 #
-# The overlap of the strongest cells in two runs of one study. Each is the mean over its own common
+# The overlap of the strongest cells in two runs of one study. Each is the mean over its own
 # support, so the films are not the same and a difference is no paired comparison.
 
 # %%

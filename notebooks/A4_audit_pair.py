@@ -180,15 +180,18 @@ style.save(figure, paths.figures / "confusions")
 
 # %%
 main = {pair.name: {name: sets[name] for name in findings.CHECKPOINTS}}
-common, support = summaries.support_table(main, classes=classes)
+own = summaries.own_support(main)
+common = own[pair.name]
+support = summaries.support_table(own, sets["before"].label, classes=classes)
+support = support.drop(columns=pair.name)  # of one network the common support is its own
 record = artefacts.begin(
     paths.tables / "drift.csv",
     parameters=known | {"preprocessing": preprocess, "classes": list(classes)},
     inputs=[paths.manifest, *(paths.maps(pair.name, name) for name in sets)],
 )  # fmt: skip
 single, strata, pairs = summaries.drift_tables(
-    {pair.name: sets}, pairings.audit_pairings(), manifest["patient_id"].to_numpy(), common,
-    seed=derive(params.seed, "ceiling"), pairs_file=paths.tables / "pairs.csv",
+    {pair.name: sets}, pairings.audit_pairings(), manifest["patient_id"].to_numpy(), own,
+    seed=derive(params.seed, "ceiling"), pairs_file=paths.tables / "pairs.csv", class_weights=False,
 )  # fmt: skip
 drift = summaries.over_seeds(single)
 print(f"{common.sum()} of {len(common)} films are classified correctly by both")

@@ -24,7 +24,7 @@ def test_one_backbone_one_method_and_one_layer_run_to_the_report(tmp_path):
     """A size of its own besides, which would be no grid of the backbones that are left out."""
     words = (
         "SET=architectures=[resnet50v2] input_size.resnet50v2=96 attribution.methods=[layercam] "
-        "attribution.roles=[auto_conv] weights.source=none transfer.epochs=2"
+        "attribution.roles=[auto_conv] weights.source=fractal transfer.epochs=2"
     )
     assert "Report" in make("reproduce", tmp_path, words).stdout
     paths = StudyPaths(tmp_path, "smoke")

@@ -14,7 +14,10 @@ import pytest
 import stored_material as stored
 
 from lib.attribution.maps import MapSet
-from lib.study.artefacts import require
+from lib.hypotheses import observations, stated
+from lib.report import recompute
+from lib.study import artefacts
+from lib.study.artefacts import require, write_json
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,17 @@ def test_every_verdict_is_the_expected_one_with_all_its_numbers(finished):
 
 
 @pytest.mark.study
+def test_means_are_those_that_are_judged(finished):
+    """One estimand: the drift table's means are those of the cells that contrasts are made of."""
+    observed = observations.read(finished, support="own")
+    drift = artefacts.read_table(finished.tables / "drift.csv")
+    drift = drift[drift["metric"].isin(["iou_top20", "soft_iou", "unit_distance"])]
+    assert (drift["blank"] > 0).any(), "with blank maps the order of means and sums matters"
+    keys = drift[observations.CELL].itertuples(index=False, name=None)
+    found = [observed.mean(m, key) for key, m in zip(keys, drift["metric"], strict=True)]
+    np.testing.assert_allclose(found, drift["mean"], atol=2e-6)
+
+
 def test_the_report_says_the_verdicts(finished):
     require(finished.report)
     page = unescape(finished.report.read_text(encoding="utf-8"))
@@ -116,3 +130,28 @@ def test_one_wrong_value_among_all_pairs_shows_in_their_digest():
     wrong = rows.assign(iou_top20=["0.5001", *["0.5"] * 27])
     assert stored.disagreements(stored.digest(wrong), digest)
     assert stored.disagreements(stored.digest(rows[::-1]), digest), "the order counts"
+
+
+@pytest.mark.study
+def test_verdicts_follow_from_the_pairs_that_are_published(finished, tmp_path):
+    rules = stated.load()
+    recompute.write(finished, tmp_path / "pairs", rules)
+    (tmp_path / "verdicts.json").write_bytes(finished.verdicts.read_bytes())
+    write_json(
+        tmp_path / "provenance.json", {"parameters": stored.params().model_dump(mode="json")}
+    )
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/priors.csv").write_bytes((finished.tables / "priors.csv").read_bytes())
+    expected = json.loads(finished.verdicts.read_text(encoding="utf-8"))["verdicts"]
+    found = {verdict.name: verdict.as_json() for verdict in recompute.judge(tmp_path)}
+    assert found == expected
+    assert {verdict["verdict"] for verdict in found.values()} > {"supported"}
+    # Another rule can be put to the same pairs.
+    near = rules.H4.model_copy(update={"most_way": 0.01})
+    other = {v.name: v for v in recompute.judge(tmp_path, rules.model_copy(update={"H4": near}))}
+    asked, stated_ = (
+        pd.DataFrame(of["family"])["threshold"].to_numpy()
+        for of in (other["H4"].as_json(), expected["H4"])
+    )
+    np.testing.assert_allclose(asked, 0.02 * stated_, rtol=1e-4)
+    assert other["H1"].as_json() == expected["H1"]

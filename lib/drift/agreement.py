@@ -59,8 +59,8 @@ def _without(cells: np.ndarray, given: np.ndarray) -> np.ndarray:
 
 
 def seed_agreement(
-    sets: dict[str, dict[str, MapSet]], patients: Sequence[str], common: np.ndarray,
-    own: Mapping[str, np.ndarray], *, transfer: str, tuned: Sequence[str], seed: int,
+    sets: dict[str, dict[str, MapSet]], patients: Sequence[str], own: Mapping[str, np.ndarray],
+    *, transfer: str, tuned: Sequence[str], seed: int,
 ) -> pd.DataFrame:  # fmt: skip
     """Partial agreement of all pairs of fine-tunings, film by film.
 
@@ -69,8 +69,6 @@ def seed_agreement(
     sets : dict of architecture to dict of checkpoint to MapSet
         An architecture that lacks a checkpoint has the rows of those that it has.
     patients : sequence of str, shape (films,)
-    common : ndarray of bool, shape (films,)
-        The common support.
     own : mapping of architecture to ndarray of bool, shape (films,)
         The architecture's own support.
     transfer : str
@@ -87,7 +85,7 @@ def seed_agreement(
         ``after``, ``image_id``, ``partner_id`` (the film itself), ``common``, ``own``, ``partial``,
         ``partial_other`` (the second map is another film of the class). Empty with one seed.
     """
-    parts = []
+    parts, common = [], np.all([*own.values()], axis=0)
     for architecture, of in sets.items():
         if transfer not in of:
             continue

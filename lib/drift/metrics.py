@@ -277,7 +277,7 @@ class Metric:
     kind : {"similarity", "distance", "change"}
         1 where nothing moved, 0 where nothing moved, or signed: B minus A.
     costly : bool
-        A linear programme per pair: computed on the common support alone, and up to `COSTLY_CELLS`.
+        A linear programme per pair: computed only where both films count and up to `COSTLY_CELLS`.
     """
 
     function: Callable[..., np.ndarray]

@@ -171,11 +171,11 @@ def compare_cells(
     DataFrame
         A row per film: ``pairing``, ``before``, ``after``, ``role``, ``method``, ``image_id``,
         ``partner_id`` (the film of the second map), ``stratum``, the drift metrics and ``blank``.
-        `lib.drift.metrics.COSTLY` metrics are NaN outside the common support and on fine grids.
+        `lib.drift.metrics.COSTLY` metrics are NaN outside the own support and on fine grids.
     """
     require_same_films(sets)
     some = next(iter(sets.values()))
-    partner, common = partners(some.label, patients, support, seed=seed), support == 2
+    partner, counted = partners(some.label, patients, support, seed=seed), support > 0
     for pairing in wanted:
         if missing([pairing], sets):
             continue
@@ -186,7 +186,7 @@ def compare_cells(
         strata = outcome_strata(correct(a), correct(b))
         for role, method in a.maps:
             pair = a.maps[role, method][first], b.maps[role, method][second]
-            metrics = _metrics(*pair, common[first] & common[second])
+            metrics = _metrics(*pair, counted[first] & counted[second])
             yield pd.DataFrame(
                 {
                     "pairing": pairing.name,
@@ -201,12 +201,12 @@ def compare_cells(
             ).join(metrics)
 
 
-def _metrics(maps_a: np.ndarray, maps_b: np.ndarray, common: np.ndarray) -> pd.DataFrame:
-    """All metrics; the costly ones on a coarse grid for the common support, elsewhere NaN."""
+def _metrics(maps_a: np.ndarray, maps_b: np.ndarray, counted: np.ndarray) -> pd.DataFrame:
+    """All metrics; the costly ones on a coarse grid where both films count, elsewhere NaN."""
     table = drift.compare(maps_a, maps_b, metrics=drift.QUICK)
     if prod(maps_a.shape[1:]) <= drift.COSTLY_CELLS:
-        costly = drift.compare(maps_a[common], maps_b[common], metrics=drift.COSTLY)
-        table = table.join(costly.drop(columns="blank").set_index(np.flatnonzero(common)))
+        costly = drift.compare(maps_a[counted], maps_b[counted], metrics=drift.COSTLY)
+        table = table.join(costly.drop(columns="blank").set_index(np.flatnonzero(counted)))
     return table.reindex(columns=[*drift.METRICS, "blank"])
 
 

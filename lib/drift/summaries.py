@@ -1,7 +1,8 @@
 """Tables of drift: a study's pairs compared, summarised by cell, ranked, beside another study's.
 
 A cell is an architecture, method, role and pairing. `drift_tables` has a row per cell, metric and
-pair of checkpoints, `over_seeds` brings them to one per cell and metric.
+pair of checkpoints, `over_seeds` brings them to one per cell and metric. The films that count are
+an architecture's own support, every class alike.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,51 +24,52 @@ def own_support(sets: dict[str, dict[str, MapSet]]) -> dict[str, np.ndarray]:
     """Films that every trained checkpoint of an architecture classifies correctly, by architecture.
 
     They are more than the common support, and other films for every architecture.
+
+    Raises
+    ------
+    ValueError
+        If the sets have not the same films.
     """
+    require_same_films({f"{a}/{c}": m for a, of in sets.items() for c, m in of.items()})
     return {
         architecture: np.all([correct(maps) for name, maps in of.items() if trained(name)], axis=0)
         for architecture, of in sets.items()
     }
 
 
-def support_table(sets: dict[str, dict[str, MapSet]], *, classes: Sequence[str]):
-    """Films that every trained checkpoint of every architecture classifies correctly.
+def support_table(
+    own: Mapping[str, np.ndarray], labels: np.ndarray, *, classes: Sequence[str]
+) -> pd.DataFrame:
+    """How many films count, by class.
 
     Parameters
     ----------
-    sets : dict of architecture to dict of checkpoint to MapSet
+    own : mapping of architecture to ndarray of bool, shape (films,)
+        `own_support`.
+    labels : ndarray of int, shape (films,)
+        Class of each film.
     classes : sequence of str
 
     Returns
     -------
-    common : ndarray of bool, shape (films,)
-        Membership in the common support, in the order of the maps.
-    table : DataFrame
-        ``label``, ``films``, ``common``: test films and members of the common support by class.
+    DataFrame
+        ``label``, ``films`` (test films of the class), ``common`` (of them in the support of every
+        architecture), and a column per architecture: of them in its own support.
     """
-    everything = {f"{a}/{c}": m for a, of in sets.items() for c, m in of.items() if trained(c)}
-    require_same_films(everything)
-    common = np.all([correct(maps) for maps in everything.values()], axis=0)
-    labels = next(iter(everything.values())).label
-    table = pd.DataFrame(
-        {
-            "label": classes,
-            "films": np.bincount(labels, minlength=len(classes)),
-            "common": np.bincount(labels[common], minlength=len(classes)),
-        }
-    )
-    return common, table
+    counted = {"films": np.ones(len(labels), bool), "common": np.all([*own.values()], axis=0)} | own
+    count = {name: np.bincount(labels[of], minlength=len(classes)) for name, of in counted.items()}
+    return pd.DataFrame({"label": list(classes)} | count)
 
 
 def drift_tables(
     sets: dict[str, dict[str, MapSet]],
     wanted: Sequence[pairings.Pairing],
     patients: Sequence[str],
-    common: np.ndarray,
+    own: Mapping[str, np.ndarray],
     *,
     seed: int,
     pairs_file,
-    own: Mapping[str, np.ndarray] | None = None,
+    class_weights: bool = True,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Compare all pairs; the full table goes to disk cell by cell, summaries are returned.
 
@@ -76,21 +78,21 @@ def drift_tables(
     sets : dict of architecture to dict of checkpoint to MapSet
     wanted : sequence of Pairing
     patients : sequence of str, shape (films,)
-    common : ndarray of bool, shape (films,)
-        The common support. A pair of two films counts only if both belong to it.
+    own : mapping of architecture to ndarray of bool, shape (films,)
+        `own_support`. A pair of two films counts only if both belong to it.
     seed : int
         Seed of the choice of unrelated films.
     pairs_file : Path
         CSV that receives every pair with all metrics.
-    own : mapping of architecture to ndarray of bool, shape (films,), optional
-        The architecture's `own_support`; without it the common one.
+    class_weights : bool
+        Whether every class has the same weight in ``drift``, however many of its films count.
 
     Returns
     -------
     drift, strata, pairs : DataFrame
-        `summarise` of each cell and pair of checkpoints on the common support; the same over all
-        films by outcome stratum, without the costly metrics; and ``iou_top20`` of every pair of the
-        common support.
+        `summarise` of each cell and pair of checkpoints on the architecture's own support; the same
+        over all films by outcome stratum, every film alike and without the costly metrics; and
+        ``iou_top20`` of every pair of the own support.
 
     Raises
     ------
@@ -104,24 +106,29 @@ def drift_tables(
         )
     drift, strata, pairs = [], [], []
     some = next(iter(next(iter(sets.values())).values()))
-    films = some.image_id
+    labels, common = pd.Series(some.label, some.image_id), np.all([*own.values()], axis=0)
     by = [*CELL, "before", "after"]
     with atomic(pairs_file) as temporary:
         for architecture, of in sets.items():
-            support = 1 * common + (common if own is None else own[architecture])
-            member = pd.Series(support, index=films)
+            support = 1 * common + own[architecture]
+            member = pd.Series(support, index=some.image_id)
             for cell in pairings.compare_cells(of, wanted, patients, support, seed=seed):
                 cell.insert(0, "architecture", architecture)
                 of_pair = [member[cell[name]].to_numpy() for name in ("image_id", "partner_id")]
                 least = np.minimum(*of_pair)
-                both = least == 2
-                cell.insert(9, "common", both)
+                cell.insert(9, "common", least == 2)
                 cell.insert(10, "own", least > 0)
                 header = not temporary.exists()
                 cell.to_csv(temporary, mode="a", header=header, index=False, float_format="%.6g")
-                drift.append(summarise(cell, by, metrics=_computed(cell[both]), among=both))
+                kept = cell["own"].to_numpy()
+                of_class = (
+                    cell["image_id"].map(labels) if class_weights else pd.Series(0, cell.index)
+                )
+                weights = (1 / of_class.map(of_class[kept].value_counts())).where(kept, 0.0)
+                metrics = _computed(cell[kept])
+                drift.append(summarise(cell, by, metrics=metrics, weights=weights.to_numpy()))
                 strata.append(summarise(cell, [*by, "stratum"], metrics=QUICK))
-                pairs.append(cell.loc[both, [*CELL, "after", "image_id", "iou_top20", "blank"]])
+                pairs.append(cell.loc[kept, [*CELL, "after", "image_id", "iou_top20", "blank"]])
     return tuple(pd.concat(parts, ignore_index=True) for parts in (drift, strata, pairs))
 
 
@@ -136,9 +143,9 @@ def summarise(
     by: Sequence[str],
     *,
     metrics: Sequence[str] = METRICS,
-    among: np.ndarray | bool = True,
+    weights: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Mean, spread and number of pairs per group and metric, with blank pairs counted.
+    """Weighted mean, spread and number of pairs per group and metric, with blank pairs counted.
 
     Parameters
     ----------
@@ -148,15 +155,16 @@ def summarise(
         Columns that make a group; a missing value in them is a group of its own.
     metrics : sequence of str
         Columns to summarise.
-    among : ndarray of bool, one per pair
-        Pairs that count.
+    weights : ndarray of float, one per pair, optional
+        How much each pair counts, 0 not at all; without, each counts 1.
 
     Returns
     -------
     pandas.DataFrame
-        Columns of `by`, "metric", "n" (pairs scored), "mean", "sd" (ddof = 1; NaN below two
-        pairs), "median", "blank" (blank pairs). A group without a scored pair keeps its rows, with
-        n = 0. Sorted by group; the metrics in the given order.
+        Columns of `by`, "metric", "n" (pairs scored), "weight" (their sum of weights), "mean",
+        "sd" (over pairs that count, every one alike; ddof = 1, NaN below two pairs), "blank" (blank
+        pairs that count). A group without a scored pair keeps its rows, with n = 0. Sorted by
+        group; the metrics in the given order.
 
     Raises
     ------
@@ -165,23 +173,29 @@ def summarise(
     """
     by, metrics = list(by), list(metrics)
     require_columns(pairs, [*by, *metrics, "blank"], "pairs")
+    weights = np.ones(len(pairs)) if weights is None else np.asarray(weights, float)
     blank = pairs["blank"].notna() & (pairs["blank"] != "")  # a CSV reads "" back as missing
-    scored = ~blank & among
+    scored = ~blank & (weights > 0)
     unexplained = pairs.loc[scored, metrics].isna().sum()
     if unexplained.any():
         found = unexplained[unexplained > 0].to_dict()
         raise ValueError(f"pairs: found NaN in pairs that are not blank, {found}; expected none.")
     groups = {"by": [pairs[column] for column in by], "observed": True, "dropna": False}
-    values = pairs[metrics].where(scored).groupby(**groups)
-    blanks = (blank & among).groupby(**groups).sum()
-    statistics = {"n": "count", "mean": "mean", "sd": "std", "median": "median"}
+    values = pairs[metrics].where(scored)
+    by_group = values.groupby(**groups)
+    totals = values.mul(weights, axis=0).groupby(**groups).sum()
+    weight = pd.Series(weights * scored, pairs.index).groupby(**groups).sum()
+    blanks = (blank & (weights > 0)).groupby(**groups).sum()
     tables = [
-        values[metric].agg(**statistics).assign(metric=metric, blank=blanks).reset_index()
+        by_group[metric].agg(n="count", sd="std").assign(
+            metric=metric, weight=weight, mean=totals[metric] / weight.where(weight > 0),
+            blank=blanks,
+        ).reset_index()
         for metric in metrics
-    ]
+    ]  # fmt: skip
     # Row g of every table is group g: a stable sort on it keeps the metrics in order.
     table = pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
-    return table[[*by, "metric", *statistics, "blank"]]
+    return table[[*by, "metric", "n", "weight", "mean", "sd", "blank"]]
 
 
 def transitions(pairs: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
@@ -220,20 +234,24 @@ def transitions(pairs: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
 def over_seeds(table: pd.DataFrame, by: Sequence[str] = CELL) -> pd.DataFrame:
     """Summaries of single checkpoint pairs brought to one row per cell and metric.
 
-    The mean is that of the pairs' means, each pair of checkpoints with equal weight; ``sd`` is the
-    spread over films within a pair (root of the mean variance), ``pairs`` the number of checkpoint
-    pairs and ``sd_pairs`` the spread of their means (NaN with one). ``n`` and ``blank`` are sums.
+    The mean is that over all scored pairs by their weights: the estimand of every contrast and
+    verdict too, see `lib.inference.crossed`. ``sd`` is the spread over films within a pair of
+    checkpoints (root of the mean variance), ``pairs`` the number of checkpoint pairs and
+    ``sd_pairs`` the spread of their means (NaN with one). ``n`` and ``blank`` are sums.
     """
-    table = table.assign(variance=table["sd"] ** 2)
+    table = table.assign(variance=table["sd"] ** 2, total=table["mean"] * table["weight"])
     found = table.groupby([*by, "metric"], sort=False, observed=True).agg(
         pairs=("mean", "size"),
         n=("n", "sum"),
-        mean=("mean", "mean"),
+        total=("total", "sum"),
+        weight=("weight", "sum"),
         sd=("variance", "mean"),
         sd_pairs=("mean", "std"),
         blank=("blank", "sum"),
     )
-    return found.assign(sd=np.sqrt(found["sd"])).reset_index()
+    mean = found["total"] / found["weight"].where(found["weight"] > 0)
+    found = found.assign(mean=mean, sd=np.sqrt(found["sd"])).reset_index()
+    return found[[*by, "metric", "pairs", "n", "mean", "sd", "sd_pairs", "blank"]]
 
 
 def rank_architectures(summary: pd.DataFrame, *, metric: str) -> pd.DataFrame:
@@ -280,7 +298,7 @@ def drift_side_by_side(before: StudyPaths | None, after: StudyPaths | None) -> p
     -------
     pandas.DataFrame
         ``architecture``, ``role``, ``method``, ``pairing``, ``before``, ``after`` (means over the
-        common support of either study: not the same films), ``change``, and ``n_before``,
+        support in either study: not the same films), ``change``, and ``n_before``,
         ``n_after``, ``blank_before``, ``blank_after``. Cells that one study lacks are left out;
         without a study there are no rows.
 

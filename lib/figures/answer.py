@@ -16,9 +16,9 @@ def way(moved: pd.DataFrame) -> Figure:
     ----------
     moved : pandas.DataFrame
         "architecture", "estimate", "low", "high": 0 is training the head alone, 1 are maps of other
-        patients' films. An interval without ends is not drawn.
+        patients' films. An interval without ends is not drawn. "measure": what it is measured in.
     """
-    require_columns(moved, ["architecture", "estimate", "low", "high"], "moved")
+    require_columns(moved, ["architecture", "estimate", "low", "high", "measure"], "moved")
     architectures = style.present(moved["architecture"], ARCHITECTURE, "architecture")
     rows = moved.set_index("architecture").loc[architectures]
     figure, axes = style.panels(
@@ -40,7 +40,7 @@ def way(moved: pd.DataFrame) -> Figure:
     ax.xaxis.set_major_formatter(PercentFormatter(1, symbol="\u2009%"))
     ax.set_xlabel(
         "0 %: as if the head alone were trained · 100 %: maps of other patients’ films\n"
-        "LayerCAM at the pooled map, top 20 % of squares; lines: 95 % intervals",
+        f"LayerCAM at the pooled map, {moved['measure'].iloc[0]}; lines: 95 % intervals",
         fontsize=style.SMALL,
     )
     return figure

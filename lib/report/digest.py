@@ -10,6 +10,7 @@ from lib.hypotheses import estimates
 from lib.models.convergence import sentence
 from lib.study.artefacts import manifest_path, read_manifest, read_table, require
 from lib.study.names import MODES
+from lib.study.params import Params
 from lib.study.paths import ROOT, StudyPaths
 
 PRIMARY = "iou_top20"
@@ -80,8 +81,14 @@ def provenance(paths: StudyPaths, complete: Mapping[str, Mapping]) -> dict:
         If the tables are not complete.
     """
     manifest = complete.get("tables/drift.csv") or read_manifest(paths.tables / "drift.csv")
+    # Every stage has recorded what it reads; the drift stage has all the seeds.
+    parameters = {}
+    for found in (*complete.values(), manifest):
+        parameters |= {
+            k: v for k, v in found.get("parameters", {}).items() if k in Params.model_fields
+        }
     return {
-        "parameters": public_parameters(manifest["parameters"]),
+        "parameters": public_parameters(parameters),
         **{key: manifest[key] for key in ("code", "versions", "device", "finished")},
         "seconds": {name: found["seconds"] for name, found in complete.items()},
     }
@@ -166,7 +173,7 @@ def text(paths: StudyPaths) -> str:
         areas.round(3).to_string(),
         sentence(performance),
         "",
-        "Overlap of the top 20 % of cells (1 = same places), mean over the common support",
+        "Overlap of the top 20 % of cells (1 = same places), every class alike",
         overlap.round(2).to_string(),
         "",
         *composition(paths),

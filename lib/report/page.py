@@ -17,10 +17,10 @@ from lib.report import telling, words
 from lib.report.browser import write_cases
 from lib.report.digest import manifests, provenance, verdicts
 from lib.report.extremes import extremes
+from lib.report.intervals import interval_rows, reach
 from lib.report.kinds import QUESTION, STUDY, Kind
 from lib.report.notebooks import executed, notebook_pages
 from lib.report.tables import Table, shown
-from lib.report.words import interval_rows, reach
 from lib.study.artefacts import manifest_path, read_table, require, write_json, write_text
 from lib.study.paths import StudyPaths
 
@@ -178,7 +178,7 @@ def render(
     context["case"] = ""
     if facts["cases"] and says:
         context["case"] = telling.draw(folder / "cases", folder / "figures/case")
-    moved = words.way(tables.get("retained")) if says else ()
+    moved = words.way(tables) if says else ()
     if len(moved):
         telling.draw_way(moved, folder / "figures/moved")
     there = {file.stem for file in (folder / "figures").glob("*.png")}

@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from lib.hypotheses import stated
 from lib.models.convergence import sentence
-from lib.report import front, looks
+from lib.report import front, looks, recompute
 from lib.report import page as report
 from lib.report.digest import (
     cost,
@@ -24,6 +25,7 @@ from lib.report.digest import (
     stage_means,
     verdicts,
 )
+from lib.report.words import counted
 from lib.study.artefacts import read_table, require, write_json, write_text
 from lib.study.paths import ROOT, StudyPaths
 from lib.study.schema import TABLES
@@ -57,6 +59,8 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
     for name, table in TABLES.items():
         if table.published and (table.when == "always" or _optional(paths, name) is not None):
             shutil.copyfile(paths.tables / f"{name}.csv", target / "tables" / f"{name}.csv")
+    if parameters["data"]["source"] == "phantom":
+        recompute.write(paths, target / "pairs", stated.load())
     drawn = parameters["data"]["source"] == "phantom" or parameters["data"]["shareable"]
     for figure in sorted(paths.figures.rglob("*.png")):
         if figure.name.startswith(("films", "cases")) and not drawn:
@@ -194,8 +198,7 @@ def page(paths: StudyPaths, complete: Mapping[str, Mapping], *, command: str, na
         origin=origin,
         weights=complete["tables/drift.csv"]["weights"],
         audit=_audit(paths),
-        films=support["films"].sum(),
-        common=support["common"].sum(),
+        counted=counted(support).rstrip(","),
         performance=performance_lines(tables["performance"]),
         trainings=sentence(tables["performance"]),
         drift=drift_lines(tables["drift"]),

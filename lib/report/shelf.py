@@ -77,15 +77,14 @@ def _row(folder: Path) -> dict:
          "interval": words.percent([m.low, m.high]),
          **{key: f"{200 * min(max(getattr(m, key), 0), 1.25) / 1.25:.1f}"
             for key in ("estimate", "low", "high")}}
-        for m in words.way(found.get("retained")).itertuples()
+        for m in words.way(found).itertuples()
     ]  # fmt: skip
     return {
         "name": folder.name,
         "title": words.title(parameters),
         "sentences": first(folder),
         "short": words.short(verdicts),
-        "films": int(found["support"]["films"].sum()),
-        "common": int(found["support"]["common"].sum()),
+        "counted": words.counted(found["support"]).rstrip(","),
         "probe": f"{audit['probe']['balanced_accuracy']:.2f}",
         "scores": [
             (ARCHITECTURE_TITLES[name], f"{row['transfer']:.2f}", f"{row['finetune']:.2f}")

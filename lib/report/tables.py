@@ -19,7 +19,7 @@ _NAMES = {
 _HEADS = {
     "role": "layer", "n": "pairs", "macro_auc": "macro AUC", "balanced_accuracy": "balanced acc.",
     "low": "low", "high": "high", "sd_pairs": "sd over runs", "finetune": "fine-tuned",
-    "finetune_seeds": "two seeds", "transfer_seeds": "two transfers", "common": "common support",
+    "finetune_seeds": "two seeds", "transfer_seeds": "two transfers", "common": "of every network",
 }  # fmt: skip
 
 
@@ -121,9 +121,9 @@ def _performance(table: pd.DataFrame) -> Table:
 def _support(table: pd.DataFrame) -> Table:
     return shown(
         "support",
-        "Test films by class, and those that every checkpoint of every architecture classifies "
-        "correctly (the common support).",
-        table,
+        "Test films by class, those of them that every checkpoint of every network classifies "
+        "correctly, and those that every checkpoint of one network does, which are compared.",
+        table.rename(columns=names.ARCHITECTURE_TITLES),
     )
 
 
@@ -142,9 +142,10 @@ def _main_pairing(table: pd.DataFrame) -> str:
 def _drift(table: pd.DataFrame) -> Table:
     return shown(
         "drift",
-        "Overlap of the strongest 20 % of cells, mean over the common support; 1 = the same places,"
-        " 0 = none in common. Pairs and blank count the pairs of maps before and after fine-tuning,"
-        " over all seeds: scored, and not scored because a map is blank.",
+        "Overlap of the strongest 20 % of cells, mean over the films that count, every class "
+        "alike; 1 = the same places, 0 = none in common. Pairs and blank count the pairs of maps "
+        "before and after fine-tuning, over all seeds: scored, and not scored because a map is "
+        "blank.",
         _wide(table),
     )
 
@@ -166,7 +167,7 @@ def _metrics(table: pd.DataFrame) -> Table:
     )  # fmt: skip
     return shown(
         "metrics",
-        "All drift metrics before → after fine-tuning, mean over the common support.",
+        "All drift metrics before → after fine-tuning, mean over the films that count.",
         wide.reset_index(),
     )
 

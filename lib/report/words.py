@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from lib.hypotheses.verdicts import STATEMENT, VERDICTS
+from lib.hypotheses.verdicts import VERDICTS
 from lib.report.digest import PRIMARY, drift_means, stage_means
-from lib.study.names import METHOD_TITLES, label
+from lib.study.names import ARCHITECTURE_TITLES, label
 
 _STAGES = ["transfer", "finetune"]
 CELL = {"role": "post_activation", "method": "layercam"}
@@ -14,9 +14,12 @@ CELL = {"role": "post_activation", "method": "layercam"}
 SHORT = {"supported": "Yes", "not supported": "No"}
 """The answer to the first question by its verdict; any other verdict leaves it open."""
 _MOVED = {
-    "Yes": "that is more than the controls move them",
-    "No": "that is not more than the controls move them",
-    "Open": "whether that is more than the controls move them, these films and seeds cannot tell",
+    "Yes": "that is more than training the head alone moves them, and in the same way whatever the "
+    "seed",
+    "No": "that is hardly more than training the head alone moves them, or not the same from seed "
+    "to seed",
+    "Open": "whether that is more than chance and the head, and the same whatever the seed, these "
+    "films and seeds cannot tell",
 }
 LEARNT_FROM = {
     "fractal": "drawn fractals", "drawn": "drawn radiographs with other findings",
@@ -50,29 +53,36 @@ def percent(values: Sequence[float]) -> str:
     return f"{low}\u00a0%" if low == high else f"{low} to {high}\u00a0%"
 
 
-def way(retained: pd.DataFrame | None) -> pd.DataFrame:
+def way(tables: Mapping[str, pd.DataFrame], part: str = "way_to_unrelated") -> pd.DataFrame:
     """How far fine-tuning moved the maps of `CELL`: 0 is the placebo, 1 are unrelated films.
 
     Parameters
     ----------
-    retained : DataFrame or None
-        ``architecture``, ``role``, ``method``, ``metric``, ``estimate``, ``low``, ``high`` of the
-        retained evidence R.
+    tables : mapping of str to DataFrame
+        With ``decomposition``, see `lib.hypotheses.estimates.decomposition_table`. Without it the
+        way is 1 - R of the primary overlap in ``retained``; without either there is no row.
+    part : str
+        Another part of the decomposition.
 
     Returns
     -------
     DataFrame
-        ``architecture``, ``estimate``, ``low``, ``high`` of 1 - R; no row where none was estimated.
+        ``architecture``, ``estimate``, ``low``, ``high``, and ``measure``, in words.
     """
-    columns = ["architecture", "estimate", "low", "high"]
-    if retained is None:
-        return pd.DataFrame(columns=columns)
-    cell = retained["metric"].eq(PRIMARY)
-    for key, value in CELL.items():
-        cell &= retained[key].eq(value)
-    rows = retained.loc[cell, columns].dropna(subset="estimate").reset_index(drop=True)
-    ends = {"estimate": 1 - rows["estimate"], "low": 1 - rows["high"], "high": 1 - rows["low"]}
-    return rows.assign(**ends)
+    columns, ends = ["architecture", "estimate", "low", "high"], ("estimate", "low", "high")
+    measure = "squared distance of maps of one length"
+    table, retained = tables.get("decomposition"), tables.get("retained")
+    if table is not None and len(table):
+        table = table[table["part"].eq(part)]
+    elif retained is not None and part == "way_to_unrelated":  # studies published before the parts
+        table = retained[retained["metric"].eq(PRIMARY)]
+        turned = zip(ends, (1 - table[end] for end in ("estimate", "high", "low")), strict=True)
+        table, measure = table.assign(**dict(turned)), "top 20 % of squares"
+    else:
+        return pd.DataFrame(columns=[*columns, "measure"])
+    cell = (table[list(CELL)] == list(CELL.values())).all(axis=1)
+    found = table.loc[cell, columns].dropna(subset="estimate").reset_index(drop=True)
+    return found.assign(measure=measure)
 
 
 def short(verdicts: Mapping[str, Mapping] | None) -> str:
@@ -83,14 +93,18 @@ def short(verdicts: Mapping[str, Mapping] | None) -> str:
 
 def headline(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> str:
     """Yes, no or open, how much, and for whom."""
-    moved, answer = way(tables.get("retained")), short(verdicts)
+    moved, answer = way(tables), short(verdicts)
     if moved.empty:
         return f"{answer}: how far fine-tuning moved the maps could not be estimated."
     parts = [f"{percent([m.estimate])} ({label(m.architecture)})" for m in moved.itertuples()]
-    return (
+    text = (
         f"{answer}: fine-tuning moved the maps {listed(parts)} of the way to maps of other "
-        f"patients’ films, where training the head alone is 0\u00a0%; {_MOVED[answer]}."
+        f"patients’ films, where training the head alone is 0\u00a0%"
     )
+    shared = way(tables, "systematic_share")["estimate"]
+    if len(shared):
+        text += f"; {percent(shared)} of that drift is the same whatever the seed"
+    return f"{text}; {_MOVED[answer]}."
 
 
 def title(parameters: Mapping) -> str:
@@ -139,9 +153,8 @@ def trust_sentence(
         tuned = runs.loc[runs["checkpoint"].str.startswith("finetune"), "training"]
         parts.append(f"{(tuned == 'converged').sum()} of {len(tuned)} fine-tunings converged")
     if (support := tables.get("support")) is not None:
-        counts = int(support["common"].sum()), int(support["films"].sum())
-        parts.append(f"{counts[0]} of {counts[1]} films are compared, those that every network "
-                     "names correctly at every stage")  # fmt: skip
+        parts.append(f"{counted(support)} are compared, those that every checkpoint of the network "
+                     "names correctly")  # fmt: skip
     text = f"How far to trust it: {listed(parts)}."
     if performance is None:
         return text
@@ -151,6 +164,22 @@ def trust_sentence(
         text += f" A linear model on thumbnails reaches a balanced accuracy of {probe}, "
         text += f"the fine-tuned networks {span(means['finetune'])}."
     return text
+
+
+def counted(support: pd.DataFrame) -> str:
+    """How many films count: "30 to 41 of 50 films, by network".
+
+    Parameters
+    ----------
+    support : DataFrame
+        As `lib.drift.summaries.support_table`.
+    """
+    own = [int(support[name].sum()) for name in ARCHITECTURE_TITLES if name in support]
+    own = own or [int(support["common"].sum())]
+    films = f"of {int(support['films'].sum())} films"
+    if len(set(own)) == 1:
+        return f"{own[0]} {films}"
+    return f"{min(own)} to {max(own)} {films}, by network,"
 
 
 def first(
@@ -164,7 +193,7 @@ def first(
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        ``retained``, ``support`` and ``performance``, where there are.
+        ``decomposition``, ``support`` and ``performance``, where there are.
     verdicts : mapping or None
         By hypothesis; the first one decides.
     parameters : mapping
@@ -211,15 +240,14 @@ def drift_sentence(drift: pd.DataFrame | None, support: pd.DataFrame | None) -> 
     drift : DataFrame or None
         ``architecture``, ``role``, ``method``, ``pairing``, ``metric``, ``mean``, ``n``, ``blank``.
     support : DataFrame or None
-        ``common``: films of the common support by class.
+        As `counted`.
     """
     if drift is None:
         return ""
     means = drift_means(drift).dropna(axis=1, how="all")
-    where = "the films that every checkpoint classifies correctly"
+    where = "the films that every checkpoint of a network classifies correctly"
     if support is not None:
-        where = f"the {int(support['common'].sum())} of {int(support['films'].sum())} test films "
-        where += "that every checkpoint of every architecture classifies correctly"
+        where += f" ({counted(support).rstrip(',')})"
     if "finetune" not in means:
         return f"On {where} no pair of maps could be compared."
     tuned = span(means["finetune"])
@@ -254,54 +282,3 @@ def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> list
         verdict_sentence(verdicts),
     )
     return [sentence for sentence in sentences if sentence]
-
-
-def interval_rows(verdict: Mapping) -> list[dict]:
-    """Rows of a verdict's family: ``what``, ``estimate``, ``low``, ``high``, ``judged``.
-
-    A comparison of architectures has a row per method; values that could not be estimated are None.
-    """
-    rows = []
-    for row in verdict.get("family", ()):
-        judged = not row.get("problem") and not row.get("undefined")
-        if "estimate" in row:
-            what = label(str(row.get("architecture", "")), str(row.get("method", "")))
-            # Version 1 of the rules named the control that a row is against.
-            if against := str(row.get("comparison", "")).replace("_", " "):
-                rows.append(_row(f"{what}, against {against}", row, "", judged))
-                continue
-            where = f"{what} at {row['role']}" if row.get("role") else what
-            stated = STATEMENT.get(str(row.get("statement", "")), "")
-            rows.append(_row(f"{where}, {stated}" if stated else where, row, "", judged))
-            continue
-        if "first" not in row:  # an identity is no estimate and has no interval
-            continue
-        pair = f"{label(str(row['first']))} less {label(str(row['second']))}"
-        for side in ("a", "b"):
-            method = METHOD_TITLES[row[f"method_{side}"]]
-            rows.append(_row(f"{pair}, {method}", row, f"effect_{side}", judged))
-        rows.append(_row(f"{pair}, interaction", row, "interaction", judged))
-    return rows
-
-
-def _row(what: str, row: Mapping, prefix: str, judged: bool) -> dict:
-    keys = ("estimate", "low", "high")
-    names = keys if not prefix else (prefix, f"{prefix}_low", f"{prefix}_high")
-    found = {key: row.get(name) for key, name in zip(keys, names, strict=True)}
-    return {"what": what, "judged": judged, **found}
-
-
-def reach(rows: Sequence[Mapping]) -> str:
-    """Words for how far the intervals of a family reach; "" where none was estimated.
-
-    Of a comparison of architectures the interactions alone: they say whether a ranking depends on
-    the method.
-    """
-    chosen = [row for row in rows if row["what"].endswith("interaction")] or rows
-    known = pd.DataFrame([row for row in chosen if row["low"] is not None])
-    if known.empty:
-        return ""
-    ends = pd.Series([known["low"].min(), known["high"].max()])
-    if len(known) == 1:
-        return f"1 estimate: {span(known['estimate'])}; interval {span(ends)}"
-    return f"{len(known)} estimates: {span(known['estimate'])}; intervals within {span(ends)}"

@@ -35,7 +35,7 @@ class Weights(Section):
     "drawn" are the shipped weights, learnt from drawn radiographs (see `lib.models.source_task`).
     """
 
-    source: Literal["imagenet", "fractal", "drawn", "file", "none"] = "fractal"
+    source: Literal["imagenet", "fractal", "drawn", "file", "none"] = "drawn"
     files: dict[ArchitectureName, str] = Field(default={})
     recalibrate_batch_norm: bool = True
     fractal: Fractal = Fractal()

@@ -84,7 +84,7 @@ TABLES = {
         open=True,
     ),
     "confusion": Table("05_drift", ["architecture", "checkpoint", "true", "predicted", "count"]),
-    "support": Table("05_drift", ["label", "films", "common"]),
+    "support": Table("05_drift", ["label", "films", "common"], open=True),
     "blanks": Table(
         "05_drift",
         ["architecture", "checkpoint", "role", "method", "label", "reason", "blank", "n"],

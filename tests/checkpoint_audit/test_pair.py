@@ -78,9 +78,9 @@ def explained(before, after, save, **options):
 
 
 def compared(pair, sets, folder):
-    common = np.ones(12, bool)
+    own = {pair.name: np.ones(12, bool)}
     single, _, _ = summaries.drift_tables(
-        {pair.name: sets}, pairings.audit_pairings(), [f"p{n}" for n in range(12)], common,
+        {pair.name: sets}, pairings.audit_pairings(), [f"p{n}" for n in range(12)], own,
         seed=1, pairs_file=folder / "pairs.csv",
     )  # fmt: skip
     return summaries.over_seeds(single)

@@ -72,8 +72,9 @@ def test_every_pair_of_seeds_has_a_row_per_film_and_one_seed_has_none():
     sets = {"transfer-s0": map_set(start)} | {
         f"finetune-s{n}": map_set(wandered(start + 2 * gamma(9, 40), n)) for n in range(3)
     }
-    options = {"patients": [f"p{n}" for n in range(40)], "common": np.arange(40) < 30,
-               "own": {"a": np.arange(40) < 35}, "transfer": "transfer-s0", "seed": 1}  # fmt: skip
+    own = {"a": np.arange(40) < 35, "b": np.arange(40) < 30}
+    patients = [f"p{n}" for n in range(40)]
+    options = {"patients": patients, "own": own, "transfer": "transfer-s0", "seed": 1}
     tuned = [name for name in sets if name != "transfer-s0"]
     table = seed_agreement({"a": sets}, tuned=tuned, **options)
     assert list(table) == TABLES["seed_agreement"].columns

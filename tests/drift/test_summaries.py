@@ -27,15 +27,24 @@ def pairs():
 def test_summary_by_hand(pairs):
     summary = summaries.summarise(pairs, ["architecture", "method"], metrics=["iou_top20", "emd"])
     rows = [
-        ("DenseNet201", "layercam", "iou_top20", 1, 0.6, np.nan, 0.6, 0),
-        ("DenseNet201", "layercam", "emd", 1, 0.3, np.nan, 0.3, 0),
-        ("ResNet50V2", "gradcam++", "iou_top20", 0, np.nan, np.nan, np.nan, 2),
-        ("ResNet50V2", "gradcam++", "emd", 0, np.nan, np.nan, np.nan, 2),
-        ("ResNet50V2", "layercam", "iou_top20", 3, 0.5, math.sqrt(0.13), 0.4, 1),
-        ("ResNet50V2", "layercam", "emd", 3, 0.3, math.sqrt(0.12), 0.1, 1),
+        ("DenseNet201", "layercam", "iou_top20", 1, 1.0, 0.6, np.nan, 0),
+        ("DenseNet201", "layercam", "emd", 1, 1.0, 0.3, np.nan, 0),
+        ("ResNet50V2", "gradcam++", "iou_top20", 0, 0.0, np.nan, np.nan, 2),
+        ("ResNet50V2", "gradcam++", "emd", 0, 0.0, np.nan, np.nan, 2),
+        ("ResNet50V2", "layercam", "iou_top20", 3, 3.0, 0.5, math.sqrt(0.13), 1),
+        ("ResNet50V2", "layercam", "emd", 3, 3.0, 0.3, math.sqrt(0.12), 1),
     ]
-    columns = ["architecture", "method", "metric", "n", "mean", "sd", "median", "blank"]
+    columns = ["architecture", "method", "metric", "n", "weight", "mean", "sd", "blank"]
     pd.testing.assert_frame_equal(summary, pd.DataFrame(rows, columns=columns))
+
+
+def test_weights_move_the_mean_and_a_weight_of_nothing_takes_a_pair_out(pairs):
+    weights = np.array([1, 3, 0, 1, 1, 1, 1])  # 0.2, 0.4; not 0.9, and a blank one
+    table = summaries.summarise(pairs, ["architecture", "method"], metrics=["iou_top20"],
+                                weights=weights)  # fmt: skip
+    row = table[(table["architecture"] == "ResNet50V2") & (table["method"] == "layercam")].iloc[0]
+    assert (row["n"], row["weight"], row["blank"]) == (2, 4, 1)
+    assert row["mean"] == pytest.approx((0.2 + 3 * 0.4) / 4)
 
 
 def test_summary_survives_a_round_trip_through_csv(pairs):

@@ -41,9 +41,9 @@ def map_set(rows, *, wrong=(), ids=IDS, labels=LABELS):
 
 
 def compared(sets, tmp_path, **options):
-    common, _ = summaries.support_table(sets, classes=NAMES)
+    own = summaries.own_support(sets)
     return summaries.drift_tables(
-        sets, WANTED, PATIENTS, common, seed=3, pairs_file=tmp_path / "tables/pairs.csv", **options
+        sets, WANTED, PATIENTS, own, seed=3, pairs_file=tmp_path / "tables/pairs.csv", **options
     )
 
 
@@ -56,7 +56,7 @@ def test_own_supports_are_larger_and_their_films_keep_to_themselves(tmp_path):
     }
     own = summaries.own_support(sets)
     assert own["a"].all() and np.flatnonzero(~own["b"]).tolist() == [0, 5]
-    compared(sets, tmp_path, own=own)
+    compared(sets, tmp_path)
     pairs = artefacts.read_table(tmp_path / "tables/pairs.csv")
     of = pairs[pairs["pairing"] == "finetune"].groupby("architecture")[["common", "own"]].sum()
     assert of.to_numpy().tolist() == [[6, 8], [6, 6]]
@@ -72,24 +72,27 @@ def value(table, column, **where):
     return found
 
 
-def test_common_support_is_right_for_every_checkpoint_of_every_architecture():
+def test_films_count_that_every_checkpoint_of_the_architecture_has_right():
     still = [0] * 8
     sets = {
         "densenet201": {"transfer-s0": map_set(still, wrong=[1]), "finetune-s0": map_set(still)},
         "resnet50v2": {"transfer-s0": map_set(still, wrong=[4, 5]), "finetune-s0": map_set(still)},
     }
-    common, table = summaries.support_table(sets, classes=NAMES)
-    assert common.tolist() == [True, False, True, True, False, False, True, True]
-    assert table.to_dict("list") == {"label": list(NAMES), "films": [4, 4], "common": [3, 2]}
+    own = summaries.own_support(sets)
+    assert np.flatnonzero(~own["densenet201"]).tolist() == [1]
+    assert np.flatnonzero(~own["resnet50v2"]).tolist() == [4, 5]
+    table = summaries.support_table(own, LABELS, classes=NAMES)
+    assert table.to_dict("list") == {
+        "label": list(NAMES), "films": [4, 4], "common": [3, 2], "densenet201": [3, 4],
+        "resnet50v2": [4, 2],
+    }  # fmt: skip
     sets["resnet50v2"]["finetune-s0"] = map_set(still, ids=IDS[::-1])
     with pytest.raises(ValueError, match="resnet50v2/finetune-s0 has maps of 8 films that are not"):
-        summaries.support_table(sets, classes=NAMES)
+        summaries.own_support(sets)
 
 
 def test_support_lists_a_class_without_films():
-    _, table = summaries.support_table(
-        {"x": {"transfer-s0": map_set([0] * 8)}}, classes=("a", "b", "c")
-    )
+    table = summaries.support_table({"x": np.ones(8, bool)}, LABELS, classes=("a", "b", "c"))
     assert table["films"].tolist() == [4, 4, 0] and table["common"].tolist() == [4, 4, 0]
 
 
@@ -125,13 +128,17 @@ def test_drift_of_known_maps(tmp_path):
         return value(of_metric, column, pairing=pairing, after=after)
 
     assert mean("placebo", "placebo-s0") == 1 and mean("placebo", "placebo-s0", "sd") == 0
-    assert mean("finetune", "finetune-s0") == 0.5  # films 0 to 5, half of them moved
+    # Films 0 to 5: one of four moved in the first class, both in the second.
+    assert mean("finetune", "finetune-s0") == pytest.approx((3 / 4 + 0) / 2)
     assert mean("finetune", "finetune-s0", "sd") == pytest.approx(np.sqrt(6 * 0.25 / 5))
     assert mean("finetune", "finetune-s1") == 0
     assert set(of_metric["n"][of_metric["pairing"] != "ceiling"]) == {6}
     assert set(of_metric["before"][of_metric["pairing"] != "finetune_seeds"]) == {"transfer-s0"}
     # Between the two fine-tunings: rows 0 1 2 0 0 4 against 1 2 3 4 0 1: film 4 alone agrees.
-    assert value(of_metric, "mean", pairing="finetune_seeds") == pytest.approx(1 / 6)
+    assert value(of_metric, "mean", pairing="finetune_seeds") == pytest.approx((0 + 1 / 2) / 2)
+    alike, _, _ = compared(sets, tmp_path, class_weights=False)
+    alike = alike[alike["metric"] == "iou_top20"]
+    assert value(alike, "mean", pairing="finetune_seeds") == pytest.approx(1 / 6)
     assert "placebo-s1" not in set(drift["after"])  # it has no maps
     # A row that moves by one of five cells: 0.2 of the side, 0.2 / √2 of the diagonal; a bright
     # cell weighs 10, a dim one 1, so of the mass of 70 a share of 45/70 moves.
@@ -191,7 +198,7 @@ def test_an_empty_common_support_keeps_every_cell_with_no_film(tmp_path):
     rows = drift[drift["metric"] == "iou_top20"]
     assert rows["pairing"].tolist() == ["finetune", "ceiling"]
     assert rows["n"].tolist() == [0, 0] and rows["blank"].tolist() == [0, 0]
-    assert rows[["mean", "sd", "median"]].isna().all(axis=None) and len(pairs) == 0
+    assert rows[["mean", "sd"]].isna().all(axis=None) and len(pairs) == 0
     assert set(strata["stratum"]) == {"rescued"}
     assert summaries.over_seeds(drift)["n"].eq(0).all()
 
@@ -236,18 +243,18 @@ def test_a_failure_half_way_leaves_the_older_file_of_pairs(tmp_path):
     ]
 
 
-def test_pairs_of_checkpoints_weigh_the_same_whatever_their_films():
+def test_means_are_over_all_scored_pairs_by_their_weights():
     table = pd.DataFrame(
         {
             "architecture": "x", "method": "m", "role": "r", "metric": "emd",
             "pairing": ["finetune", "finetune", "placebo", "finetune"],
             "n": [10, 30, 5, 0], "mean": [0.2, 0.6, 0.1, np.nan], "sd": [0.3, 0.4, 0.05, np.nan],
-            "median": 0.0, "blank": [1, 2, 0, 7],
+            "weight": [2.0, 6.0, 1.0, 0.0], "blank": [1, 2, 0, 7],
         }
     )  # fmt: skip
     found = summaries.over_seeds(table.iloc[:3]).set_index("pairing")
     assert found.loc["finetune", ["pairs", "n", "blank"]].tolist() == [2, 40, 3]
-    assert found.loc["finetune", "mean"] == pytest.approx(0.4)
+    assert found.loc["finetune", "mean"] == pytest.approx(0.5)
     assert found.loc["finetune", "sd"] == pytest.approx(np.sqrt((0.09 + 0.16) / 2))
     assert found.loc["finetune", "sd_pairs"] == pytest.approx(0.4 / np.sqrt(2))
     assert found.loc["placebo", "pairs"] == 1 and np.isnan(found.loc["placebo", "sd_pairs"])
@@ -256,7 +263,7 @@ def test_pairs_of_checkpoints_weigh_the_same_whatever_their_films():
         "pairing"
     )  # a pair of blanks alone adds its count
     assert (
-        blank.loc["finetune", "mean"] == pytest.approx(0.4) and blank.loc["finetune", "blank"] == 10
+        blank.loc["finetune", "mean"] == pytest.approx(0.5) and blank.loc["finetune", "blank"] == 10
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lib.models.convergence import ending, epochs_without_gain
-from lib.report import front, publish
+from lib.report import front, publish, recompute
 from lib.report.digest import cost, manifests, provenance
 from lib.study import schema
 from lib.study.artefacts import begin, read_table, write_text
@@ -79,6 +79,14 @@ def test_a_published_study_is_whole(folder):
         assert not [*(folder / "figures").glob("films*"), *(folder / "figures").glob("cases*")]
 
 
+@pytest.mark.parametrize(
+    "folder", [path for path in PUBLISHED if (path / "pairs").exists()], ids=lambda path: path.name
+)
+def test_published_verdicts_follow_from_the_published_pairs(folder):
+    answers = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
+    assert {v.name: v.as_json() for v in recompute.judge(folder)} == answers
+
+
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
 def test_methods_drift_alike_at_the_pooled_map(folder):
     table = read_table(folder / "tables/drift.csv").query("role == 'post_activation'")
@@ -94,12 +102,18 @@ def test_endings_follow_from_the_published_curves_by_the_rule_of_their_time(fold
     history, performance = (
         read_table(folder / f"tables/{name}.csv") for name in ("history", "performance")
     )
+    parameters = json.loads((folder / "provenance.json").read_text())["parameters"]
+    rules = {  # the first published studies did not record theirs
+        "transfer": parameters.get("transfer", {"patience": 30, "tolerance": 0}),
+        "finetune": parameters.get("finetune", {"patience": 3, "tolerance": 0}),
+    }
     curves = dict(list(history.groupby(["architecture", "checkpoint"])))
     for (architecture, checkpoint), curve in curves.items():
         if not checkpoint.startswith("placebo"):
-            patience = 30 if checkpoint.startswith("transfer") else 3
-            flat = [epochs_without_gain(curve["loss"][: n + 1], 0) for n in range(len(curve))]
-            assert curve["converged"].astype(bool).tolist() == [n >= patience for n in flat]
+            rule = rules["transfer" if checkpoint.startswith("transfer") else "finetune"]
+            losses, tolerance = curve["loss"].to_numpy(), rule["tolerance"]
+            flat = [epochs_without_gain(losses[: n + 1], tolerance) for n in range(len(losses))]
+            assert curve["converged"].astype(bool).tolist() == [n >= rule["patience"] for n in flat]
         told = ending(checkpoint, curve, curves[architecture, "transfer-s0"])
         rows = performance.query("architecture == @architecture and checkpoint == @checkpoint")
         assert set(rows["training"]) == {told}

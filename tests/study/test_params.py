@@ -97,7 +97,7 @@ def test_sizes_that_the_message_recommends_are_accepted():
         ("runtime.precision=int8", "runtime.precision = 'int8': Input should be 'float32'"),
         ("input_size=", "input_size = None: Input should be a valid dictionary"),
         # Values that are possible one by one and contradict each other:
-        ("data.split.train=0.6", "data.split: train + validation + test is 1.1, must be 1"),
+        ("data.split.train=0.6", "data.split: train + validation + test is 1.14, must be 1"),
         ("seeds=[3,3]", "seeds = [3, 3]: at least 1 value(s), none of them twice"),
         ("seeds=[]", "seeds = []: at least 1 value(s)"),
         ("transfer_seeds=[]", "transfer_seeds = []: at least 1 value(s)"),

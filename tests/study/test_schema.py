@@ -8,11 +8,14 @@ from lib.study.artefacts import read_table
 
 
 def test_a_table_with_other_columns_is_refused():
-    table = pd.DataFrame({"label": ["a"], "films": [3], "common": [2]})
-    schema.check("support", table)
-    for wrong in (table.rename(columns={"films": "n"}), table.iloc[:, ::-1], table.assign(more=1)):
-        with pytest.raises(ValueError, match=r"tables/support.csv: found columns .* expected"):
-            schema.check("support", wrong)
+    table = pd.DataFrame(
+        {"grid": [5], "prior": ["a"], "metric": ["b"], "mean": 0.1, "sd": 0.1, "se": 0.1,
+         "pairs": 3, "exact": 0.1}
+    )  # fmt: skip
+    schema.check("priors", table)
+    for wrong in (table.rename(columns={"sd": "n"}), table.iloc[:, ::-1], table.assign(more=1)):
+        with pytest.raises(ValueError, match=r"tables/priors.csv: found columns .* expected"):
+            schema.check("priors", wrong)
     schema.check("support", pd.DataFrame())  # an experiment that was not run
 
 

@@ -1,0 +1,60 @@
+"""The estimates behind a verdict as rows of a page, and how far their intervals reach in words."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from lib.hypotheses.verdicts import STATEMENT
+from lib.report.words import span
+from lib.study.names import METHOD_TITLES, label
+
+
+def interval_rows(verdict: Mapping) -> list[dict]:
+    """Rows of a verdict's family: ``what``, ``estimate``, ``low``, ``high``, ``judged``.
+
+    A comparison of architectures has a row per method; values that could not be estimated are None.
+    """
+    rows = []
+    for row in verdict.get("family", ()):
+        judged = not row.get("problem") and not row.get("undefined")
+        if "estimate" in row:
+            what = label(str(row.get("architecture", "")), str(row.get("method", "")))
+            # Version 1 of the rules named the control that a row is against.
+            if against := str(row.get("comparison", "")).replace("_", " "):
+                rows.append(_row(f"{what}, against {against}", row, "", judged))
+                continue
+            where = f"{what} at {row['role']}" if row.get("role") else what
+            stated = STATEMENT.get(str(row.get("statement", "")), "")
+            rows.append(_row(f"{where}, {stated}" if stated else where, row, "", judged))
+            continue
+        if "first" not in row:  # an identity is no estimate and has no interval
+            continue
+        pair = f"{label(str(row['first']))} less {label(str(row['second']))}"
+        for side in ("a", "b"):
+            method = METHOD_TITLES[row[f"method_{side}"]]
+            rows.append(_row(f"{pair}, {method}", row, f"effect_{side}", judged))
+        rows.append(_row(f"{pair}, interaction", row, "interaction", judged))
+    return rows
+
+
+def _row(what: str, row: Mapping, prefix: str, judged: bool) -> dict:
+    keys = ("estimate", "low", "high")
+    names = keys if not prefix else (prefix, f"{prefix}_low", f"{prefix}_high")
+    found = {key: row.get(name) for key, name in zip(keys, names, strict=True)}
+    return {"what": what, "judged": judged, **found}
+
+
+def reach(rows: Sequence[Mapping]) -> str:
+    """Words for how far the intervals of a family reach; "" where none was estimated.
+
+    Of a comparison of architectures the interactions alone: they say whether a ranking depends on
+    the method.
+    """
+    chosen = [row for row in rows if row["what"].endswith("interaction")] or rows
+    known = pd.DataFrame([row for row in chosen if row["low"] is not None])
+    if known.empty:
+        return ""
+    ends = pd.Series([known["low"].min(), known["high"].max()])
+    if len(known) == 1:
+        return f"1 estimate: {span(known['estimate'])}; interval {span(ends)}"
+    return f"{len(known)} estimates: {span(known['estimate'])}; intervals within {span(ends)}"

@@ -1,0 +1,105 @@
+"""What a published study was judged from, film by film, and its verdicts made anew from that.
+
+Phantoms are nobody's films, so their compared pairs are published: anyone can check a verdict, or
+put another rule to the same pairs, without training a network.
+"""
+
+import json
+from pathlib import Path
+
+from lib.hypotheses import verdicts
+from lib.hypotheses.observations import Observations
+from lib.hypotheses.stated import Hypotheses
+from lib.study.architectures import ARCHITECTURES
+from lib.study.artefacts import atomic, read_table, write_table
+from lib.study.errors import ArtefactError
+from lib.study.paths import StudyPaths
+from lib.study.schema import CELL
+
+FILMS = "films.csv"
+_KEYS = [*CELL, "before", "after", "image_id", "partner_id", "common", "own"]
+_VALUES = {
+    "seed_agreement": ["partial"],
+    "lesion_gain": ["lesion_gain"],
+    "shortcut": ["lesion_gain"],
+}
+
+
+def write(paths: StudyPaths, folder: Path, rules: Hypotheses) -> None:
+    """Write what the rules look at: compressed tables of pairs, and class and patient of each film.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+        Of a finished study.
+    folder : Path
+        Receives ``<table>.csv.xz`` and `FILMS`.
+    rules : Hypotheses
+        Cells and metrics of no rule are left out.
+    """
+    folder.mkdir(parents=True)
+    films = read_table(paths.manifest).query("split == 'test'")
+    write_table(folder / FILMS, films[["image_id", "patient_id", "label"]])
+    for table in _tables(rules):
+        file = paths.tables / f"{table}.csv"
+        if not file.exists() or (pairs := read_table(file)).empty:
+            continue
+        asked = [rule for name, rule in rules.rules.items() if table in _needs(name)]
+        cells = {(role, method) for r in asked for role in r.roles for method in r.methods}
+        kept = [cell in cells for cell in zip(pairs["role"], pairs["method"], strict=True)]
+        values = _VALUES.get(table) or list(dict.fromkeys(rule.metric for rule in asked))
+        with atomic(folder / f"{table}.csv.xz") as temporary:
+            pairs.loc[kept, [*_KEYS, *values]].to_csv(
+                temporary, index=False, float_format="%.6g", lineterminator="\n", compression="xz"
+            )
+
+
+def _needs(name: str) -> tuple[str, ...]:
+    return (verdicts.NEEDS[name][0], *(["seed_agreement"] if name == "H1" else []))
+
+
+def _tables(rules: Hypotheses) -> list[str]:
+    return list(dict.fromkeys(table for name in rules.rules for table in _needs(name)))
+
+
+def judge(folder: Path, rules: Hypotheses | None = None) -> list[verdicts.Verdict]:
+    """The verdicts of a published study, from its published pairs.
+
+    Parameters
+    ----------
+    folder : Path
+        Such as ``results/reference/phantom``.
+    rules : Hypotheses, optional
+        Other rules about cells and metrics that the pairs have; without, those of the study.
+
+    Raises
+    ------
+    ArtefactError
+        If the study has no published pairs: real films keep theirs.
+    """
+    source = Path(folder) / "pairs"
+    if not (source / FILMS).exists():
+        raise ArtefactError(
+            f"{source}: no pairs are published there; expected {FILMS} and <table>.csv.xz. Studies "
+            "of phantoms have them."
+        )
+    answers, origin = (
+        json.loads((Path(folder) / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("verdicts", "provenance")
+    )
+    rules = rules or Hypotheses.model_validate(answers["rules"])
+    films = read_table(source / FILMS).set_index("image_id")
+    given = {
+        table: Observations.from_tables(
+            read_table(file), films["patient_id"], support="own", labels=films["label"]
+        )
+        for table in _tables(rules)
+        if (file := source / f"{table}.csv.xz").exists()
+    }
+    parameters = origin["parameters"]
+    grids = {
+        name: ARCHITECTURES[name].grid(parameters["input_size"][name])
+        for name in parameters["architectures"]
+    }
+    priors = read_table(Path(folder) / "tables/priors.csv")
+    return verdicts.evaluate(rules, given, grids=grids, priors=priors)
