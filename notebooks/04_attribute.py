@@ -38,12 +38,11 @@ import shutil
 import numpy as np
 import pandas as pd
 
-from lib.study import StudyPaths, artefacts, derive, load_stage
-from lib.study.names import source_of, trained
+from lib.study import StudyPaths, artefacts, load_stage
+from lib.study.names import sources_of, trained
 from lib.study.progress import counter
 from lib.data import batches, cache as image_cache
-from lib.models import backbones, layers, training_loop
-from lib.models.randomise import randomise
+from lib.models import backbones, controls, layers, training_loop
 from lib.attribution.explainer import Explainer
 from lib.attribution.maps import blank_tables, correct, largest_difference
 from lib.figures import pictures, style
@@ -51,15 +50,21 @@ from lib.figures import pictures, style
 # %% [markdown]
 # ## Parameters
 #
-# `repeat-s0` and `randomised-s0` are controls that no training made: the transfer checkpoint once
-# more, and the same network with all of its weights permuted (Adebayo et al. 2018).
+# The last five are controls that no training made: the transfer checkpoint once more (`repeat`), with
+# all of its weights permuted (`randomised`, Adebayo et al. 2018), with every weight tensor moved as
+# far as fine-tuning moved it but in a random direction (`perturbed`), with the head of the fine-tuned
+# network (`head_only`), and with all but its head (`features_only`).
 
 # %% tags=["parameters"]
 study = "smoke"
 settings = {}
 results = "results/notebooks"
 architecture = "resnet50v2"
-checkpoints = ["transfer-s0", "finetune-s0", "repeat-s0", "randomised-s0"]
+base = "transfer-s0"
+checkpoints = [
+    base, "finetune-s0", "repeat-s0", "randomised-s0", "perturbed-s0", "head_only-s0",
+    "features_only-s0",
+]  # fmt: skip
 followed = "finetune-s0"
 
 # %% [markdown]
@@ -69,11 +74,15 @@ followed = "finetune-s0"
 params = load_stage(study, "attribute", settings)
 paths = StudyPaths(results, params.study)
 size = params.input_size[architecture]
+sources = {
+    name: [paths.checkpoint(architecture, source) for source in sources_of(name, base)]
+    for name in checkpoints
+}
 records = {
     name: artefacts.begin(
         paths.maps(architecture, name),
         parameters=params.dump() | {"architecture": architecture, "checkpoint": name},
-        inputs=[paths.manifest, paths.checkpoint(architecture, source_of(name))],
+        inputs=[paths.manifest, *sources[name]],
     )
     for name in checkpoints
 }
@@ -117,9 +126,7 @@ of_class = dict(zip(params.classes, range(len(params.classes)), strict=True))
 # %%
 sets = {}
 for name in checkpoints:
-    backbones.load_weights(model, paths.checkpoint(architecture, source_of(name)))
-    if name.startswith("randomised"):
-        randomise(model, seed=derive(params.seed, "randomise", architecture))
+    controls.load(model, name, sources[name], seed=params.seed)
     sets[name] = explain(
         films, test["image_id"], batch_size=wanted.batch_size,
         explained=of_class.get(wanted.explained, wanted.explained),

@@ -56,7 +56,9 @@ results = "results/notebooks"
 # %%
 params = load_stage(study, "drift", settings)
 paths = StudyPaths(results, params.study)
-wanted = pairings.pairings(params.transfer_seeds, params.seeds, modes=params.modes)
+wanted = pairings.pairings(
+    params.transfer_seeds, params.seeds, modes=params.modes, controls=params.controls
+)
 inputs = [
     file
     for architecture in params.architectures

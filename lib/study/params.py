@@ -9,7 +9,7 @@ from pydantic import Field
 
 from lib.study.architectures import ARCHITECTURES, ROLES
 from lib.study.data_params import Data, Name, Positive, Section
-from lib.study.names import CLASSES, CONTROLS, GRADIENT_METHODS, METHODS, MODES
+from lib.study.names import CLASSES, CONTROLS, GRADIENT_METHODS, METHODS, MODES, TUNED_CONTROLS
 from lib.study.paths import resolve
 
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -133,7 +133,8 @@ class Params(Section):
     """All parameters of one study.
 
     With ``follow_epochs`` the first seed's fine-tuning is also explained after every epoch; its
-    weights of every epoch stay on disk.
+    weights of every epoch stay on disk. ``controls`` are comparisons that need no training, see
+    `lib.study.names.TUNED_CONTROLS`.
     """
 
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -148,6 +149,7 @@ class Params(Section):
     finetune: Finetune = Finetune()
     seeds: tuple[Seed, ...] = (0, 1)
     follow_epochs: bool = True
+    controls: tuple[Literal[tuple(TUNED_CONTROLS)], ...] = tuple(TUNED_CONTROLS)
     attribution: Attribution = Attribution()
     sensitivity: Sensitivity = Sensitivity()
     runtime: Runtime = Runtime()
@@ -178,8 +180,13 @@ class Params(Section):
 
     @property
     def map_sets(self) -> tuple[str, ...]:
-        """Names of all sets of maps of one architecture: its checkpoints, and two controls."""
-        return (*self.checkpoints, *(f"{c}-s{self.transfer_seeds[0]}" for c in CONTROLS))
+        """Names of all sets of maps of one architecture: its checkpoints, and controls."""
+        kinds = [kind for control in self.controls for kind in TUNED_CONTROLS[control]]
+        return (
+            *self.checkpoints,
+            *(f"{control}-s{self.transfer_seeds[0]}" for control in CONTROLS),
+            *(f"{kind}-s{seed}" for kind in kinds for seed in self.seeds),
+        )
 
     @property
     def show_films(self) -> bool:
@@ -216,10 +223,11 @@ def check(params: Params) -> None:
 
 def _check_lists(params: Params) -> None:
     lists = {
-        key: getattr(params, key) for key in ("classes", "architectures", "transfer_seeds", "seeds")
+        key: getattr(params, key)
+        for key in ("classes", "architectures", "transfer_seeds", "seeds", "controls")
     } | {f"attribution.{key}": getattr(params.attribution, key) for key in ("roles", "methods")}
     for key, values in lists.items():
-        least = 2 if key == "classes" else 1
+        least = {"classes": 2, "controls": 0}.get(key, 1)
         if len(values) < least or len(set(values)) < len(values):
             raise ValueError(
                 f"{key} = {list(values)}: at least {least} value(s), none of them twice"

@@ -16,7 +16,8 @@ CELL = ["architecture", "method", "role", "pairing"]
 """What makes a comparison: a network, a method, a layer's role and a kind of checkpoints."""
 
 PAIRINGS = (
-    *("finetune", "corrected", "placebo", "finetune_seeds", "transfer_seeds"),
+    *("finetune", "corrected", "placebo", "perturbed", "head_only", "features_only"),
+    *("finetune_seeds", "transfer_seeds"),
     *("explainer", "randomised", "ceiling"),
 )
 """Kinds of pairs of checkpoints, see `lib.drift.pairings`."""
