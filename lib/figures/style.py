@@ -67,9 +67,6 @@ STAGE = {
     "corrected": Look(STAGE_TITLES["corrected"], _LIGHT, "d"),
     "repeat": Look(STAGE_TITLES["repeat"], _BLACK, "*"),
     "randomised": Look(STAGE_TITLES["randomised"], _BROWN, "P"),
-    "perturbed": Look(STAGE_TITLES["perturbed"], _OLIVE, "X"),
-    "head_only": Look(STAGE_TITLES["head_only"], _LILAC, "<"),
-    "features_only": Look(STAGE_TITLES["features_only"], _PURPLE, ">"),
 }
 AUDIT = {"change": Look(PAIRING_TITLES["change"], _VERMILION, "D")}
 """Pairings of an audit of two checkpoints, beside the controls of `PAIRING`."""

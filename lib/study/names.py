@@ -91,9 +91,6 @@ STAGE_TITLES = {
     "corrected": "without shortcut",
     "repeat": "transfer, explained again",
     "randomised": "random weights",
-    "perturbed": "moved at random",
-    "head_only": "new head alone",
-    "features_only": "new features alone",
 }
 
 

@@ -101,7 +101,8 @@ class Attribution(Section):
 
     ``roles`` are the layers by role, ``layers`` further ones by name, for each architecture.
     ``explained`` is "true_class", "prediction" (each checkpoint's own, for comparison only) or a
-    class.
+    class. ``faithfulness_films`` is how many test films are asked whether the maps tell what the
+    prediction rests on; 0 asks none.
     """
 
     roles: tuple[Literal[ROLES], ...] = ROLES
@@ -111,6 +112,7 @@ class Attribution(Section):
     score: Literal["logit", "probability"] = "logit"
     score_cam_channels: Positive = 10
     batch_size: Positive = 64
+    faithfulness_films: Annotated[int, Field(ge=0)] = 24
     require_equal_grid: bool = True
 
 
