@@ -120,7 +120,7 @@ def metric_agreement(table: pd.DataFrame) -> Figure:
         own = table[table["role"] == role]
         mean = own.pivot_table("rho", "metric_a", "metric_b")
         square = mean.reindex(index=metrics, columns=metrics)
-        square = square.fillna(square.T).to_numpy()
+        square = square.fillna(square.T).to_numpy(copy=True)
         np.fill_diagonal(square, np.nan)
         image = ax.imshow(square, vmin=-1, vmax=1, cmap="cividis")
         texts = np.vectorize(lambda rho: "" if np.isnan(rho) else f"{rho:.1f}")(square)
