@@ -246,7 +246,7 @@ rule attribute:
         notebook="04_attribute",
         arguments=arguments(
             "attribute", architecture=ARCHITECTURE, checkpoints=lambda w: list(PARAMS.map_sets),
-            followed=lambda w: PARAMS.followed,
+            base=lambda w: PARAMS.base_transfer, followed=lambda w: PARAMS.followed,
         ),
     log:
         str(P.root / "logs/04_attribute-{architecture}.log"),

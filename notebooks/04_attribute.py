@@ -30,7 +30,8 @@
 # %% [markdown]
 # **Reads** checkpoints, the manifest and the films.
 # **Writes** `maps/<architecture>/<checkpoint>.npz`: raw maps on the layer's own grid, float32. Where
-# a training was followed, also `maps/<architecture>/<checkpoint>.epochs`: maps after every epoch.
+# a training was followed, also `maps/<architecture>/<checkpoint>.epochs`: maps after every epoch. Of
+# two checkpoints `maps/<architecture>/<checkpoint>.faithfulness.csv`: what the prediction rests on.
 
 # %%
 import shutil
@@ -39,11 +40,11 @@ import numpy as np
 import pandas as pd
 
 from lib.study import StudyPaths, artefacts, derive, load_stage
-from lib.study.names import source_of, trained
+from lib.study.names import sources_of, trained
 from lib.study.progress import counter
 from lib.data import batches, cache as image_cache
-from lib.models import backbones, layers, training_loop
-from lib.models.randomise import randomise
+from lib.models import backbones, controls, layers, training_loop
+from lib.attribution import faithfulness
 from lib.attribution.explainer import Explainer
 from lib.attribution.maps import blank_tables, correct, largest_difference
 from lib.figures import pictures, style
@@ -51,15 +52,21 @@ from lib.figures import pictures, style
 # %% [markdown]
 # ## Parameters
 #
-# `repeat-s0` and `randomised-s0` are controls that no training made: the transfer checkpoint once
-# more, and the same network with all of its weights permuted (Adebayo et al. 2018).
+# The last five are controls that no training made: the transfer checkpoint once more (`repeat`), with
+# all of its weights permuted (`randomised`, Adebayo et al. 2018), with every weight tensor moved as
+# far as fine-tuning moved it but in a random direction (`perturbed`), with the head of the fine-tuned
+# network (`head_only`), and with all but its head (`features_only`).
 
 # %% tags=["parameters"]
 study = "smoke"
 settings = {}
 results = "results/notebooks"
 architecture = "resnet50v2"
-checkpoints = ["transfer-s0", "finetune-s0", "repeat-s0", "randomised-s0"]
+base = "transfer-s0"
+checkpoints = [
+    base, "finetune-s0", "repeat-s0", "randomised-s0", "perturbed-s0", "head_only-s0",
+    "features_only-s0",
+]  # fmt: skip
 followed = "finetune-s0"
 
 # %% [markdown]
@@ -69,11 +76,15 @@ followed = "finetune-s0"
 params = load_stage(study, "attribute", settings)
 paths = StudyPaths(results, params.study)
 size = params.input_size[architecture]
+sources = {
+    name: [paths.checkpoint(architecture, source) for source in sources_of(name, base)]
+    for name in checkpoints
+}
 records = {
     name: artefacts.begin(
         paths.maps(architecture, name),
         parameters=params.dump() | {"architecture": architecture, "checkpoint": name},
-        inputs=[paths.manifest, paths.checkpoint(architecture, source_of(name))],
+        inputs=[paths.manifest, *sources[name]],
     )
     for name in checkpoints
 }
@@ -106,6 +117,12 @@ print(
 # One compiled forward and backward pass per batch gives activations and gradients of all layers;
 # tf-keras-vis turns them into maps. The score is the logit, not the softmax probability, whose
 # gradient vanishes as confidence grows and would fake drift.
+#
+# A sample of the films (`attribution.faithfulness_films`) is also asked whether the maps tell what
+# the prediction rests on, before and after fine-tuning: the cells that a map ranks highest are
+# blurred first (deletion), or shown first on the blurred film (insertion), and the probability of the
+# class is read off (Petsiuk et al. 2018). Random maps are asked likewise, on the same films and
+# grids. The graph that makes the maps answers, so that no other one is traced.
 
 # %%
 explain = Explainer(
@@ -115,11 +132,12 @@ explain = Explainer(
 of_class = dict(zip(params.classes, range(len(params.classes)), strict=True))
 
 # %%
-sets = {}
+judged = [base, *[name for name in checkpoints if name.startswith("finetune")][:1]]
+draw = np.random.default_rng(derive(params.seed, "faithfulness films"))
+chosen = np.sort(draw.permutation(len(test))[: wanted.faithfulness_films])
+sets, asked = {}, {}
 for name in checkpoints:
-    backbones.load_weights(model, paths.checkpoint(architecture, source_of(name)))
-    if name.startswith("randomised"):
-        randomise(model, seed=derive(params.seed, "randomise", architecture))
+    controls.load(model, name, sources[name], seed=params.seed)
     sets[name] = explain(
         films, test["image_id"], batch_size=wanted.batch_size,
         explained=of_class.get(wanted.explained, wanted.explained),
@@ -127,6 +145,11 @@ for name in checkpoints:
     )  # fmt: skip
     right = correct(sets[name])
     print(f"{name}: {len(right)} films, {right.mean():.0%} classified correctly")
+    if name in judged and len(chosen):
+        asked[name] = faithfulness.curves(
+            explain.logits, np.asarray(cache[films.rows[chosen]]), sets[name], chosen,
+            seed=derive(params.seed, "faithfulness"),
+        )  # fmt: skip
 
 # %% [markdown]
 # ## The way there
@@ -194,8 +217,12 @@ for name, maps in on_the_way.items():
     maps.save(folder / name)
 for name, maps in sets.items():
     maps.save(records[name].path)
-    epochs = [folder / file for file in on_the_way] if name == followed else []
-    records[name].complete(*epochs, films=len(maps.image_id), layers=maps.layers)
+    beside = [folder / file for file in on_the_way] if name == followed else []
+    paths.faithfulness(architecture, name).unlink(missing_ok=True)
+    if name in asked:
+        beside.append(paths.faithfulness(architecture, name))
+        artefacts.write_table(beside[-1], asked[name])
+    records[name].complete(*beside, films=len(maps.image_id), layers=maps.layers)
     print("wrote", records[name].path.name, "with", len(maps.maps), "kinds of maps")
 
 # %% [markdown]

@@ -33,14 +33,22 @@ from lib.data import cache
 from lib.models import convergence
 from lib.models.performance import confusion_table, history_table, performance_table
 from lib.attribution import maps
-from lib.drift import agreement, cases, metrics, pairings, summaries
-from lib.evidence import trajectory as way
+from lib.drift import agreement, cases, consistency, convergent, metrics, pairings, summaries
+from lib.evidence import confidence, faithfulness, trajectory as way
 from lib.evidence.changes import (
     change_summary, changes_of_study, evidence_of_study, evidence_summary, lesion_gains,
 )  # fmt: skip
 from lib.evidence.shortcut import correction, shortcut_pairs
 from lib.evidence.validity import metric_validity, with_change
-from lib.figures import data_audit, drift, evidence as evidence_plots, pictures, style, training
+from lib.figures import (
+    controls as control_plots,
+    data_audit,
+    drift,
+    evidence as evidence_plots,
+    pictures,
+    style,
+    training,
+)
 
 # %% [markdown]
 # ## Parameters
@@ -56,7 +64,9 @@ results = "results/notebooks"
 # %%
 params = load_stage(study, "drift", settings)
 paths = StudyPaths(results, params.study)
-wanted = pairings.pairings(params.transfer_seeds, params.seeds, modes=params.modes)
+wanted = pairings.pairings(
+    params.transfer_seeds, params.seeds, modes=params.modes, controls=params.controls
+)
 inputs = [
     file
     for architecture in params.architectures
@@ -91,7 +101,7 @@ performance = performance_table(paths, *found, classes=params.classes)
 history = history_table(paths, *found)
 confusion = confusion_table(paths, *found, classes=params.classes)
 test = performance.query("split == 'test'")
-shown = ["architecture", "checkpoint", "training", "balanced_accuracy", "macro_auc"]
+shown = ["architecture", "checkpoint", "training", "balanced_accuracy", "macro_auc", "ece", "brier"]
 print(convergence.sentence(performance))
 test[shown].round(3)
 
@@ -101,7 +111,8 @@ style.save(figure, paths.figures / "performance")
 
 # %% [markdown]
 # Each row is an architecture. The distance from transfer to fine-tuned is what the backbone learnt;
-# the placebo shows what the extra training of the head alone brings.
+# the placebo shows what the extra training of the head alone brings. In the table `ece` is how far
+# confidence and accuracy lie apart, and `brier` the squared error of the probabilities; 0 is best.
 
 # %% [markdown]
 # ## How good is a model that sees no disease?
@@ -160,13 +171,38 @@ support = summaries.support_table(own, labels, classes=params.classes)
 support
 
 # %% [markdown]
+# ## Do the maps tell what the prediction rests on?
+#
+# If not, neither their drift nor their rest says anything about evidence. Cells were blurred, or shown
+# on a blurred film, in the order of a map and in a random order; *excess* is how much more the
+# probability of the class followed the map: insertion less deletion, minus the same of random maps.
+
+# %%
+manifest = artefacts.read_table(paths.manifest)
+faithful = faithfulness.of_study(
+    paths, params.architectures, params.checkpoints,
+    manifest.set_index("image_id")["patient_id"],
+)  # fmt: skip
+marked = faithfulness.unfaithful(faithful)
+for sentence in faithfulness.sentences(faithful):
+    print(sentence)
+
+# %%
+if len(faithful):
+    display(figure := control_plots.faithfulness(faithful))
+    style.save(figure, paths.figures / "faithfulness")
+
+# %% [markdown]
+# At 0 a map is no better than a random one. Whiskers that reach 0 earn the mark † wherever the drift of
+# such maps is shown below: with so few films that means *not shown*, and not *shown not to*.
+
+# %% [markdown]
 # ## Drift
 #
 # All metrics of every pair go to `tables/pairs.csv`; here are their means by architecture, method,
 # layer and pairing. Blank maps cannot be scored and are counted instead.
 
 # %%
-manifest = artefacts.read_table(paths.manifest)
 patients = manifest.query("split == 'test'")["patient_id"].to_numpy()
 rows = cache.film_rows(manifest)
 single, strata, pairs = summaries.drift_tables(
@@ -200,8 +236,9 @@ kept.pivot_table(
 ).round(2)
 
 # %%
+every = artefacts.read_table(paths.tables / "pairs.csv")
 blank = summaries.transitions(
-    artefacts.read_table(paths.tables / "pairs.csv").query("pairing != 'ceiling'"),
+    every.query("pairing != 'ceiling'"),
     manifest.set_index("image_id")["label"],
 )
 display(figure := drift.transitions(blank.query("pairing == 'finetune'")))
@@ -212,19 +249,26 @@ style.save(figure, paths.figures / "transitions")
 # says nothing about them, and the means are those of the films that are left.
 
 # %%
-figure = drift.controls(summary, metric="iou_top20")
+swapped = summary["pairing"].isin(("head_only", "features_only"))  # notebook 6 shows them
+figure = drift.controls(summary[~swapped], metric="iou_top20", marked=marked)
 display(figure)
 style.save(figure, paths.figures / "controls")
 
 # %% [markdown]
 # Read each panel from left (nothing in common) to right (the same places). Where the fine-tuned
 # point lies close to the placebo, the evidence stayed; where it lies at the ceiling, the two maps
-# of one film are no more alike than maps of two different patients.
+# of one film are no more alike than maps of two different patients. Weights that were *moved at
+# random* went as far as in fine-tuning: where both points coincide, any change of the weights would
+# have moved the maps as much.
 
 # %%
 if len(pairs):
     figure = drift.drift_distributions(
-        pairs.query("pairing not in ('explainer', 'randomised')"), metric="iou_top20"
+        pairs.query(
+            "pairing in ('finetune', 'corrected', 'placebo', 'perturbed', "
+            "'finetune_seeds', 'transfer_seeds', 'ceiling')"
+        ),
+        metric="iou_top20",
     )
     display(figure)
     style.save(figure, paths.figures / "drift_distributions")
@@ -263,6 +307,59 @@ style.save(figure, paths.figures / "ranking")
 # Lines that cross are rankings that depend on the method. Crossing means are not yet a reversal:
 # whether one survives its uncertainty is a question for inference over seeds and patients, not for
 # the eye.
+
+# %% [markdown]
+# ## Do the metrics measure one thing?
+#
+# Over the films of the fine-tuned pairs, every two metrics are correlated by rank, turned so that
+# more is more drift.
+
+# %%
+of_tuned = every.query("pairing == 'finetune'")
+alike = convergent.metric_agreement(of_tuned)
+if len(alike):
+    display(figure := control_plots.metric_agreement(alike))
+    style.save(figure, paths.figures / "metric_agreement")
+
+# %% [markdown]
+# Near 1: either metric would have found the same films to have drifted most. Near 0: they answer
+# different questions, and a ranking by one does not carry over to the other.
+
+# %% [markdown]
+# ## Is drift more than a change of confidence?
+#
+# Rank correlation over films of drift with the change of the logit and of the probability of the true
+# class, its size and its sign, at the first layer and method that are shown below.
+
+# %%
+sure = confidence.confidence_table(
+    of_tuned, sets, manifest.set_index("image_id")["patient_id"],
+    seed=derive(params.seed, "confidence"),
+)  # fmt: skip
+told = sure.query(
+    "role == @cell['role'] and method == @cell['method'] and metric == 'unit_distance'"
+)
+told[["architecture", "target", "relation", "rho", "low", "high", "films", "runs"]].round(2)
+
+# %% [markdown]
+# ρ near 0 with its size: films whose evidence moved are not those of which the network became more, or
+# less, certain.
+
+# %% [markdown]
+# ## Are the maps of one class more alike after fine-tuning?
+#
+# The C-Score compares every two films of a class that a checkpoint classifies correctly, weighted by
+# its confidence in both: 1 is the same map for all. The films differ between checkpoints.
+
+# %%
+consistent = consistency.consistency_table(
+    sets, [name for name in params.checkpoints if name.startswith(("transfer", "finetune"))],
+    classes=params.classes,
+)  # fmt: skip
+stage = consistent["checkpoint"].str.rpartition("-s")[0].rename("stage")
+consistent.groupby(["role", "method", "architecture", stage], sort=False)["c_score"].mean().unstack(
+    ["architecture", "stage"]
+).round(2)
 
 # %% [markdown]
 # ## Single cases
@@ -314,7 +411,8 @@ masks = {
     for a in sets
 }
 known = all(found["lesion"] is not None for found in masks.values())
-scored = {a: {c: m for c, m in of.items() if "repeat" not in c} for a, of in sets.items()}
+told = {*params.checkpoints, *(c for c in params.map_sets if c.startswith("randomised"))}
+scored = {a: {c: m for c, m in of.items() if c in told} for a, of in sets.items()}
 evidence = evidence_of_study(scored, masks, classes=params.classes, patients=patients)
 by_stage = evidence_summary(evidence, by=["architecture", "stage", "role", "method"])
 change = changes_of_study(evidence, wanted)
@@ -335,7 +433,6 @@ if known:
 # three lie at slightly different places of the film.
 
 # %%
-every = artefacts.read_table(paths.tables / "pairs.csv")
 compared = every[every["pairing"].isin(("finetune", "corrected"))]
 validity = metric_validity(
     compared, change, seed=derive(params.seed, "validity"), metrics=metrics.QUICK
@@ -439,7 +536,8 @@ blanks = maps.blank_tables(sets, classes=params.classes)
 written = {
     "drift": summary, "performance": performance, "history": history, "confusion": confusion,
     "support": support, "strata": strata, "ranking": ranking, "blanks": blanks,
-    "transitions": blank, "seed_agreement": agreed, "trajectory": trajectory,
+    "faithfulness": faithful, "metric_agreement": alike, "confidence": sure,
+    "consistency": consistent, "transitions": blank, "seed_agreement": agreed, "trajectory": trajectory,
     "evidence": by_stage, "evidence_change": gained, "validity": validity, "lesion_gain": gains,
 } | shortcut  # fmt: skip
 files = [*schema.write_tables(paths.tables, written), paths.tables / "pairs.csv"]

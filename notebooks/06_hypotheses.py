@@ -26,7 +26,7 @@
 # **Reads** `tables/{pairs,seed_agreement,lesion_gain,shortcut}.csv`, `data/manifest.csv`,
 # `params/hypotheses.yml`. **Writes**
 # `verdicts.json`, `figures/hypotheses/*` and `tables/{retained,supports,decomposition,
-# partial_agreement,contrasts,crossover,ranks,agreement,priors,paper}.csv`.
+# head_and_features,partial_agreement,contrasts,crossover,ranks,agreement,priors,paper}.csv`.
 
 # %%
 import pandas as pd
@@ -37,7 +37,9 @@ from lib.study.architectures import ARCHITECTURES
 from lib.drift.priors import prior_table
 from lib.hypotheses import estimates, observations, paper, rankings
 from lib.hypotheses import stated as hypotheses, verdicts as judge
-from lib.figures import hypotheses as inference_plots, rankings as ranking_plots, style
+from lib.figures import (
+    controls as control_plots, hypotheses as inference_plots, rankings as ranking_plots, style,
+)  # fmt: skip
 
 # %% [markdown]
 # ## Parameters
@@ -138,7 +140,9 @@ others = ("seed_agreement", "lesion_gain", "shortcut")
 tables = {name: observations.read(paths, name, support="own") for name in others}
 agreed = estimates.partial_agreement_table(tables["seed_agreement"])
 decomposition = estimates.decomposition_table(observed)
-for sentence in estimates.composition(decomposition, role="post_activation", method="layercam"):
+swaps = estimates.decomposition_table(observed, parts=estimates.SWAPS)
+together = pd.concat([decomposition, swaps])
+for sentence in estimates.composition(together, role="post_activation", method="layercam"):
     print(sentence)
 
 # %% [markdown]
@@ -156,10 +160,31 @@ if len(decomposition):
 # Bars end where maps of unrelated films lie. Seeds that wander independently from one start also
 # share a little, because a map cannot be negative; the partial agreement of two seeds has 0 as its
 # chance level, and stands beside the agreement with maps of other films.
+#
+# `random_share` in the table asks whether it matters *where* the weights went: it is the drift of
+# weights that were moved as far in a random direction, over the drift of fine-tuning. Near 1, drift
+# would say no more than that the weights changed.
 
 # %%
 shown = ["architecture", "method", "role", "measure", "estimate", "low", "high", "seed_level"]
 agreed.query("role == 'post_activation'")[shown].round(3)
+
+# %% [markdown]
+# ## Did the head move the evidence, or the features?
+#
+# The fine-tuned head on the transfer backbone, and the transfer head on the fine-tuned backbone, are
+# two networks between the checkpoints. The way from one checkpoint to the other leads over either of
+# them; what the exchange of the head adds, averaged over both ways, and what the exchange of the
+# features adds sum to the drift exactly.
+
+# %%
+if len(swaps):
+    display(figure := control_plots.head_and_features(swaps))
+    style.save(figure, paths.figures / "hypotheses/head_and_features")
+
+# %% [markdown]
+# A part left of 0 takes back what the other moved. Where the head has most of a bar, the evidence
+# moved because known features were weighed anew, and not because others were learnt.
 
 # %% [markdown]
 # ## Does it matter which films count?
@@ -265,6 +290,7 @@ with pd.option_context("display.max_colwidth", None):
 # %%
 written = {
     "retained": retained, "supports": supports, "decomposition": decomposition,
+    "head_and_features": swaps,
     "partial_agreement": agreed, "contrasts": contrasts, "crossover": crossover, "ranks": ranks,
     "agreement": agreement, "priors": priors, "paper": published,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from lib.drift.metrics import METRICS
 from lib.models.performance import logits_of, prediction_table
 from lib.study.artefacts import begin, read_table, write_table
 from lib.study.load import settings, validate
-from lib.study.names import source_of, trained
+from lib.study.names import CONTROLS, sources_of
 from lib.study.params import Params
 from lib.study.paths import ROOT, StudyPaths
 
@@ -31,6 +31,8 @@ LESION, MARKER = (
     for part in ("lesion", "marker")
 )
 LUNGS = ((150, 200, 450, 800), (550, 200, 850, 800))
+STANDS_IN = {"perturbed": "placebo", "head_only": "placebo", "features_only": "corrected"}
+"""The training whose maps a control of a fine-tuning has."""
 SCALES = {"layercam": 1 / 32, "gradcam_plus_plus": 3 / 8, "gradcam": 2}
 """Raw maps of a method have a scale of their own, which no result may depend on."""
 
@@ -101,16 +103,20 @@ def _lay_out_maps(paths, architecture, films, logits) -> None:
     ids, roles = films.loc[test, "image_id"].to_numpy(str), params().attribution.roles
     with np.load(FOLDER / f"maps-{architecture}.npz") as arrays:
         steps = {tuple(cell.split("/")): arrays[cell] for cell in arrays.files}
-    drawn = [name for name in params().map_sets if not name.startswith("repeat")]
+    drawn = [*params().checkpoints, f"{CONTROLS[1]}-s0"]
     for name in params().map_sets:
-        # The same checkpoint explained again gives the same maps: they are stored once.
-        place = drawn.index(name if trained(name) or name in drawn else source_of(name))
+        source = sources_of(name, params().base_transfer)[-1]
+        kind, _, seed = name.rpartition("-s")
+        # The same checkpoint explained again gives the same maps, and so they are stored once;
+        # controls of a fine-tuning borrow those of another training.
+        stands_in = f"{STANDS_IN[kind]}-s{seed}" if kind in STANDS_IN else source
+        place = drawn.index(name if name in drawn else stands_in)
         maps = {
             cell: (of[0] + (of[place] if place else 0)).astype(np.float32) * SCALES[cell[1]]
             for cell, of in steps.items()
         }
         found = MapSet(
-            ids, label, label, logits[source_of(name)][test].astype(np.float32), maps,
+            ids, label, label, logits[source][test].astype(np.float32), maps,
             {role: f"layer of {role}" for role in roles},
         )  # fmt: skip
         record = begin(paths.maps(architecture, name), parameters={})

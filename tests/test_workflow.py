@@ -171,7 +171,8 @@ def test_tables_have_every_cell(paths):
     params = load.load("smoke")
     grid = [params.architectures, params.attribution.roles, params.attribution.methods]
     cells = list(itertools.product(*grid))
-    pairings = ("finetune", "placebo", "explainer", "randomised", "ceiling")
+    pairings = ("finetune", "placebo", "perturbed", "head_only", "features_only", "explainer",
+                "randomised", "ceiling")  # fmt: skip
     expected = {(*cell, name) for cell in cells for name in pairings}
     keys = ["architecture", "role", "method", "pairing"]
     pairs, drift = (read_table(paths.tables / f"{name}.csv") for name in ("pairs", "drift"))

@@ -1,8 +1,10 @@
 """Which maps are compared with which: the study's pairs of checkpoints and films.
 
 ``finetune``: transfer → each fine-tuned checkpoint. ``placebo``: transfer → each placebo.
-``corrected``: transfer → each fine-tuning without the planted shortcut, where there is one.
-``finetune_seeds`` and ``transfer_seeds``: checkpoints that differ only in their seed.
+``perturbed``: transfer → itself, moved as far as each fine-tuning in a random direction.
+``head_only``, ``features_only``: transfer → itself with the head, or the backbone, of each
+fine-tuning. ``corrected``: transfer → each fine-tuning without the planted shortcut, where there
+is one. ``finetune_seeds`` and ``transfer_seeds``: checkpoints that differ only in their seed.
 ``explainer``: the transfer checkpoint explained twice. ``randomised``: transfer → the same network
 with all of its weights randomised. ``ceiling``: like ``finetune``, but each film is paired with
 another patient's film of its class.
@@ -22,7 +24,7 @@ import pandas as pd
 from lib.attribution import arrays
 from lib.attribution.maps import MapSet, correct, require_same_films
 from lib.drift import metrics as drift
-from lib.study.names import MODES
+from lib.study.names import MODES, TUNED_CONTROLS
 from lib.study.schema import AUDIT_PAIRINGS, STRATA
 
 
@@ -40,7 +42,11 @@ class Pairing:
 
 
 def pairings(
-    transfer_seeds: Sequence[int], seeds: Sequence[int], *, modes: Sequence[str] = MODES[:2]
+    transfer_seeds: Sequence[int],
+    seeds: Sequence[int],
+    *,
+    modes: Sequence[str] = MODES[:2],
+    controls: Sequence[str] = (),
 ) -> list[Pairing]:
     """All pairings of a study with these seeds; stage two starts from the first transfer.
 
@@ -50,12 +56,15 @@ def pairings(
         Seeds of the transfer stage and of stage two.
     modes : sequence of str
         What stage two does, of `lib.study.names.MODES`.
+    controls : sequence of str
+        Of `lib.study.names.TUNED_CONTROLS`.
     """
+    kinds = (*modes, *(kind for control in controls for kind in TUNED_CONTROLS[control]))
     transfer = [f"transfer-s{seed}" for seed in transfer_seeds]
     tuned = [f"finetune-s{seed}" for seed in seeds]
     first = transfer_seeds[0]
     return [
-        *(Pairing(mode, transfer[0], f"{mode}-s{seed}") for mode in modes for seed in seeds),
+        *(Pairing(kind, transfer[0], f"{kind}-s{seed}") for kind in kinds for seed in seeds),
         *(Pairing("finetune_seeds", *pair) for pair in combinations(tuned, 2)),
         *(Pairing("transfer_seeds", *pair) for pair in combinations(transfer, 2)),
         Pairing("explainer", transfer[0], f"repeat-s{first}"),

@@ -16,7 +16,8 @@ from lib.evidence.changes import PAIR
 
 RELATIONS = ("size", "signed")
 _CELL = ["architecture", "pairing", "role", "method"]
-_TARGET = "lesion_mass_change"
+LESION = "lesion_mass_change"
+"""The change that metrics are asked about as a rule."""
 _COUNTS = ("n", "blank", "films", "patients")
 _RESAMPLES_PER_CHUNK = 250  # bounds the memory, whatever the number of films
 
@@ -66,6 +67,7 @@ def metric_validity(
     seed: int,
     metrics: Sequence[str] = METRICS,
     resamples: int = 2000,
+    target: str = LESION,
 ) -> pd.DataFrame:
     """Spearman correlation of each drift metric with the change of the lesion's mass, over films.
 
@@ -88,6 +90,8 @@ def metric_validity(
         Columns of `pairs`, of `lib.drift.metrics.METRICS`.
     resamples : int
         Number of resamples of patients with all of their films.
+    target : str
+        Column of `change` in the place of the lesion's mass; films without a lesion then count too.
 
     Returns
     -------
@@ -107,11 +111,12 @@ def metric_validity(
     if unknown := [name for name in metrics if name not in METRICS]:
         raise ValueError(f"metrics: found {unknown}; expected some of {METRICS}.")
     joined = with_change(pairs, change)
-    needed = [_TARGET, "lesion_area", "patient_id", *metrics]
+    of_lesion = ["lesion_area"] if target == LESION else []
+    needed = [target, *of_lesion, "patient_id", *metrics]
     if missing := [name for name in needed if name not in joined]:
         raise ValueError(f"pairs, change: found columns {list(joined)}; expected also {missing}.")
-    joined = joined[joined["lesion_area"].notna()]
-    scored = joined[[_TARGET, *metrics]].notna().all(axis=1)
+    joined = joined[joined[of_lesion].notna().all(axis=1)]
+    scored = joined[[target, *metrics]].notna().all(axis=1)
     # The same draw of patients for all cells: their correlations can be compared.
     patients = np.sort(joined.loc[scored, "patient_id"].unique())
     weights = _draw(len(patients), resamples, seed)
@@ -119,7 +124,7 @@ def metric_validity(
     for cell, part in joined.assign(scored=scored).groupby(_CELL, sort=False, observed=True):
         used = part[part["scored"]]
         of_runs = [
-            _correlations(run, metrics, weights[patients.searchsorted(run["patient_id"])])
+            _correlations(run, target, metrics, weights[patients.searchsorted(run["patient_id"])])
             for _, run in used.groupby(["before", "after"], sort=False)
         ]
         counts = {"n": len(used), "blank": len(part) - len(used)}
@@ -155,12 +160,14 @@ def _interval(rho: list[np.ndarray], *, enough: bool) -> tuple[float, float, flo
     return mean[0], *np.quantile(drawn, [0.025, 0.975])
 
 
-def _correlations(run: pd.DataFrame, metrics: Sequence[str], weights: np.ndarray) -> np.ndarray:
+def _correlations(
+    run: pd.DataFrame, target: str, metrics: Sequence[str], weights: np.ndarray
+) -> np.ndarray:
     """ρ of one pair of checkpoints, shape (metrics, relations, 1 + R); NaN below three films.
 
     weights : (films, 1 + R), how often each film was drawn.
     """
-    change = run[_TARGET].to_numpy()
+    change = run[target].to_numpy()
     values = np.full((len(metrics), len(RELATIONS), weights.shape[1]), np.nan)
     if len(run) < 3:
         return values

@@ -4,6 +4,8 @@ What is compared shares its axis; colours and markers are those of `lib.figures.
 without a column that is needed, or with a value that has no look, is refused with a ValueError.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -156,6 +158,7 @@ def controls(
     *,
     metric: str = "iou_top20",
     between: tuple[str, str] = ("placebo", "ceiling"),
+    marked: Collection[tuple[str, str, str]] = (),
     title: str = "Where does fine-tuning lie between placebo and ceiling?",
 ) -> Figure:
     """Mean drift of every pairing: where fine-tuning lies between placebo and ceiling.
@@ -168,6 +171,8 @@ def controls(
         One of those in "metric".
     between : tuple of str
         The two pairings that a grey bar joins.
+    marked : collection of (architecture, role, method)
+        Maps that are not shown to be more faithful than random ones.
     """
     columns = ["architecture", "method", "role", "pairing", "metric", "n", "mean", "sd"]
     require_columns(summary, columns, "summary")
@@ -187,6 +192,8 @@ def controls(
     for (i, j), ax in np.ndenumerate(axes):
         panel = rows[(rows["role"] == roles[i]) & (rows["method"] == methods[j])]
         for y, architecture in enumerate(architectures):
+            if (architecture, roles[i], methods[j]) in marked:
+                ax.text(1.01, y, "†", transform=ax.get_yaxis_transform(), va="center")
             own = panel[panel["architecture"] == architecture].set_index("pairing")
             ends = own.loc[own.index.isin(between), "mean"].dropna()
             if set(ends.index) == set(between):
@@ -211,6 +218,8 @@ def controls(
     ]
     labels = [*style.titles(PAIRING, pairings), "from {} to {}".format(*between)]
     note = "Whiskers: ± 1 standard deviation over the pairs, as far as values are possible."
+    if marked:
+        note += " †: maps that are not shown to be more faithful than random ones."
     style.legend(figure, handles, labels, note)
     return figure
 

@@ -28,6 +28,7 @@ _SVG = {"svg.hashsalt": "evidence", "svg.fonttype": "none"}
 WIDTH, SMALL, INK = 10.0, 8, "0.25"  # inches of the widest figure, points, grey of lines
 _COLOURS, _BLACK = sns.color_palette("colorblind").as_hex(), "#1a1a1a"
 _BLUE, ORANGE, _GREEN, _VERMILION, _PINK, _BROWN, _LIGHT, _GREY, _YELLOW, SKY = _COLOURS
+_OLIVE, _LILAC, _PURPLE = "#6b6b00", "#b2abd2", "#5e3c99"  # beyond the ten of the palette
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ PAIRING = {
     "finetune": Look(PAIRING_TITLES["finetune"], _VERMILION, "D"),
     "corrected": Look(PAIRING_TITLES["corrected"], _LIGHT, "d", hatch="\\\\////"),
     "placebo": Look(PAIRING_TITLES["placebo"], SKY, "s", hatch="////"),
+    "perturbed": Look(PAIRING_TITLES["perturbed"], _OLIVE, "X", hatch="||||"),
+    "head_only": Look(PAIRING_TITLES["head_only"], _LILAC, "<", hatch="----"),
+    "features_only": Look(PAIRING_TITLES["features_only"], _PURPLE, ">", hatch="oo"),
     "finetune_seeds": Look(PAIRING_TITLES["finetune_seeds"], _PINK, "^", hatch="...."),
     "transfer_seeds": Look(PAIRING_TITLES["transfer_seeds"], _GREY, "v", hatch="xx"),
     "explainer": Look(PAIRING_TITLES["explainer"], _BLACK, "*", hatch="**"),

@@ -112,30 +112,50 @@ DECOMPOSITION = {
     "unrelated": ({"ceiling": 1}, None),
     "systematic_share": ({"finetune": 1, "finetune_seeds": -0.5}, {"finetune": 1}),
     "way_to_unrelated": ({"finetune": 1, "placebo": -1}, {"ceiling": 1, "placebo": -1}),
+    "random_share": ({"perturbed": 1}, {"finetune": 1}),
 }
-"""Parts of the drift, in squared distances d of maps of unit length, by pairing; then two ratios.
+"""Parts of the drift, in squared distances d of maps of unit length, by pairing; then ratios.
 
 For one film, T of transfer and F_s of fine-tuning with seed s, E d(F_s, T) = ‖μ − T‖² + V with
 μ = E F_s and V = ½ E d(F_s, F_s'): what all seeds share, and what each seed adds."""
+_HEAD = {"finetune": 0.5, "head_only": 0.5, "features_only": -0.5}
+SWAPS = {
+    "head": (_HEAD, None),
+    "features": ({"finetune": 0.5, "head_only": -0.5, "features_only": 0.5}, None),
+    "head_share": (_HEAD, {"finetune": 1}),
+}
+"""Likewise, by what was exchanged. The distance from T can be walked in two orders, the head first
+or the features first; each part is what its step adds, averaged over both (the Shapley value of two
+players), so that the parts add to the drift of fine-tuning exactly."""
 
 
-def decomposition_table(observed: Observations, *, level: float = 0.95) -> pd.DataFrame:
+def decomposition_table(
+    observed: Observations, *, parts: Mapping[str, tuple] = DECOMPOSITION, level: float = 0.95
+) -> pd.DataFrame:
     """What drift is made of: what all seeds share, and what each of them adds.
+
+    Parameters
+    ----------
+    parts : mapping of str to tuple
+        `DECOMPOSITION`, or `SWAPS` for what comes with the head and what with the features.
 
     Returns
     -------
     DataFrame
-        `KEYS`, ``part`` (a key of `DECOMPOSITION`), the columns of an estimate as in
+        `KEYS`, ``part`` (a key of `parts`), the columns of an estimate as in
         `retained_table`, films, patients, seeds, pairs and blank pairs. The parts are distances in
         [0, 2] whose ``systematic`` and ``seed_specific`` add to the drift of fine-tuning;
         ``systematic_share`` is the first of them over their sum, and ``way_to_unrelated`` is 0 for
-        the placebo and 1 for maps of unrelated films. Parts that need two seeds are left out where
-        there is one. The systematic share of networks that wander independently from one start is
-        not 0: see `lib.drift.agreement` for a measure whose null is 0.
+        the placebo and 1 for maps of unrelated films; ``random_share`` is how far the maps move,
+        as a share of that drift, where the weights move as far in a random direction. ``head`` and
+        ``features`` add to the drift too, and one of them is negative where it takes back what the
+        other moves. Parts of pairings that were not compared are left out. The systematic share
+        of networks that wander independently from one start is not 0: see `lib.drift.agreement`
+        for a measure whose null is 0.
     """
     metric, rows = "unit_distance", []
     for cell in _cells(observed, "finetune") if metric in observed.pairs else []:
-        for part, (numerator, denominator) in DECOMPOSITION.items():
+        for part, (numerator, denominator) in parts.items():
             over, under = (
                 {(*cell, pairing): weight for pairing, weight in (given or {}).items()}
                 for given in (numerator, denominator)
@@ -155,8 +175,20 @@ def decomposition_table(observed: Observations, *, level: float = 0.95) -> pd.Da
     return pd.DataFrame(rows, columns=[*KEYS, "part", *ESTIMATE, *COUNTS])
 
 
+_CLAUSES = {
+    "random_share": "; weights moved as far in a random direction give {} of it",
+    "head_share": "; {} of it comes with the head, the rest with the features",
+}
+
+
 def composition(table: pd.DataFrame, *, role: str, method: str) -> list[str]:
-    """How far fine-tuning moved and how much of it all seeds share, a sentence per architecture."""
+    """How far fine-tuning moved and what that is made of, a sentence per architecture.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `decomposition_table`, of one set of parts or of both.
+    """
     rows = table[(table["role"] == role) & (table["method"] == method)]
     told = []
     for architecture, of in rows.groupby("architecture", sort=False):
@@ -164,7 +196,13 @@ def composition(table: pd.DataFrame, *, role: str, method: str) -> list[str]:
         told.append(
             f"{label(architecture)}: fine-tuning moved {_percent(of, 'way_to_unrelated')} of the "
             f"way to unrelated films; {_percent(of, 'systematic_share')} of the drift is the same "
-            "whatever the seed."
+            "whatever the seed"
+            + "".join(
+                clause.format(_percent(of, part))
+                for part, clause in _CLAUSES.items()
+                if part in of.index
+            )
+            + "."
         )
     return told
 

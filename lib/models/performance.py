@@ -59,6 +59,36 @@ def scores(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) ->
     }
 
 
+CONFIDENCE_BINS = 10
+"""Equal bins of confidence for the calibration error."""
+
+
+def calibration(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Whether a classifier is as sure as it is right.
+
+    Parameters
+    ----------
+    logits : ndarray of float, shape (films, classes)
+    labels : ndarray of int, shape (films,)
+
+    Returns
+    -------
+    dict
+        ``ece``, the expected calibration error of the predicted class over `CONFIDENCE_BINS`
+        (Guo et al. 2017, arXiv:1706.04599), in [0, 1]; ``brier``, the mean squared distance of the
+        probabilities from the truth over all classes (Brier 1950), in [0, 2]. 0 is best in both.
+    """
+    probabilities = softmax(np.asarray(logits, np.float64), axis=1)
+    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    place = np.minimum((sure * CONFIDENCE_BINS).astype(int), CONFIDENCE_BINS - 1)
+    gaps = np.bincount(place, sure - right, minlength=CONFIDENCE_BINS)
+    truth = np.eye(probabilities.shape[1])[labels]
+    return {
+        "ece": float(np.abs(gaps).sum() / len(labels)),
+        "brier": float(np.square(probabilities - truth).sum(axis=1).mean()),
+    }
+
+
 def confusion(
     logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]
 ) -> pd.DataFrame:  # fmt: skip
@@ -140,7 +170,7 @@ def gather(
 
 
 def performance_table(paths: StudyPaths, architectures, checkpoints, *, classes) -> pd.DataFrame:
-    """Accuracy, balanced accuracy and areas by architecture, checkpoint and split.
+    """Accuracy, balanced accuracy, areas and calibration by architecture, checkpoint and split.
 
     ``training`` says how the training of the checkpoint ended (`lib.models.convergence.ENDINGS`);
     fine-tuning started from the first of the checkpoints.
@@ -151,11 +181,15 @@ def performance_table(paths: StudyPaths, architectures, checkpoints, *, classes)
         own, before = (
             read_table(paths.history(architecture, name)) for name in (checkpoint, checkpoints[0])
         )
-        return (
-            by_split(predictions, classes=classes)
-            .reset_index()
-            .assign(training=ending(checkpoint, own, before))
-        )
+        scored = by_split(predictions, classes=classes).reset_index()
+        sure = [
+            calibration(
+                logits_of(part, classes=classes),
+                pd.Categorical(part["label"], categories=list(classes)).codes,
+            )
+            for _, part in predictions.groupby("split", sort=False)
+        ]
+        return scored.join(pd.DataFrame(sure)).assign(training=ending(checkpoint, own, before))
 
     return gather(paths, architectures, checkpoints, read)
 

@@ -15,8 +15,8 @@ from lib.study.paths import ROOT, StudyPaths
 
 PRIMARY = "iou_top20"
 _PAIRINGS = (
-    *("explainer", "placebo", "finetune", "corrected", "finetune_seeds", "transfer_seeds"),
-    *("ceiling", "randomised"),
+    *("explainer", "placebo", "perturbed", "head_only", "features_only", "finetune", "corrected"),
+    *("finetune_seeds", "transfer_seeds", "ceiling", "randomised"),
 )
 
 

@@ -54,6 +54,7 @@ STUDY = Kind(
     read=(
         *("performance", "support", "drift", "strata", "retained", "blanks", "priors"),
         *("decomposition", "partial_agreement", "evidence_change", "correction", "sensitivity"),
+        "faithfulness",
     ),
     figures={
         "moved": "How far the maps moved between training the head alone and other patients’ "
@@ -65,6 +66,8 @@ STUDY = Kind(
         "confusions": "True (rows) and predicted classes before and after fine-tuning.",
         "controls": "Overlap of the strongest cells between placebo and ceiling, by layer and "
         "method.",
+        "faithfulness": "Do the maps tell what the prediction rests on, more than random maps do?",
+        "head_and_features": "What of the drift came with the head, and what with the features.",
         "drift_distributions": "The overlap film by film.",
         "retained": "Retained evidence with intervals: 1 is the placebo, 0 maps of unrelated "
         "films.",

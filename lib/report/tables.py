@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.drift.metrics import METRICS, metric_label
+from lib.evidence.faithfulness import MARK, unfaithful
 from lib.report.digest import PRIMARY, drift_means
 from lib.study import names
 
@@ -16,6 +17,7 @@ _NAMES = {
     "pairing": names.PAIRING_TITLES,
     "metric": {metric: metric_label(metric) for metric in METRICS},
 }
+_CELL = ["architecture", "role", "method"]
 _HEADS = {
     "role": "layer", "n": "pairs", "macro_auc": "macro AUC", "balanced_accuracy": "balanced acc.",
     "low": "low", "high": "high", "sd_pairs": "sd over runs", "finetune": "fine-tuned",
@@ -99,10 +101,12 @@ def study_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     dict of str to Table
     """
     makers = {
-        "performance": _performance, "support": _support, "drift": _drift, "metrics": _metrics,
+        "performance": _performance, "support": _support, "metrics": _metrics,
         "strata": _strata, "retained": _retained, "blanks": _blanks, "priors": _priors,
         "decomposition": _decomposition, "partial_agreement": _agreement,
-        "evidence_change": _evidence, "correction": _correction, "sensitivity": _sensitivity,
+        "drift": lambda table: _drift(table, tables.get("faithfulness")),
+        "faithfulness": _faithfulness, "evidence_change": _evidence,
+        "correction": _correction, "sensitivity": _sensitivity,
     }  # fmt: skip
     sources = {"metrics": "drift"}
     found = {
@@ -139,14 +143,30 @@ def _main_pairing(table: pd.DataFrame) -> str:
     return "finetune" if "finetune" in found else found[0]
 
 
-def _drift(table: pd.DataFrame) -> Table:
+def _drift(table: pd.DataFrame, faithful: pd.DataFrame | None) -> Table:
+    rows, note = _wide(table), ""
+    if faithful is not None and len(faithful):
+        marked, keys = unfaithful(faithful), zip(*(rows[key] for key in _CELL), strict=True)
+        rows["random"] = [MARK if key in marked else "" for key in keys]
+        note = f" {MARK}: maps that are not shown to be more faithful than random ones."
     return shown(
         "drift",
         "Overlap of the strongest 20 % of cells, mean over the films that count, every class "
         "alike; 1 = the same places, 0 = none in common. Pairs and blank count the pairs of maps "
         "before and after fine-tuning, over all seeds: scored, and not scored because a map is "
-        "blank.",
-        _wide(table),
+        f"blank.{note}",
+        rows,
+    )
+
+
+def _faithfulness(table: pd.DataFrame) -> Table:
+    columns = [*_CELL, "checkpoint", "films", "excess", "low", "high", "finding"]
+    return shown(
+        "faithfulness",
+        "Do the maps tell what the prediction rests on? Area between the insertion and the "
+        "deletion curve, in excess of random maps of the same films, with 95 % intervals over "
+        "patients; 0 = no better than random.",
+        table[columns],
     )
 
 

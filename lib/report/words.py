@@ -255,6 +255,7 @@ def drift_sentence(drift: pd.DataFrame | None, support: pd.DataFrame | None) -> 
     sentence += f"{tuned} (mean by architecture, layer and method; 1 = same places)"
     controls = {
         "placebo": "{} where only the head was trained on",
+        "perturbed": "{} where the weights were moved as far in a random direction",
         "finetune_seeds": "{} between fine-tunings that differ only in their seed",
         "ceiling": "{} between maps of different patients' films",
     }

@@ -24,7 +24,7 @@ STAGES = {
         "sensitivity": "study seed classes architectures input_size data transfer_seeds seeds "
         "attribution sensitivity runtime",
         "drift": "study seed classes architectures input_size weights data transfer_seeds seeds "
-        "follow_epochs attribution",
+        "follow_epochs controls attribution",
         "remedies": "study seed classes architectures input_size data",
         "hypotheses": "study seed architectures input_size attribution",
         "report": "study classes architectures data attribution",

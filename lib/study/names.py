@@ -13,25 +13,41 @@ MODES = ("finetune", "placebo", "corrected")
 planted shortcut has been taken away (studies with a shortcut only)."""
 CONTROLS = ("repeat", "randomised")
 """Sets of maps that no training made: the transfer checkpoint again, and with random weights."""
+TUNED_CONTROLS = {"perturbed": ("perturbed",), "swapped": ("head_only", "features_only")}
+"""What every fine-tuning is compared with besides, by parameter, and its sets of maps: the transfer
+checkpoint moved as far as fine-tuning moved it, but in a random direction; the transfer backbone
+with the fine-tuned head, and the fine-tuned backbone with the transfer head."""
+_OF_TUNED = tuple(kind for kinds in TUNED_CONTROLS.values() for kind in kinds)
 RANDOMISATION_STEPS = ("head", "stage 5", "stage 4", "stage 3", "stage 2", "stage 1")
 """From the logits down to the input; after the last one nothing learnt is left."""
 
 
-def source_of(name: str) -> str:
-    """The checkpoint whose weights a set of maps comes from: its own, or for `CONTROLS` transfer's.
+def sources_of(name: str, base: str) -> tuple[str, ...]:
+    """The checkpoints that the weights of a set of maps are made of: its own, or for a control.
+
+    Parameters
+    ----------
+    name : str
+        Of a set of maps.
+    base : str
+        The transfer checkpoint that all fine-tunings started from.
 
     Examples
     --------
-    >>> source_of("randomised-s0"), source_of("finetune-s1")
+    >>> sources_of("randomised-s0", "transfer-s0"), sources_of("finetune-s1", "transfer-s0")
+    (('transfer-s0',), ('finetune-s1',))
+    >>> sources_of("perturbed-s1", "transfer-s0")
     ('transfer-s0', 'finetune-s1')
     """
     kind, _, seed = name.rpartition("-s")
-    return f"transfer-s{seed}" if kind in CONTROLS else name
+    if kind in CONTROLS:
+        return (f"transfer-s{seed}",)
+    return (base, f"finetune-s{seed}") if kind in _OF_TUNED else (name,)
 
 
 def trained(name: str) -> bool:
-    """Whether a set of maps is that of a trained checkpoint and not one of `CONTROLS`."""
-    return source_of(name) == name
+    """Whether a set of maps is that of a trained checkpoint and not that of a control."""
+    return name.rpartition("-s")[0] not in (*CONTROLS, *_OF_TUNED)
 
 
 CLASSES = ("normal", "bacterial_pneumonia", "viral_pneumonia", "covid19", "tuberculosis")
@@ -57,6 +73,9 @@ PAIRING_TITLES = {
     "finetune": "transfer → fine-tuned",
     "corrected": "transfer → without shortcut",
     "placebo": "transfer → placebo",
+    "perturbed": "transfer → moved at random",
+    "head_only": "transfer → new head alone",
+    "features_only": "transfer → new features alone",
     "finetune_seeds": "fine-tuned, two seeds",
     "transfer_seeds": "transfer, two seeds",
     "explainer": "explained twice (floor)",

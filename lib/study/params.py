@@ -9,7 +9,7 @@ from pydantic import Field
 
 from lib.study.architectures import ARCHITECTURES, ROLES
 from lib.study.data_params import Data, Name, Positive, Section
-from lib.study.names import CLASSES, CONTROLS, GRADIENT_METHODS, METHODS, MODES
+from lib.study.names import CLASSES, CONTROLS, GRADIENT_METHODS, METHODS, MODES, TUNED_CONTROLS
 from lib.study.paths import resolve
 
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -101,7 +101,8 @@ class Attribution(Section):
 
     ``roles`` are the layers by role, ``layers`` further ones by name, for each architecture.
     ``explained`` is "true_class", "prediction" (each checkpoint's own, for comparison only) or a
-    class.
+    class. ``faithfulness_films`` is how many test films are asked whether the maps tell what the
+    prediction rests on; 0 asks none.
     """
 
     roles: tuple[Literal[ROLES], ...] = ROLES
@@ -111,6 +112,7 @@ class Attribution(Section):
     score: Literal["logit", "probability"] = "logit"
     score_cam_channels: Positive = 10
     batch_size: Positive = 64
+    faithfulness_films: Annotated[int, Field(ge=0)] = 24
     require_equal_grid: bool = True
 
 
@@ -133,7 +135,8 @@ class Params(Section):
     """All parameters of one study.
 
     With ``follow_epochs`` the first seed's fine-tuning is also explained after every epoch; its
-    weights of every epoch stay on disk.
+    weights of every epoch stay on disk. ``controls`` are comparisons that need no training, see
+    `lib.study.names.TUNED_CONTROLS`.
     """
 
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -148,6 +151,7 @@ class Params(Section):
     finetune: Finetune = Finetune()
     seeds: tuple[Seed, ...] = (0, 1)
     follow_epochs: bool = True
+    controls: tuple[Literal[tuple(TUNED_CONTROLS)], ...] = tuple(TUNED_CONTROLS)
     attribution: Attribution = Attribution()
     sensitivity: Sensitivity = Sensitivity()
     runtime: Runtime = Runtime()
@@ -178,8 +182,13 @@ class Params(Section):
 
     @property
     def map_sets(self) -> tuple[str, ...]:
-        """Names of all sets of maps of one architecture: its checkpoints, and two controls."""
-        return (*self.checkpoints, *(f"{c}-s{self.transfer_seeds[0]}" for c in CONTROLS))
+        """Names of all sets of maps of one architecture: its checkpoints, and controls."""
+        kinds = [kind for control in self.controls for kind in TUNED_CONTROLS[control]]
+        return (
+            *self.checkpoints,
+            *(f"{control}-s{self.transfer_seeds[0]}" for control in CONTROLS),
+            *(f"{kind}-s{seed}" for kind in kinds for seed in self.seeds),
+        )
 
     @property
     def show_films(self) -> bool:
@@ -216,10 +225,11 @@ def check(params: Params) -> None:
 
 def _check_lists(params: Params) -> None:
     lists = {
-        key: getattr(params, key) for key in ("classes", "architectures", "transfer_seeds", "seeds")
+        key: getattr(params, key)
+        for key in ("classes", "architectures", "transfer_seeds", "seeds", "controls")
     } | {f"attribution.{key}": getattr(params.attribution, key) for key in ("roles", "methods")}
     for key, values in lists.items():
-        least = 2 if key == "classes" else 1
+        least = {"classes": 2, "controls": 0}.get(key, 1)
         if len(values) < least or len(set(values)) < len(values):
             raise ValueError(
                 f"{key} = {list(values)}: at least {least} value(s), none of them twice"

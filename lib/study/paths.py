@@ -72,6 +72,10 @@ class StudyPaths:
         """Attribution maps of a checkpoint on the test images."""
         return self.root / "maps" / architecture / f"{checkpoint}.npz"
 
+    def faithfulness(self, architecture: str, checkpoint: str) -> Path:
+        """What the prediction does when the cells of its maps are taken away, film by film."""
+        return self.maps(architecture, checkpoint).with_suffix(".faithfulness.csv")
+
     @property
     def tables(self) -> Path:
         """Folder of the result tables."""

@@ -16,7 +16,8 @@ CELL = ["architecture", "method", "role", "pairing"]
 """What makes a comparison: a network, a method, a layer's role and a kind of checkpoints."""
 
 PAIRINGS = (
-    *("finetune", "corrected", "placebo", "finetune_seeds", "transfer_seeds"),
+    *("finetune", "corrected", "placebo", "perturbed", "head_only", "features_only"),
+    *("finetune_seeds", "transfer_seeds"),
     *("explainer", "randomised", "ceiling"),
 )
 """Kinds of pairs of checkpoints, see `lib.drift.pairings`."""
@@ -73,7 +74,9 @@ TABLES = {
     "strata": Table("05_drift", [*CELL, "stratum", "metric", "pairs", *_MEAN]),
     "ranking": Table("05_drift", [*CELL, "metric", "pairs", *_MEAN, "rank"]),
     "performance": Table(
-        "05_drift", ["architecture", "checkpoint", "split", "n", *_SCORES, "training"], open=True
+        "05_drift",
+        ["architecture", "checkpoint", "split", "n", *_SCORES, "ece", "brier", "training"],
+        open=True,
     ),
     "history": Table(
         "05_drift",
@@ -119,6 +122,29 @@ TABLES = {
             *("architecture", "checkpoint", "epoch", "kept", "role", "method", "films", "blank"),
             *("unit_distance", "soft_iou", "iou_top20", "lesion_mass"),
             *("macro_auc", "balanced_accuracy"),
+        ],
+    ),
+    "metric_agreement": Table(
+        "05_drift",
+        ["architecture", "role", "method", "metric_a", "metric_b", "rho", "pairs", "runs"],
+    ),
+    "consistency": Table(
+        "05_drift",
+        ["architecture", "checkpoint", "role", "method", "label", "films", "blank", "c_score"],
+    ),
+    "confidence": Table(
+        "05_drift",
+        [
+            *("architecture", "pairing", "role", "method", "target", "metric", "relation"),
+            *("rho", "low", "high", "n", "blank", "films", "patients", "runs"),
+        ],
+    ),
+    "faithfulness": Table(
+        "05_drift",
+        [
+            *("architecture", "checkpoint", "role", "method", "films", "patients", "blank"),
+            *("deletion", "insertion", "deletion_random", "insertion_random"),
+            *("excess", "low", "high", "finding"),
         ],
     ),
     "evidence": Table(
@@ -173,6 +199,9 @@ TABLES = {
         "06_hypotheses", ["support", "architecture", "method", "role", "metric", *ESTIMATE, *COUNTS]
     ),
     "decomposition": Table(
+        "06_hypotheses", ["architecture", "method", "role", "part", *ESTIMATE, *COUNTS]
+    ),
+    "head_and_features": Table(
         "06_hypotheses", ["architecture", "method", "role", "part", *ESTIMATE, *COUNTS]
     ),
     "partial_agreement": Table(

@@ -12,7 +12,7 @@ from lib.drift import randomised as sanity
 from lib.figures import appendix
 from lib.models import randomise
 from lib.models.backbones import stage_of
-from lib.study.names import RANDOMISATION_STEPS, source_of, trained
+from lib.study.names import RANDOMISATION_STEPS, sources_of, trained
 
 FILMS, GRID = 60, 5
 
@@ -90,8 +90,12 @@ def test_the_figure(table, printed_style):
 
 
 def test_names_of_sets_of_maps():
-    assert source_of("repeat-s3") == "transfer-s3" and not trained("randomised-s0")
-    assert source_of("placebo-s1") == "placebo-s1" and trained("placebo-s1")
+    base = "transfer-s3"
+    assert sources_of("repeat-s3", base) == (base,) and not trained("randomised-s0")
+    assert sources_of("placebo-s1", base) == ("placebo-s1",) and trained("placebo-s1")
+    for kind in ("perturbed", "head_only", "features_only"):
+        assert sources_of(f"{kind}-s1", base) == (base, "finetune-s1")
+        assert not trained(f"{kind}-s1")
 
 
 def test_the_cascade_permutes_tensors_from_the_head_down(tiny_model):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from lib.models import performance
 
@@ -129,3 +129,30 @@ def test_the_order_of_classes_is_that_of_the_caller(predictions):
     table = performance.by_split(predictions, classes=("c", "a", "b"))
     expected = performance.by_split(predictions, classes=NAMES)
     pd.testing.assert_frame_equal(table[expected.columns], expected)
+
+
+def test_calibration_has_known_answers():
+    """Sure of class a by 0.8 and right in 3 of 4: the gap is 0.05, and so on by hand."""
+    sure = np.log(np.array([[0.8, 0.1, 0.1]] * 4))
+    found = performance.calibration(sure, np.array([0, 0, 0, 1]))
+    assert found["ece"] == pytest.approx(abs(0.8 - 0.75))
+    right, wrong = 0.04 + 0.01 + 0.01, 0.64 + 0.81 + 0.01
+    assert found["brier"] == pytest.approx((3 * right + wrong) / 4)
+    perfect = performance.calibration(1000 * np.eye(3), np.arange(3))
+    assert perfect == {"ece": 0, "brier": 0}
+    worst = performance.calibration(1000 * np.eye(2), np.array([1, 0]))
+    assert worst == {"ece": 1, "brier": 2}
+
+
+def test_calibration_agrees_with_an_independent_computation():
+    random = np.random.default_rng(0)
+    logits, labels = random.normal(size=(500, 2)), random.integers(2, size=500)
+    found = performance.calibration(logits, labels)
+    second = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
+    assert found["brier"] == pytest.approx(2 * brier_score_loss(labels, second))
+    sure, right = np.maximum(second, 1 - second), (second > 0.5) == labels
+    gap = 0.0
+    for low in np.arange(10) / 10:  # bin by bin
+        own = (sure >= low) & (sure < low + 0.1)
+        gap += abs(sure[own].mean() - right[own].mean()) * own.mean() if own.any() else 0
+    assert found["ece"] == pytest.approx(gap)

@@ -499,6 +499,9 @@ def test_sentences_by_hand():
     )  # fmt: skip
     sentence = words.drift_sentence(drift, None)
     assert "overlap by 0.25 (mean" in sentence and "against 0.12 between maps of" in sentence
+    moved = drift.assign(pairing=drift["pairing"].replace("ceiling", "perturbed"))
+    told = "0.12 where the weights were moved as far in a random direction"
+    assert told in words.drift_sentence(moved, None) and told not in sentence
     assert words.drift_sentence(drift.assign(mean=np.nan), None).endswith(
         "no pair of maps could be compared."
     )

@@ -21,7 +21,7 @@ def test_a_table_with_other_columns_is_refused():
 
 def test_an_open_table_may_have_columns_between_but_none_missing():
     columns = schema.TABLES["performance"].columns
-    table = pd.DataFrame([[*"abc", 1, 0.5, 0.5, 0.5, 0.5, "converged"]], columns=columns)
+    table = pd.DataFrame([[*"abc", 1, *[0.5] * 6, "converged"]], columns=columns)
     schema.check("performance", table.assign(auc_normal=0.5))
     table.insert(3, "auc_ill", 0.5)
     schema.check("performance", table)
