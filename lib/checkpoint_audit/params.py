@@ -1,13 +1,15 @@
-"""What an audit of two checkpoints is told: its parameters, checked before anything is loaded."""
+"""What an audit is told: its parameters, checked before anything is loaded."""
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from lib.checkpoint_audit import given
 from lib.checkpoint_audit import rule as rules
 from lib.checkpoint_audit.files import CheckpointRefused, check
 from lib.study.data_params import Name, Positive, Section
@@ -23,7 +25,10 @@ class AuditedFilms(Section):
 
     ``split`` "auto" takes the test films where the collection says which these are, otherwise all;
     ``most`` are drawn at random where there are more. ``aspect`` is "squash" by default, as in
-    ``keras.utils.image_dataset_from_directory``. The rest as in `lib.study.data_params.Data`.
+    ``keras.utils.image_dataset_from_directory``. ``uncertain`` says what becomes of a finding that
+    a table calls uncertain (-1): its film is left out of the question, or counted as having it or
+    not. ``lesions`` are tables of boxes and folders of masks, see `lib.checkpoint_audit.lesions`.
+    The rest as in `lib.study.data_params.Data`.
     """
 
     source: str
@@ -31,26 +36,31 @@ class AuditedFilms(Section):
     labels: dict[Name, Name] = Field(default={})
     other_labels: Literal["error", "reject"] = "error"
     views: tuple[str, ...] = ()
+    uncertain: Literal["leave_out", "positive", "negative"] = "leave_out"
+    lesions: tuple[str, ...] = ()
     split: Literal["auto", "train", "validation", "test", "all"] = "auto"
     most: Annotated[int, Field(ge=2)] = 1000
     salt_file: str = ""
     shareable: bool = False
 
 
-class PairParams(Section):
+class AuditParams(Section):
     """All parameters of an audit.
 
-    ``classes`` are in the order of the outputs; without them the sorted names of the collection.
-    ``rule`` is asked of the finished audit. ``layers`` replace those that are found,
-    ``preprocessing`` is needed where the models have none inside, ``size`` where they take films of
-    any size.
+    ``versions`` are the files of the models, the oldest first, or, where ``maps`` is true, two sets
+    of maps that were made elsewhere (`lib.checkpoint_audit.given`). ``classes`` are in the order of
+    the outputs; without them the sorted names of the collection. ``findings`` are the outputs of a
+    multi-label model in their order: each is a question of its own. ``rule`` is asked of the
+    finished audit. ``layers`` replace those that are found, ``preprocessing`` is needed where the
+    models have none inside, ``size`` where they take films of any size.
     """
 
-    before: str
-    after: str
+    versions: Annotated[tuple[str, ...], Field(min_length=2)]
+    maps: bool = False
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     data: AuditedFilms
     classes: tuple[Name, ...] = ()
+    findings: tuple[Name, ...] = ()
     size: Annotated[int, Field(ge=16, le=2048)] | None = None
     preprocessing: str = ""
     layers: tuple[str, ...] = ()
@@ -62,12 +72,19 @@ class PairParams(Section):
 
     @model_validator(mode="after")
     def _distinct(self):
-        for key in ("classes", "layers", "methods"):
+        for key in ("versions", "classes", "findings", "layers", "methods"):
             values = getattr(self, key)
+            if key == "versions" and len(values) == 2:
+                continue  # a file with itself: what no change looks like
             if len(set(values)) < len(values) or (key == "methods" and not values):
                 raise ValueError(f"{key} = {list(values)}: expected values that occur once")
-        if len(self.classes) == 1:
-            raise ValueError(f"classes = {list(self.classes)}: expected at least two")
+        for key in ("classes", "findings"):
+            if len(values := getattr(self, key)) == 1:
+                raise ValueError(f"{key} = {list(values)}: expected at least two")
+        if self.classes and self.findings:
+            raise ValueError("classes and findings: expected one of them; a model has either")
+        if self.maps and len(self.versions) > 2:
+            raise ValueError("versions: found more than two sets of maps, expected two")
         if self.runtime.precision != "float32" or self.runtime.tf32:
             raise ValueError("runtime: an audit computes in float32 without TensorFloat-32")
         return self
@@ -78,12 +95,19 @@ class PairParams(Section):
         return f"audit-{self.name}"
 
     @property
-    def files(self) -> tuple[str, str]:
-        """BEFORE and AFTER with as much of their paths as tells them apart."""
-        return next(_tails(self.before, self.after))
+    def files(self) -> tuple[str, ...]:
+        """The versions with as much of their paths as tells them apart."""
+        return next(_tails(self.versions))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the versions are called on the command line."""
+        if len(self.versions) > 2:
+            return tuple(f"version {number + 1}" for number in range(len(self.versions)))
+        return ("MAPS_BEFORE", "MAPS_AFTER") if self.maps else ("BEFORE", "AFTER")
 
 
-def validate(settings: Mapping[str, Any]) -> PairParams:
+def validate(settings: Mapping[str, Any]) -> AuditParams:
     """Validated parameters.
 
     Raises
@@ -93,60 +117,70 @@ def validate(settings: Mapping[str, Any]) -> PairParams:
         cannot be audited.
     """
     try:
-        params = PairParams.model_validate(settings)
+        params = AuditParams.model_validate(settings)
     except ValidationError as error:
-        raise ParamsError("\n".join(explain(x, PairParams) for x in error.errors())) from None
-    for key in ("before", "after"):
+        raise ParamsError("\n".join(explain(x, AuditParams) for x in error.errors())) from None
+    look = given.check if params.maps else check
+    for word, file in zip(params.words, params.versions, strict=True):
         try:
-            check(resolve(getattr(params, key)))
+            look(resolve(file))
         except CheckpointRefused as error:
-            raise ParamsError(f"{key.upper()}={error}") from None
+            raise ParamsError(f"{word}={error}") from None
     if not resolve(params.data.source).exists():
         raise ParamsError(
             f"DATA={params.data.source}: nothing there; expected a folder of class folders or a "
             ".csv manifest"
         )
+    for file in params.data.lesions:
+        if not resolve(file).exists():
+            raise ParamsError(
+                f"LESIONS={file}: nothing there; expected a .csv of boxes or a folder of masks"
+            )
     return params
+
+
+def recorded(params: AuditParams) -> dict[str, Any]:
+    """The parameters that are written beside what was made: all but the places of the versions."""
+    return params.model_dump(mode="json", exclude={"versions"})
 
 
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _tails(before: str, after: str) -> Iterator[tuple[str, str]]:
-    """The ends of two paths, from the shortest that differ (one file is its name) to the whole."""
-    parts = [Path(path).parts[::-1] for path in (before, after)]
-    longest = max(map(len, parts))
-    same = 0
-    while parts[0] != parts[1] and parts[0][: same + 1] == parts[1][: same + 1]:
-        same += 1
-    for depth in range(same + 1, longest + 1):
-        yield tuple("/".join(part[:depth][::-1]) for part in parts)
+def _tails(files: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The ends of paths, from the shortest that differ (one file is its name) to the whole."""
+    parts = [Path(path).parts[::-1] for path in files]
+    different = len({tuple(part) for part in parts})
+    for depth in range(1, max(map(len, parts)) + 1):
+        ends = ["/".join(part[:depth][::-1]) for part in parts]
+        if len(set(ends)) == different:
+            yield tuple(ends)
 
 
 def _name(told: Mapping[str, Any], results: Path) -> str:
     """A folder's name from those of the files, longer where it is that of another audit."""
     whose = _whose(told)
     name = told.get("name", "")
-    for files in _tails(told["before"], told["after"]) if not name else ():
+    for files in _tails(told["versions"]) if not name else ():
         text = "-".join(str(Path(file).with_suffix("")) for file in files)
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_.-") or "pair"
         found = _of_folder(results / f"audit-{name}")
-        if not found or found[:2] == whose[:2]:
+        if not found or found[:-1] == whose[:-1]:
             break
     found = _of_folder(results / f"audit-{name}")
     if found and found != whose:
-        free = f"{name}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', Path(whose[2]).stem)}"
+        free = f"{name}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', Path(whose[-1]).stem)}"
         raise ParamsError(
-            f"{results / f'audit-{name}'} holds another audit, of {' and '.join(found[:2])} on "
-            f"{found[2]}. Give this one a name: NAME={free}"
+            f"{results / f'audit-{name}'} holds another audit, of {' and '.join(found[:-1])} "
+            f"on {found[-1]}. Give this one a name: NAME={free}"
         )
     return name
 
 
 def _whose(told: Mapping[str, Any]) -> list[str]:
-    """What makes an audit another one: its two files and its films."""
-    return [str(told["before"]), str(told["after"]), str(told["data"]["source"])]
+    """What makes an audit another one: its files and its films."""
+    return [*map(str, told["versions"]), str(told["data"]["source"])]
 
 
 def _of_folder(folder: Path) -> list[str]:
@@ -156,14 +190,40 @@ def _of_folder(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except (KeyError, TypeError, ValueError):
-        return ["unknown files", "unknown films", str(folder)]
+        return ["unknown files", "unknown films"]
 
 
-WORDS = ("before", "after", "data", "layer", "preprocessing", "classes", "size", "name", "rule")
+_PAIRS = (("before", "after"), ("maps_before", "maps_after"))
+WORDS = (
+    *("before", "after", "versions", "maps_before", "maps_after", "data", "lesions", "layer"),
+    *("preprocessing", "classes", "findings", "size", "name", "rule"),
+)
 """What `make audit` may be told, each a text that may be empty."""
 
 
-def from_words(words: Mapping[str, str], *, results: Path, overrides: str = "") -> PairParams:
+def _versions(words: Mapping[str, str]) -> list[str]:
+    """The files that are compared: two models, two sets of maps, or more versions."""
+    ways = [pair for pair in (*_PAIRS, ("versions",)) if any(words[key] for key in pair)]
+    if len(ways) > 1:
+        found = " and ".join(key.upper() for way in ways for key in way if words[key])
+        raise ParamsError(f"{found} given, expected one way to name what is compared. {_SAY}")
+    way = ways[0] if ways else _PAIRS[0]
+    if missing := [key.upper() for key in (*way, "data") if not words[key]]:
+        raise ParamsError(f"{', '.join(missing)} not given. {_SAY}")
+    files = shlex.split(words["versions"]) or [words[key] for key in way]
+    if len(files) < 2:
+        raise ParamsError(f"VERSIONS: found {files[0]!r} alone, expected two or more. {_SAY}")
+    return files
+
+
+_SAY = (
+    "Say: make audit BEFORE=a.keras AFTER=b.keras DATA=<folder of class folders | manifest.csv>; "
+    'or VERSIONS="v1.keras v2.keras v3.keras", or MAPS_BEFORE=a.npz MAPS_AFTER=b.npz, in the place '
+    "of the first two"
+)
+
+
+def from_words(words: Mapping[str, str], *, results: Path, overrides: str = "") -> AuditParams:
     """Checked parameters of an audit, from the words of a command line.
 
     Parameters
@@ -180,26 +240,25 @@ def from_words(words: Mapping[str, str], *, results: Path, overrides: str = "") 
     ParamsError
         If what an audit cannot do without is missing, or a value is not allowed.
     """
-    missing = [key for key in ("before", "after", "data") if not words[key]]
-    if missing:
-        raise ParamsError(
-            f"{', '.join(key.upper() for key in missing)} not given. Say: make audit "
-            "BEFORE=a.keras AFTER=b.keras DATA=<folder of class folders | manifest.csv>"
-        )
-    before, after, data = (
-        str(Path(words[key]).expanduser().absolute()) for key in ("before", "after", "data")
-    )
-    given = {
-        "before": before,
-        "after": after,
-        "data": {"source": data},
+
+    def place(file: str) -> str:
+        return str(Path(file).expanduser().absolute())
+
+    said = {
+        "versions": list(map(place, _versions(words))),
+        "maps": bool(words["maps_before"]),
+        "data": {
+            "source": place(words["data"]),
+            "lesions": [place(file) for file in _words(words["lesions"])],
+        },
         "layers": _words(words["layer"]),
         "classes": _words(words["classes"]),
+        "findings": _words(words["findings"]),
         "preprocessing": words["preprocessing"],
         **{key: words[key] for key in ("size", "name") if words[key]},
     }
     if words["rule"]:
-        given["rule"] = rules.read(Path(words["rule"]).expanduser()).bounds
-    told = merge(given, parse_overrides(overrides))
+        said["rule"] = rules.read(Path(words["rule"]).expanduser()).bounds
+    told = merge(said, parse_overrides(overrides))
     params = validate({"name": "unnamed"} | told)
     return params.model_copy(update={"name": _name(told, results)})
