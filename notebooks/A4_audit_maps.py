@@ -165,7 +165,8 @@ outputs = {
     if status is not None
 }
 for word, table in outputs.items():
-    display(table.round(3).style.set_caption(word))
+    print(word)
+    display(table.round(3))
 
 # %% [markdown]
 # ## Questions

@@ -55,6 +55,12 @@ known, classes, name = question.settings, question.classes, question.architectur
 style.style()
 pd.Series({"asked": question.title, "classes": ", ".join(classes), "model": name}).to_frame("value")
 
+# %% [markdown]
+# ## Films and maps
+#
+# Of BEFORE there may be two more sets, the controls: explained again, and with permuted weights. Maps
+# that were made elsewhere may lack them. Then the floor is exact, and the other is no control.
+
 # %% tags=["nbval-check-output"]
 manifest = artefacts.read_table(paths.manifest)
 sets = load_maps(paths, name, ["before", "before_again", "after", "randomised"])

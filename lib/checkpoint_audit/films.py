@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.checkpoint_audit.labels import require_findings
+from lib.checkpoint_audit.labels import canonical, require_findings
 from lib.checkpoint_audit.lesions import masks
 from lib.checkpoint_audit.params import AuditedFilms, AuditParams
 from lib.checkpoint_audit.questions import lesion_file
@@ -137,6 +137,11 @@ def read_films(
         rows, _root(source), sizes=[size], aspect=films.aspect, folder=folder, views=films.views,
         shareable=films.shareable,
     )  # fmt: skip
+    if params.findings:
+        manifest["label"] = canonical(manifest["label"], params.findings, labels=films.labels)
+        rejected["label"] = canonical(rejected["label"], params.findings, labels=films.labels)
+    for file in folder.rglob("lesion_*.npy"):  # of a run that was told others
+        file.unlink()
     for number, finding in enumerate(params.findings or ("",)) if films.lesions else ():
         drawn = masks(
             films.lesions, manifest, finding=finding, labels=films.labels, size=size,

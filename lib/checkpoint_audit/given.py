@@ -142,7 +142,7 @@ def read(
         if explained is not None and (odd := explained[rows["row"]] != true).any():
             first = rows[odd].iloc[0]
             raise CheckpointRefused(
-                f"{path}: {arrays['image_id'][first['row']]!r}: found maps of "
+                f"{path}: {str(arrays['image_id'][first['row']])!r}: found maps of "
                 f"{classes[explained[first['row']]]!r}, expected those of its class, "
                 f"{manifest['label'].iloc[first['place']]!r} ({odd.sum()} films differ). Explain "
                 "the true class, whatever the model predicts: otherwise changed predictions look "
@@ -152,7 +152,7 @@ def read(
         explained[rows["row"]] = true
     rows["label"] = explained[rows["row"]]
     if (twice := rows.duplicated(["place", "label"] if findings else ["place"])).any():
-        again = arrays["image_id"][rows.loc[twice, "row"].iloc[0]]
+        again = str(arrays["image_id"][rows.loc[twice, "row"].iloc[0]])
         raise CheckpointRefused(
             f"{path}: image_id: found {again!r} twice, expected each film once"
             + (" for each of its findings" if findings else "")
@@ -201,7 +201,7 @@ def _check_shapes(path: Path, arrays: Mapping[str, np.ndarray], classes: Sequenc
 def _explained(path: Path, arrays: Mapping, classes: Sequence[str]) -> np.ndarray | None:
     """Index of the class of every row; None where it is the true class."""
     if "explained" in arrays:
-        names = arrays["explained"].astype(str)
+        names = arrays["explained"].astype(str).tolist()
         if unknown := sorted(set(names) - {*classes, ""}):
             raise CheckpointRefused(
                 f"{path}: explained: found {few(unknown)}, expected names of {', '.join(classes)}"

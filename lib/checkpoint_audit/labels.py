@@ -57,6 +57,19 @@ def status_table(
     return status
 
 
+def canonical(texts: pd.Series, findings: Sequence[str], *, labels: Mapping[str, str]) -> pd.Series:
+    """The findings that are asked for, by their own names, and no other text of the table."""
+    mean = meaning(list(findings), dict(labels))
+
+    def of_film(text: str) -> str:
+        found = [
+            (mean(x.removesuffix("?")), x[-1:] == "?") for x in map(str.strip, text.split("|"))
+        ]
+        return "|".join(name + "?" * unsure for name, unsure in found if name in findings)
+
+    return texts.map(of_film)
+
+
 def require_findings(
     texts: pd.Series, findings: Sequence[str], *, labels: Mapping[str, str], source: Path
 ) -> None:

@@ -9,6 +9,7 @@ opened; how the maps came about does not matter from there on.
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -189,15 +190,17 @@ def _link_films(own, audit, manifest, question, finding: int | None) -> None:
     record = begin(own.manifest, parameters=question.settings, inputs=[audit.manifest])
     write_table(own.manifest, manifest)
     lesions = audit.data if finding is None else audit.data / f"lesions-{finding}"
+    for link in own.data.glob("*.npy"):
+        link.unlink()
     for file in (*audit.data.glob("images_*.npy"), *lesions.glob("lesion_*.npy")):
         link = own.data / file.name
-        link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(file, own.data))
     record.complete()
 
 
 def _write(own, question, sets, manifest, logits, tables) -> None:
     """All files of a question but its films and those that are made from its maps."""
+    shutil.rmtree(own.tables, ignore_errors=True)  # those of other maps
     write_json(own.root / QUESTION, asdict(question))
     for name, maps in sets.items():
         record = begin(

@@ -5,13 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 
 from lib.checkpoint_audit import films as audited_films
 from lib.checkpoint_audit import given, labels, overview, questions, rule
 from lib.checkpoint_audit import report as pair_report
 from lib.checkpoint_audit.files import CheckpointRefused
-from lib.checkpoint_audit.params import AuditParams, recorded
+from lib.checkpoint_audit.params import AuditParams, hide, recorded
 from lib.data.audit.summary import SEVERITIES
 from lib.data.privacy import read_salt
 from lib.study.artefacts import begin, sha256, write_json, write_table
@@ -33,7 +34,7 @@ def run(params: AuditParams, results: Path, *, only_check: bool = False) -> int:
     paths = StudyPaths(results, params.study)
     try:
         audited_films.index_films(params)
-        told = {"settings": params.model_dump(mode="json", exclude_unset=True)}
+        told = {"settings": hide(params.model_dump(mode="json", exclude_unset=True))}
         told["results"] = str(results)
         write_json(paths.root / "parameters.json", told)
         if only_check:
@@ -42,19 +43,20 @@ def run(params: AuditParams, results: Path, *, only_check: bool = False) -> int:
             take(params, paths)
     except (DataError, CheckpointRefused) as error:
         raise ParamsError(str(error)) from None
-    if not params.maps and not _executed(MAPS, paths, told):
+    private = bool(params.data.salt_file)
+    if not params.maps and not _executed(MAPS, paths, told, private=private):
         return 2
     for folder, question in questions.read_all(paths.root):
         if question.folder != ".":
             print(f"\n{question.title}")
         own = StudyPaths(folder.parent, folder.name)
-        if not _executed(PAIR, own, {"folder": str(folder)}):
+        if not _executed(PAIR, own, {"folder": str(folder)}, private=private):
             return 2
         print(f"Tables, figures and the notebook: {folder}")
     return report(paths.root)
 
 
-def _executed(name: str, paths: StudyPaths, parameters: dict) -> bool:
+def _executed(name: str, paths: StudyPaths, parameters: dict, *, private: bool) -> bool:
     """Run a notebook, and say its findings, or why it failed."""
     # Not through Snakemake: notebooks on files that no rule makes have nothing to put in order.
     log = paths.root / "audit.log"
@@ -67,11 +69,27 @@ def _executed(name: str, paths: StudyPaths, parameters: dict) -> bool:
     if failed:
         reasons = [line for line in lines if line.startswith("error: ")] or lines[-3:]
         print(*reasons, sep="\n", file=sys.stderr)
+    if private:
+        _forget(paths, name)
     told = tuple(f"{severity}: " for severity in SEVERITIES)
     for line in [] if failed else lines:
         if line.startswith(told):
             print(line)
     return not failed
+
+
+def _forget(paths: StudyPaths, name: str) -> None:
+    """Delete what a run says beside its results: errors and warnings quote names and headers."""
+    executed = paths.notebook(name)
+    journals = [*paths.data.rglob(".partial-*")]
+    for file in (paths.root / "audit.log", executed.with_suffix(".failed.ipynb"), *journals):
+        file.unlink(missing_ok=True)
+    if executed.exists():
+        notebook = nbformat.read(executed, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs = [x for x in cell.outputs if x.get("name") != "stderr"]
+        nbformat.write(notebook, executed)
 
 
 def report(root: Path) -> int:
