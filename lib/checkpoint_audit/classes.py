@@ -120,18 +120,18 @@ def require_outputs(
     ValueError
         If not; says what to do.
     """
-    one_of = returned in ("softmax", "log_softmax")
+    one_of = returned not in ("sigmoids", "logits")
     if findings and (one_of or outputs != len(findings)):
         raise ValueError(
             f"FINDINGS: found {len(findings)} findings ({', '.join(findings)}), and models that "
-            f"end in {outputs} outputs of {returned}. "
+            f"end in {returned}, which tell {outputs} things apart. "
             + (
                 'They give a film one of several classes: name these, CLASSES="first,second,…".'
                 if one_of
                 else 'Name all findings in the order of the outputs, FINDINGS="first,second,…".'
             )
         )
-    if not findings and returned == "sigmoid" and outputs > 2:
+    if not findings and returned == "sigmoids":
         raise ValueError(
             f"the models end in {outputs} sigmoids, which are {outputs} questions: a film may have "
             'any of them. Name them in the order of the outputs, FINDINGS="first,second,…", and '

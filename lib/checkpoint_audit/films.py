@@ -140,7 +140,10 @@ def read_films(
     if params.findings:
         manifest["label"] = canonical(manifest["label"], params.findings, labels=films.labels)
         rejected["label"] = canonical(rejected["label"], params.findings, labels=films.labels)
-    for file in folder.rglob("lesion_*.npy"):  # of a run that was told others
+    # Of a run that was told another size, or other lesions.
+    for file in {*folder.glob("images_*.npy")} - {folder / f"images_{size}.npy"}:
+        file.unlink()
+    for file in folder.rglob("lesion_*.npy"):
         file.unlink()
     for number, finding in enumerate(params.findings or ("",)) if films.lesions else ():
         drawn = masks(

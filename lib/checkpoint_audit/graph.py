@@ -36,8 +36,9 @@ class Flat:
         Films ``(n, h, w, 3)`` float32, three equal channels → logits ``(n, classes)``, with the
         weights of the model.
     output : str
-        What the model returned: "softmax", "log_softmax", "sigmoid" or "logits". Several sigmoids
-        are several questions: then each logit is the score of a finding of its own.
+        What the model returned: "softmax", "log_softmax", "logits" or "sigmoids" of several
+        outputs, "sigmoid" or "logit" of one. Several sigmoids are several questions: each logit is
+        the score of a finding of its own.
     """
 
     graph: keras.Model
@@ -80,6 +81,7 @@ def flatten(
     (scores,) = keras.tree.flatten(copier.replay(model, x))  # one, maybe in a list or a mapping
     logits, output = copier.logits(scores)
     if logits.shape[-1] == 1:
+        output = {"logits": "logit"}.get(output, output)
         sides = [
             keras.layers.Rescaling(factor, name=name)(logits)
             for factor, name in ((-0.5, "less_half"), (0.5, "half"))
@@ -218,11 +220,11 @@ class _Copier:
             return output, "logits"
         (before,) = read_by(output)
         if not hasattr(last, "kernel"):  # an activation by itself is cut off
-            return before, kind
+            return before, kind + "s" * (kind == "sigmoid" and count > 1)
         original = self.origin[last.name]
         linear = _copied(original, name=last.name, activation="linear")
         self.copies[id(original)] = original, linear
-        return linear(before), kind
+        return linear(before), kind + "s" * (kind == "sigmoid" and count > 1)
 
     def copy_weights(self) -> None:
         for original, copy in self.copies.values():

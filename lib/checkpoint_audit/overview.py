@@ -89,7 +89,7 @@ def write(paths: StudyPaths) -> Path:
     text = page.environment().get_template("overview.html.j2").render(
         title=f"Audit {paths.study.removeprefix('audit-')}", question=QUESTION,
         summary=summary(table), rows=[row for _, row in table.iterrows()], span=_interval,
-        several=table["second"].max() > 2,
+        several=table["second"].max() > 2, root="",
     )  # fmt: skip
     write_text(paths.report, text)
     shutil.copyfile(page.TEMPLATES / "report.css", folder / "report.css")

@@ -21,6 +21,7 @@ from lib.attribution.maps import MapSet
 from lib.checkpoint_audit import labels as film_labels
 from lib.models.performance import prediction_table
 from lib.study.artefacts import begin, write_json, write_table
+from lib.study.errors import ArtefactError, DataError
 from lib.study.paths import StudyPaths
 
 CHECKPOINTS = ("before", "after")
@@ -108,7 +109,17 @@ def pairs(versions: int) -> list[tuple[int, int]]:
 
 
 def read_all(root: Path) -> list[tuple[Path, Question]]:
-    """The questions of an audit with their folders, in their order."""
+    """The questions of an audit with their folders, in their order.
+
+    Raises
+    ------
+    ArtefactError
+        If the audit has not come so far.
+    """
+    if not (root / "questions.json").exists():
+        raise ArtefactError(
+            f"{root / 'questions.json'}: missing. Run the audit (make audit) first."
+        )
     listed = json.loads((root / "questions.json").read_text(encoding="utf-8"))["folders"]
     return [(root / name, Question.read(root / name)) for name in listed]
 
@@ -144,6 +155,11 @@ def ask(
         ``checkpoints``, a row per version, and others, which every question gets as they are.
     status : ndarray of float, shape (films, findings), optional
         Of a multi-label model, as `lib.checkpoint_audit.labels.status_table`.
+
+    Raises
+    ------
+    DataError
+        If no finding can be asked for.
     """
     asked = []
     for steps in pairs(len(versions)):
@@ -170,6 +186,12 @@ def ask(
             _write(own, question, {name: maps for name, (maps, _) in sets.items()}, known, logits,
                    {**tables, "checkpoints": told})  # fmt: skip
             asked.append(question)
+    if not asked:
+        raise DataError(
+            f"FINDINGS: found none of {', '.join(classes)} that some of the {len(manifest)} films "
+            "have and others have not, and nothing else can be asked. Take more films (data.most, "
+            "data.split=all)."
+        )
     write_json(paths.root / "questions.json", {"folders": [x.folder for x in asked]})
     return asked
 

@@ -42,6 +42,8 @@ def run(params: AuditParams, results: Path, *, only_check: bool = False) -> int:
         if params.maps:
             take(params, paths)
     except (DataError, CheckpointRefused) as error:
+        if params.data.salt_file:
+            _forget(paths, MAPS)
         raise ParamsError(str(error)) from None
     private = bool(params.data.salt_file)
     if not params.maps and not _executed(MAPS, paths, told, private=private):

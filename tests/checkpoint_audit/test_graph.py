@@ -114,7 +114,7 @@ def test_one_output_becomes_two_logits_whose_softmax_is_its_sigmoid(end):
 def test_several_sigmoids_are_taken_off_and_leave_a_logit_each():
     model = classifier(classes=4, end="sigmoid")
     made = flat(model)
-    assert made.output == "sigmoid"
+    assert made.output == "sigmoids"
     expected = model.predict(X, verbose=0)
     np.testing.assert_allclose(expit(made.graph.predict(X, verbose=0)), expected, rtol=1e-4)
 

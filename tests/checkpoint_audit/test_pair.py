@@ -171,15 +171,17 @@ def test_other_architectures_sizes_and_formats_are_refused(save):
     ("outputs", "returned", "findings", "why"),
     [
         (3, "softmax", (), ""),
-        (3, "sigmoid", ("a", "b", "c"), ""),
+        (2, "sigmoid", (), ""),
+        (3, "sigmoids", ("a", "b", "c"), ""),
+        (3, "logits", ("a", "b", "c"), ""),
         (4, "softmax", (), r"tell 4 classes apart, the data have 3: a, b, c"),
-        (3, "sigmoid", (), r"3 sigmoids, which are 3 questions.*FINDINGS="),
-        (3, "softmax", ("a", "b", "c"), r"3 outputs of softmax.*CLASSES="),
-        (4, "sigmoid", ("a", "b", "c"), r"found 3 findings .* 4 outputs of sigmoid.*in the order"),
+        (3, "sigmoids", (), r"3 sigmoids, which are 3 questions.*FINDINGS="),
+        (3, "softmax", ("a", "b", "c"), r"end in softmax, .*CLASSES="),
+        (4, "sigmoids", ("a", "b", "c"), r"found 3 findings .* tell 4 things.*in the order"),
     ],
 )
 def test_there_must_be_a_class_or_a_finding_for_each_output(outputs, returned, findings, why):
-    given = {"classes": ["a", "b", "c"], "findings": findings}
+    given = {"classes": ["a", "b", "c"][:outputs], "findings": findings}
     if not why:
         return classes.require_outputs(outputs, returned, **given)
     with pytest.raises(ValueError, match=why):
@@ -497,7 +499,7 @@ def test_the_answer_has_its_controls_beside_it():
 
 def test_an_audit_that_is_not_complete_has_no_report(tmp_path, capsys):
     assert commands.main(["audit-report", str(tmp_path / "audit-x")]) == 2
-    assert "audit-x/tables/drift.csv" in capsys.readouterr().err
+    assert "audit-x/questions.json" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
