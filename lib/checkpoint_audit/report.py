@@ -13,7 +13,7 @@ from lib.checkpoint_audit import rule as rules
 from lib.checkpoint_audit.questions import Question
 from lib.checkpoint_audit.sentences import QUESTION, answer, words_of_scale
 from lib.report import page
-from lib.report.digest import public_parameters
+from lib.report.digest import PRIMARY, public_parameters
 from lib.report.page import Kind
 from lib.report.tables import Table, shown, study_tables
 from lib.study.artefacts import begin, read_manifest, read_table
@@ -100,7 +100,7 @@ def _side_by_side(checkpoints: pd.DataFrame) -> pd.DataFrame:
 
 
 def _outcomes(strata: pd.DataFrame) -> pd.DataFrame:
-    rows = strata.query("metric == @PRIMARY and pairing == 'change'")
+    rows = strata[strata["metric"].eq(PRIMARY) & strata["pairing"].eq("change")]
     return rows[["role", "method", "stratum", "mean", "sd", "n", "blank"]]
 
 
