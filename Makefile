@@ -15,6 +15,11 @@ CLUSTER ?=
 TARGETS ?=
 BEFORE ?=
 AFTER ?=
+VERSIONS ?=
+MAPS_BEFORE ?=
+MAPS_AFTER ?=
+LESIONS ?=
+FINDINGS ?=
 LAYER ?=
 PREPROCESSING ?=
 CLASSES ?=
@@ -28,7 +33,9 @@ INTERRUPTS ?= 5
 SUBJECTS ?=
 
 # What a user says reaches the programs as it is: neither make nor the shell expands it again.
-SAID := STUDY DATA SET RESULTS REFERENCE BEFORE AFTER LAYER PREPROCESSING CLASSES SIZE NAME RULE
+AUDIT := BEFORE AFTER VERSIONS MAPS_BEFORE MAPS_AFTER LESIONS FINDINGS LAYER PREPROCESSING CLASSES \
+  SIZE NAME RULE
+SAID := STUDY DATA SET RESULTS REFERENCE $(AUDIT)
 $(foreach name,$(SAID),$(eval override $(name) := $$(value $(name))))
 export $(SAID)
 
@@ -96,8 +103,10 @@ sensitivity: $(STAMP)  ## how drift depends on layer, class, grid, reading and l
 remedies: $(STAMP)  ## what data remedies change, for probes and (BEFORE=results) for drift
 	@$(MAKE) --no-print-directory reproduce TARGETS=remedies
 
-audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DATA; README says more)
-	@$(PY) -m lib audit --before "$$BEFORE" --after "$$AFTER" --data "$$DATA" --layer "$$LAYER" \
+audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DATA; book/audit.md says more)
+	@$(PY) -m lib audit --before "$$BEFORE" --after "$$AFTER" --versions "$$VERSIONS" \
+	  --maps-before "$$MAPS_BEFORE" --maps-after "$$MAPS_AFTER" --data "$$DATA" \
+	  --lesions "$$LESIONS" --findings "$$FINDINGS" --layer "$$LAYER" \
 	  --preprocessing "$$PREPROCESSING" --classes "$$CLASSES" --size "$$SIZE" --name "$$NAME" \
 	  --rule "$$RULE" --set "$$SET" --results "$$RESULTS"
 

@@ -1,21 +1,16 @@
 """The commands behind the Makefile: ``python -m lib VERB``, each with ``--help``."""
 
 import argparse
-import json
 import os
 import socket
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
 import yaml
 
-from lib.checkpoint_audit import films as audited_films
-from lib.checkpoint_audit import params as audit_params
-from lib.checkpoint_audit import report as audit_report
-from lib.checkpoint_audit import rule
-from lib.data.audit.summary import SEVERITIES
+from lib.checkpoint_audit import run as audit_run
+from lib.checkpoint_audit import words as audit_words
 from lib.data.films.treat import check_masks
 from lib.data.index import read_index
 from lib.data.privacy import read_salt
@@ -24,11 +19,11 @@ from lib.models.weights import SHIPPED, shipped_file
 from lib.report import digest, duration, front, publish, recompute, verify
 from lib.study import running
 from lib.study.architectures import ARCHITECTURES
-from lib.study.artefacts import write_json, write_text
+from lib.study.artefacts import write_text
 from lib.study.errors import ArtefactError, DataError, ParamsError
 from lib.study.load import load, merge, parse_overrides
 from lib.study.params import Params
-from lib.study.paths import ROOT, StudyPaths, resolve
+from lib.study.paths import StudyPaths, resolve
 
 
 def check_data(params: Params) -> int:
@@ -184,46 +179,13 @@ def _judge(options: argparse.Namespace) -> None:
 
 def _audit(options: argparse.Namespace) -> int:
     results = resolve(options.results)
-    words = {key: getattr(options, key) for key in audit_params.WORDS}
-    params = audit_params.from_words(words, results=results, overrides=options.set)
-    try:
-        audited_films.index_films(params)
-    except DataError as error:
-        raise ParamsError(str(error)) from None
-    paths = StudyPaths(results, params.study)
-    settings = params.model_dump(mode="json", exclude_unset=True)
-    told = {"settings": settings, "results": str(results)}
-    write_json(paths.root / "parameters.json", told)
-    if options.only_check:
-        return 0
-    # Not through Snakemake: one notebook, on files that no rule makes, has nothing to put in order.
-    name, log = "A4_audit_pair", paths.root / "audit.log"
-    command = [sys.executable, str(ROOT / "notebooks/execute.py"), name]
-    command += ["--output", str(paths.notebook(name)), "--parameters", json.dumps(told)]
-    with log.open("w", encoding="utf-8") as output:
-        failed = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    if failed:
-        reasons = [line for line in lines if line.startswith("error: ")] or lines[-3:]
-        print(*reasons, sep="\n", file=sys.stderr)
-        return 2
-    severities = tuple(f"{severity}: " for severity in SEVERITIES)
-    found = [line for line in lines if line.startswith(severities)]
-    print(*found, f"Tables, figures and the notebook: {paths.root}", sep="\n")
-    return _report_audit(paths)
-
-
-def _report_audit(paths: StudyPaths) -> int:
-    page = audit_report.write(paths)
-    print(f"Report, with the maps of every film: {page}")
-    if code := rule.exit_code(paths.root):
-        print(f"rule: {rule.VERDICTS[code]}; see {paths.root / rule.FILES[0]}", file=sys.stderr)
-    return code
+    words = {key: getattr(options, key) for key in audit_words.WORDS}
+    params = audit_words.from_words(words, results=results, overrides=options.set)
+    return audit_run.run(params, results, only_check=options.only_check)
 
 
 def _audit_report(options: argparse.Namespace) -> int:
-    folder = options.folder.absolute()
-    return _report_audit(StudyPaths(folder.parent, folder.name))
+    return audit_run.report(options.folder.absolute())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -283,8 +245,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--reference", type=Path, help="(default: results/reference/STUDY)")
 
     command = verb("audit", _audit, "did the evidence of a model move?", study=False)
-    for word in (*audit_params.WORDS, "set"):
-        command.add_argument(f"--{word}", default="")
+    for word in (*audit_words.WORDS, "set"):
+        command.add_argument(f"--{word.replace('_', '-')}", default="")
     command.add_argument("--results", default="results")
     command.add_argument("--only-check", action="store_true", help="check what is told and stop")
 

@@ -62,7 +62,8 @@ drift = read_table(paths.tables / "drift.csv")
 # Beside the thread: [A1 · What an attribution map is made of](A1_attribution_methods.ipynb) takes one
 # map apart, [A2 · Sensitivity](A2_sensitivity.ipynb) asks how much the answer depends on choices,
 # [A3 · Data remedies](A3_data_remedies.ipynb) what can be done about data that give classes away,
-# [A4 · Audit](A4_audit_pair.ipynb) does the same for two checkpoints of yours,
+# [A4 · Audit](A4_audit_maps.ipynb) does the same for versions of your own model
+# ([second half](A4_audit_pair.ipynb)),
 # [A5 · Randomised weights](A5_randomised_weights.ipynb) asks whether maps need what was learnt, and
 # [A6 · Source weights](A6_source_weights.ipynb) brings a checkpoint in and says whether it will do.
 

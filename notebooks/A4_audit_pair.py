@@ -12,158 +12,80 @@
 # ---
 
 # %% [markdown]
-# # A4 · Audit: did the evidence of your own model move?
+# # A4 · Audit, second half: did the evidence of your own model move?
 #
-# *Two checkpoints of one classifier, before and after fine-tuning, pruning or quantisation: do they
-# decide for the same reasons?*
+# *Two versions of one classifier: do they decide for the same reasons?*
 #
-# Nothing here needs to know how the model was built or trained. Nested models are unfolded, the
-# softmax is taken off, layers are found by position, and the controls are such as need no training.
-# What cannot be audited is refused with the reason, and no code from a file is ever run.
+# The maps come from [the first half](A4_audit_maps.ipynb), which makes them of any two Keras models,
+# or from another framework. Nothing here needs to know which.
 
 # %% [markdown]
-# **Reads** two `.keras` or `.h5` files of one architecture and a collection of films.
-# **Writes** `audit-<name>/`: `data/manifest.csv`, `maps/<architecture>/*.npz`, `tables/*.csv`,
-# `findings.json` and `figures/*`. `make audit` goes on to `report/index.html` in the same folder: the
-# answer on one page, and a browser of all films with their maps.
+# **Reads** the folder of a question: `question.json`, `data/manifest.csv`, `maps/<architecture>/*.npz`
+# and what the first half wrote to `tables/`.
+# **Writes** `tables/*.csv`, `findings.json` and `figures/*` there. `make audit` goes on to
+# `report/index.html` in the same folder: the answer on one page, and a browser of all films with
+# their maps.
 
 # %%
 import pandas as pd
 
 from lib.study import StudyPaths, artefacts, derive, resolve
 from lib.study.names import METHOD_TITLES
-from lib.study.progress import counter
-from lib.data import batches, cache as image_cache
-from lib.models import backbones
-from lib.attribution.maps import blank_tables
+from lib.data import cache as image_cache
+from lib.attribution.maps import blank_tables, load_maps
 from lib.drift import cases, pairings, summaries
 from lib.drift.priors import prior_table
 from lib.hypotheses import stated
 from lib.figures import drift as drift_plots, pictures, style, training
-from lib.checkpoint_audit import classes as class_mapping, films as audited_films, findings, layers
-from lib.checkpoint_audit import measures
-from lib.checkpoint_audit import pair as pair_audit, params as audit_params
+from lib.checkpoint_audit import classes as class_mapping, findings, lesions, measures
+from lib.checkpoint_audit.questions import CHECKPOINTS, Question
 
 # %% [markdown]
 # ## Parameters
 #
-# By default the notebook audits what notebooks 2 and 3 made, as it would a stranger's files. For
-# yours: `make audit BEFORE=a.keras AFTER=b.keras DATA=<folder of class folders | manifest.csv>`.
+# The folder of one question; by default that of the first half.
 
 # %% tags=["parameters"]
-settings = {
-    "name": "example",
-    "before": "results/notebooks/smoke/models/resnet50v2/transfer-s0.keras",
-    "after": "results/notebooks/smoke/models/resnet50v2/finetune-s0.keras",
-    "data": {"source": "results/notebooks/smoke/data/phantoms/phantoms.csv", "shareable": True},
-    "classes": ["normal", "bacterial_pneumonia", "tuberculosis"],
-}
-results = "results/notebooks"
+folder = "results/notebooks/audit-example"
 
 # %%
-params = audit_params.validate(settings)
-paths = StudyPaths(results, params.study)
-backbones.configure(params.runtime, seed=derive(params.seed, "redraw"))
+root = resolve(folder)
+paths, question = StudyPaths(root.parent, root.name), Question.read(root)
+known, classes, name = question.settings, question.classes, question.architecture
 style.style()
-pd.Series(params.model_dump(exclude={"before", "after", "data"}), name="value").to_frame()
+pd.Series({"asked": question.title, "classes": ", ".join(classes), "model": name}).to_frame("value")
 
 # %% [markdown]
-# ## The two checkpoints
+# ## Films and maps
 #
-# The description of the graph is looked through before Keras loads it: a class that is not Keras's
-# own, or that brings code along, is refused. Both must have the same layers, whether they lie flat
-# or in a nested model, and may differ in dropout, augmentation and anything else that acts in
-# training only.
+# Of BEFORE there may be two more sets, the controls: explained again, and with permuted weights. Maps
+# that were made elsewhere may lack them. Then the floor is exact, and the other is no control.
 
 # %% tags=["nbval-check-output"]
-pair = pair_audit.open_pair(resolve(params.before), resolve(params.after), size=params.size)
-print(f"{pair.name}: films of {pair.shape} (height, width, channels)")
-for name, flat in zip(findings.CHECKPOINTS, pair.plain, strict=True):
-    print(f"{name}: {len(flat.graph.operations)} operations, returns {flat.output}")
-
-# %% [markdown]
-# ## The films
-#
-# The test films where the collection says which these are, otherwise all of them. Films that a model
-# was trained on show what it memorised as well as what it learnt.
-
-# %% tags=["nbval-check-output"]
-known = params.model_dump(mode="json", exclude={"before", "after"}) | {"files": pair.files}
-size = pair.shape[0]
-data_record = artefacts.begin(paths.manifest, parameters=known)
-manifest, rejected, classes = audited_films.read_films(params, size=size, folder=paths.data)
-class_mapping.require_classes(pair.plain[0].graph.output_shape[-1], classes)
-artefacts.write_table(paths.manifest, manifest)
-artefacts.write_table(paths.data / "rejected.csv", rejected)
-data_record.complete(paths.images(size), paths.data / "rejected.csv")
-cache = image_cache.load(paths.images(size))
-films = batches.films(cache, manifest, splits=["audited"], classes=classes)
-print(f"{len(films)} films, {len(rejected)} rejected; outputs 0, 1, … are {', '.join(classes)}")
-
-# %% [markdown]
-# ## Preprocessing
-#
-# Grey levels of another range give another model. What the graph does itself before the first layer
-# that learns is found; otherwise it must be said, and is never guessed.
-
-# %% tags=["nbval-check-output"]
-preprocess, inside = pair_audit.choose_preprocessing(pair, films, params.preprocessing)
-flats = pair.preprocessed(preprocess)
-opened = pair_audit.checkpoint_table(
-    pair, params.files, inside=inside, preprocessing=preprocess
-)  # fmt: skip
-print("inside the model:", opened["inside"][0], "| before it:", preprocess)
-
-# %% [markdown]
-# ## Layers
-#
-# `post_activation` is the last map that all of the evidence passes through, the one that is pooled
-# or flattened; `auto_conv` the last convolution, which tf-keras-vis would pick; `stage4` the last
-# map of the next finer resolution. `LAYER=name` takes another one of this table.
-
-# %% tags=["nbval-check-output"]
-chosen = layers.audited_layers(flats[0].graph, params.layers)
-candidates = layers.layer_table(flats[0].graph, chosen)
-print(candidates.tail(12).to_string(index=False))
-
-# %% [markdown]
-# ## Maps
-#
-# Of the true class, from logits. BEFORE is explained twice, and once more with its weights drawn
-# anew (Adebayo et al. 2018): maps that do not change with the weights do not show what was learnt.
-
-# %%
-sets = pair_audit.explain_pair(
-    flats, films, manifest["image_id"], layers=params.layers, methods=params.methods,
-    batch_size=params.batch_size, report=counter,
-)  # fmt: skip
-for name, maps in sets.items():
-    record = artefacts.begin(
-        paths.maps(pair.name, name), parameters=known | {"preprocessing": preprocess},
-        inputs=[paths.manifest],
-    )  # fmt: skip
-    maps.save(record.path)
-    record.complete(films=len(maps.image_id), layers=maps.layers)
+manifest = artefacts.read_table(paths.manifest)
+sets = load_maps(paths, name, ["before", "before_again", "after", "randomised"])
+opened = artefacts.read_table(paths.tables / "checkpoints.csv")
+explained = [classes[number] for number in sorted(set(sets["before"].label))]
+patients = manifest.set_index("image_id")["patient_id"]
+style.introduce(name, methods=[method for _, method in sets["before"].maps])
+print(f"{len(manifest)} films, maps of {len(sets['before'].label)} of {', '.join(explained)}")
 
 # %% [markdown]
 # ## Do the models work, and do their outputs mean what we think?
 #
 # `best_order` is the assignment of classes to outputs that fits best. Another than the given one,
-# and far better: the classes are named in the wrong order.
+# and far better: the classes are named in the wrong order. A finding of a multi-label model is named
+# where its logit is among the highest, as many as there are films that have it, and judged by its AUC.
 
 # %%
-predictions, scores, confusion = findings.prediction_tables(
-    sets, manifest, architecture=pair.name, classes=classes
-)
-mappings = {
-    name: class_mapping.check_mapping(sets[name].logits, sets[name].label, classes=classes)
-    for name in findings.CHECKPOINTS
-}
-display(class_mapping.mapping_table(mappings, classes=classes).round(3))
+predictions = artefacts.read_table(paths.tables / "predictions.csv")
+scores, confusion = findings.score_tables(predictions, classes=classes)
+mappings = findings.mappings(predictions, classes=classes, finding=question.finding)
+mapping = class_mapping.mapping_table(mappings, classes=classes)
+display(mapping.round(3))
 scores[["checkpoint", "n", "accuracy", "balanced_accuracy", "macro_auc"]].round(3)
 
 # %%
-style.introduce(pair.name)
 display(figure := training.confusions(confusion))
 style.save(figure, paths.figures / "confusions")
 
@@ -179,23 +101,29 @@ style.save(figure, paths.figures / "confusions")
 # maps of other patients' films of the class.
 
 # %%
-main = {pair.name: {name: sets[name] for name in findings.CHECKPOINTS}}
+main = {name: {checkpoint: sets[checkpoint] for checkpoint in CHECKPOINTS}}
 own = summaries.own_support(main)
-common = own[pair.name]
+common = own[name]
 support = summaries.support_table(own, sets["before"].label, classes=classes)
-support = support.drop(columns=pair.name)  # of one network the common support is its own
-record = artefacts.begin(
-    paths.tables / "drift.csv",
-    parameters=known | {"preprocessing": preprocess, "classes": list(classes)},
-    inputs=[paths.manifest, *(paths.maps(pair.name, name) for name in sets)],
-)  # fmt: skip
-single, strata, pairs = summaries.drift_tables(
-    {pair.name: sets}, pairings.audit_pairings(), manifest["patient_id"].to_numpy(), own,
-    seed=derive(params.seed, "ceiling"), pairs_file=paths.tables / "pairs.csv", class_weights=False,
-)  # fmt: skip
-drift = summaries.over_seeds(single)
+# Of one network the common support is its own.
+support = support.drop(columns=name)[support["films"] > 0]
 print(f"{common.sum()} of {len(common)} films are classified correctly by both")
 support
+
+# %% [markdown]
+# Every film has the same weight.
+
+# %%
+record = artefacts.begin(
+    paths.tables / "drift.csv",
+    parameters=known | {"classes": list(classes)},
+    inputs=[paths.manifest, *(paths.maps(name, kind) for kind in sets)],
+)  # fmt: skip
+single, strata, pairs = summaries.drift_tables(
+    {name: sets}, pairings.audit_pairings(), patients[sets["before"].image_id].to_numpy(), own,
+    seed=derive(known["seed"], "ceiling"), pairs_file=paths.tables / "pairs.csv", class_weights=False,
+)  # fmt: skip
+drift = summaries.over_seeds(single)
 
 # %%
 primary = drift.query("metric == 'iou_top20'")
@@ -233,7 +161,6 @@ style.save(figure, paths.figures / "answer")
 # are over patients; one pair of checkpoints says nothing about other trainings.
 
 # %%
-patients = manifest.set_index("image_id")["patient_id"]
 all_pairs = artefacts.read_table(paths.tables / "pairs.csv")
 retained = findings.retained(all_pairs, patients)
 retained.query("metric == 'iou_top20'").drop(columns=["metric", "se_seeds", "seeds"]).round(3)
@@ -245,9 +172,10 @@ retained.query("metric == 'iou_top20'").drop(columns=["metric", "se_seeds", "see
 # grids of this model, by simulation.
 
 # %%
-grids = sorted({layer.output.shape[1] for layer in chosen.values()})
+sides = {max(stack.shape[1:]) for stack in sets["before"].maps.values()}
+grids = sorted({min(side, measures.PRIOR_GRID) for side in sides})
 centre = stated.load().H4.prior.model_dump()
-priors = prior_table(grids, **centre, seed=derive(params.seed, "prior"))
+priors = prior_table(grids, **centre, seed=derive(known["seed"], "prior"))
 priors.pivot_table(index=["grid", "metric"], columns="prior", values="mean").round(3)
 
 # %% [markdown]
@@ -257,7 +185,7 @@ priors.pivot_table(index=["grid", "metric"], columns="prior", values="mean").rou
 # became of the decision.
 
 # %%
-blanks = blank_tables({pair.name: sets}, classes=classes)
+blanks = blank_tables({name: sets}, classes=classes)
 display(blanks.groupby(["checkpoint", "role", "method"], sort=False)[["blank", "n"]].sum())
 strata = summaries.over_seeds(strata, [*summaries.CELL, "stratum"])
 by_outcome = strata.query("metric == 'iou_top20' and pairing == 'change'")
@@ -280,25 +208,42 @@ if len(pairs):
 # they are marked as shareable (`data.shareable=true`).
 
 # %%
+shareable, rows = known["data"]["shareable"], manifest.set_index("image_id")["row"]
+rows = rows[sets["before"].image_id].to_numpy()
+(images,) = paths.data.glob("images_*.npy")
+films = image_cache.load(images)[rows] if shareable else None
 sheet = cases.choose_cases(
-    sets, pairs.query("pairing == 'change'"), checkpoints=findings.CHECKPOINTS, **cell,
-    films=cache[films.rows] if params.data.shareable else None,
+    sets, pairs.query("pairing == 'change'"), checkpoints=CHECKPOINTS, **cell, films=films,
 )  # fmt: skip
 if sheet:
-    figure = pictures.case_sheet(
-        sheet, title=f"{pair.name}, {METHOD_TITLES[cell['method']]} at {cell['role']}",
-        show_films=params.data.shareable, names=findings.CHECKPOINTS,
-    )  # fmt: skip
+    title = f"{name}, {METHOD_TITLES[cell['method']]} at {cell['role']}"
+    figure = pictures.case_sheet(sheet, title=title, show_films=shareable, names=CHECKPOINTS)
     display(figure)
     style.save(figure, paths.figures / "cases")
+
+# %% [markdown]
+# ## Evidence in the lesion
+#
+# Where lesions are known (`LESIONS=`), each map says how much of it lies there, and whether its
+# highest cell does (the pointing game). By chance that is the area of the lesion, `area`, and for a
+# method that prefers the centre, `centre`.
+
+# %%
+lesion = pd.DataFrame()
+for file in paths.data.glob("lesion_*.npy"):
+    outlines = image_cache.load(file)[rows]
+    lesion = lesions.lesion_table(
+        sets, outlines, classes=classes, patients=patients[sets["before"].image_id]
+    )  # fmt: skip
+lesion.round(3)
 
 # %% [markdown]
 # ## What is to be said first
 
 # %%
-measured = measures.measured(all_pairs, predictions, cell=cell, classes=classes)
+measured = measures.measured(all_pairs, predictions, cell=cell, classes=explained)
 found = findings.findings(
-    sets, mappings, drift, measured=measured, checkpoints=opened, common=common
+    sets, mappings, drift, measured=measured, checkpoints=opened, common=common, said=question.said
 )  # fmt: skip
 for finding in found:
     print(f"{finding['severity']}: {finding['text']}")
@@ -308,16 +253,16 @@ for finding in found:
 
 # %%
 written = {
-    "performance": scores, "predictions": predictions, "confusion": confusion, "support": support,
-    "strata": strata, "blanks": blanks, "retained": retained, "priors": priors,
-    "layers": candidates, "checkpoints": opened, "measured": measured,
-    "mapping": class_mapping.mapping_table(mappings, classes=classes),
+    "performance": scores, "confusion": confusion, "support": support, "strata": strata,
+    "blanks": blanks, "retained": retained, "priors": priors, "measured": measured,
+    "mapping": mapping, "lesion": lesion,
 }  # fmt: skip
+written = {table: frame for table, frame in written.items() if len(frame)}
 artefacts.write_table(record.path, drift)
-for name, table in written.items():
-    artefacts.write_table(paths.tables / f"{name}.csv", table)
+for table, frame in written.items():
+    artefacts.write_table(paths.tables / f"{table}.csv", frame)
 artefacts.write_json(paths.root / "findings.json", {"findings": found})
-files = [paths.tables / f"{name}.csv" for name in (*written, "pairs")]
+files = sorted(file for file in paths.tables.glob("*.csv") if file != record.path)
 files += [paths.root / "findings.json", *record.written(paths.figures, "*.[ps][nv]g")]
 record.complete(*files, common=int(common.sum()))
 print("wrote", record.path.name, *(file.name for file in files))

@@ -26,8 +26,8 @@ def test_the_study_is_there():
     assert [path.stem for path in SOURCES] == [
         "00_index", "00_pretrain_source", "01_prepare_data", "02_transfer", "03_finetune",
         "04_attribute", "05_drift", "06_hypotheses", "07_report", "A1_attribution_methods",
-        "A2_sensitivity", "A3_data_remedies", "A4_audit_pair", "A5_randomised_weights",
-        "A6_source_weights",
+        "A2_sensitivity", "A3_data_remedies", "A4_audit_maps", "A4_audit_pair",
+        "A5_randomised_weights", "A6_source_weights",
     ]  # fmt: skip
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == {path.stem for path in SOURCES}
 

@@ -12,7 +12,7 @@ from scipy.stats import binomtest, mannwhitneyu
 
 from lib.models.performance import confusion
 
-_GAIN, _LEVEL, CHANCE = 0.1, 0.01, 0.05
+_GAIN, LEVEL, CHANCE = 0.1, 0.01, 0.05
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,7 @@ def check_mapping(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[s
         best_accuracy=best / films,
         p_chance=float(binomtest(right, films, chance, alternative="greater").pvalue),
         best_order=tuple(classes[order[number]] for number in range(len(classes))),
-        permuted=bool(
-            (best - right) / films >= _GAIN and p_best * factorial(len(classes)) < _LEVEL
-        ),
+        permuted=bool((best - right) / films >= _GAIN and p_best * factorial(len(classes)) < LEVEL),
         at_chance=_at_chance(logits, labels, classes=classes),
     )
 
@@ -87,15 +85,59 @@ def _at_chance(logits, labels, *, classes: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def require_classes(outputs: int, classes: Sequence[str]) -> None:
-    """Check that there is a class for each output.
+def check_finding(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) -> Mapping:
+    """The same for a finding of a multi-label model, which its AUC alone judges.
+
+    A rare finding is told no better by accuracy than by never naming it, however good the model.
+
+    Parameters
+    ----------
+    logits : ndarray of float, shape (films, 2)
+    labels : ndarray of int, shape (films,)
+    classes : sequence of str
+        Without the finding, and with it.
+    """
+    accuracy = float((np.argmax(logits, axis=1) == labels).mean())
+    chance = _at_chance(logits, labels, classes=classes)
+    own = {name: area for name, area in chance.items() if name == classes[1]}
+    return Mapping(accuracy, accuracy, np.nan, tuple(classes), False, own)
+
+
+def require_outputs(
+    outputs: int, returned: str, *, classes: Sequence[str], findings: Sequence[str]
+) -> None:
+    """Check that there is a class, or a finding, for each output.
+
+    Parameters
+    ----------
+    outputs : int
+        Logits of the flat graph.
+    returned : str
+        As `lib.checkpoint_audit.graph.Flat.output`.
 
     Raises
     ------
     ValueError
         If not; says what to do.
     """
-    if outputs != len(classes):
+    one_of = returned not in ("sigmoids", "logits")
+    if findings and (one_of or outputs != len(findings)):
+        raise ValueError(
+            f"FINDINGS: found {len(findings)} findings ({', '.join(findings)}), and models that "
+            f"end in {returned}, which tell {outputs} things apart. "
+            + (
+                'They give a film one of several classes: name these, CLASSES="first,second,…".'
+                if one_of
+                else 'Name all findings in the order of the outputs, FINDINGS="first,second,…".'
+            )
+        )
+    if not findings and returned == "sigmoids":
+        raise ValueError(
+            f"the models end in {outputs} sigmoids, which are {outputs} questions: a film may have "
+            'any of them. Name them in the order of the outputs, FINDINGS="first,second,…", and '
+            "give films with all of their findings."
+        )
+    if not findings and outputs != len(classes):
         raise ValueError(
             f"the models tell {outputs} classes apart, the data have {len(classes)}: "
             f"{', '.join(classes)}. Name all classes in the order of the outputs, "

@@ -6,18 +6,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.checkpoint_audit.params import AuditedFilms, PairParams
-from lib.data import cache
+from lib.checkpoint_audit.labels import canonical, require_findings
+from lib.checkpoint_audit.lesions import masks
+from lib.checkpoint_audit.params import AuditedFilms, AuditParams
+from lib.checkpoint_audit.questions import lesion_file
+from lib.data import cache, tables
 from lib.data.index import class_names, read_index
 from lib.data.privacy import pseudonymise, read_salt
+from lib.study.artefacts import atomic
 from lib.study.errors import DataError, few
 from lib.study.paths import resolve
 
 
-def choose_films(index: pd.DataFrame, params: AuditedFilms, *, seed: int) -> pd.DataFrame:
+def choose_films(
+    index: pd.DataFrame, params: AuditedFilms, *, seed: int, by_class: bool = True
+) -> pd.DataFrame:
     """Rows of an index to explain: of one split, and not too many.
 
-    Where there are too many, each class keeps its share, and at least one film.
+    Where there are too many, each class keeps its share, and at least one film; films of several
+    findings are drawn as they come.
 
     Raises
     ------
@@ -35,14 +42,15 @@ def choose_films(index: pd.DataFrame, params: AuditedFilms, *, seed: int) -> pd.
         )
     usable = rows[rows["refused"] == ""] if "refused" in rows else rows
     if len(usable) > params.most:
-        labels = usable["label"].sample(frac=1, random_state=np.random.default_rng(seed))
+        labels = usable["label"] if by_class else usable["label"].str[:0]
+        labels = labels.sample(frac=1, random_state=np.random.default_rng(seed))
         of_class = labels.groupby(labels)
         place = of_class.cumcount() / of_class.transform("size")
         rows = rows.drop(place.sort_values(kind="stable").index[params.most :])
     return rows.reset_index(drop=True)
 
 
-def index_films(params: PairParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def index_films(params: AuditParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The films of an audit as the collection lists them, none of them decoded.
 
     Returns
@@ -50,7 +58,8 @@ def index_films(params: PairParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
     index : DataFrame
         As `lib.data.index.read_index`.
     classes : tuple of str
-        In the order of the outputs: as given, or the sorted names of the collection.
+        In the order of the outputs: as given, or the sorted names of the collection; or the
+        findings, and ``label`` has all of a film, "A|B", an uncertain one with a question mark.
 
     Raises
     ------
@@ -58,6 +67,8 @@ def index_films(params: PairParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
         If the collection or the salt cannot be read, or all files of a class are missing.
     """
     source, films = resolve(params.data.source), params.data
+    if params.findings:
+        return _index_findings(source, params)
     classes = params.classes or class_names(source, films.labels)
     if len(classes) < 2:
         raise DataError(
@@ -67,21 +78,36 @@ def index_films(params: PairParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
     index = read_index(
         source, classes=classes, labels=films.labels, other_labels=films.other_labels
     )
-    rows, root = choose_films(index, films, seed=params.seed), _root(source)
-    there = pd.Series(
-        [os.path.exists(root / file) for file in rows["file"]], rows.index, dtype=bool
-    )
+    rows = choose_films(index, films, seed=params.seed)
     for name in classes:
-        listed = rows["label"] == name
-        if not (listed & there).any():
-            absent = rows.loc[listed, "file"]
-            raise DataError(
-                f"{source}: no film of {name} is there to explain"
-                + (f" (looked for {root / absent.iloc[0]} first)" if len(absent) else "")
-                + ". Take more (data.most, data.split=all), or correct the paths."
-            )
+        _require_film(rows[rows["label"] == name], name, source)
     read_salt(films.salt_file)
     return rows, classes
+
+
+def _index_findings(source: Path, params: AuditParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The same of a multi-label model, where the class of a film is all of its findings."""
+    if source.is_dir():
+        texts = class_names(source)
+    else:
+        texts = tables.read_table(source)["label"].str.strip().unique()
+    index = read_index(source, classes=texts)
+    require_findings(index["label"], params.findings, labels=params.data.labels, source=source)
+    rows = choose_films(index, params.data, seed=params.seed, by_class=False)
+    _require_film(rows, "any finding", source)
+    read_salt(params.data.salt_file)
+    return rows, params.findings
+
+
+def _require_film(listed: pd.DataFrame, name: str, source: Path) -> None:
+    """Check that at least one of some films is there."""
+    files = [_root(source) / file for file in listed["file"]]
+    if not any(map(os.path.exists, files)):
+        raise DataError(
+            f"{source}: no film of {name} is there to explain"
+            + (f" (looked for {files[0]} first)" if files else "")
+            + ". Take more (data.most, data.split=all), or correct the paths."
+        )
 
 
 def _root(source: Path) -> Path:
@@ -89,9 +115,9 @@ def _root(source: Path) -> Path:
 
 
 def read_films(
-    params: PairParams, *, size: int, folder: Path
+    params: AuditParams, *, size: int, folder: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
-    """Decode the films of an audit into a cache.
+    """Decode the films of an audit into a cache, with their lesions where these are known.
 
     Returns
     -------
@@ -111,9 +137,25 @@ def read_films(
         rows, _root(source), sizes=[size], aspect=films.aspect, folder=folder, views=films.views,
         shareable=films.shareable,
     )  # fmt: skip
+    if params.findings:
+        manifest["label"] = canonical(manifest["label"], params.findings, labels=films.labels)
+        rejected["label"] = canonical(rejected["label"], params.findings, labels=films.labels)
+    # Of a run that was told another size, or other lesions.
+    for file in {*folder.glob("images_*.npy")} - {folder / f"images_{size}.npy"}:
+        file.unlink()
+    for file in folder.rglob("lesion_*.npy"):
+        file.unlink()
+    for number, finding in enumerate(params.findings or ("",)) if films.lesions else ():
+        drawn = masks(
+            films.lesions, manifest, finding=finding, labels=films.labels, size=size,
+            aspect=films.aspect,
+        )  # fmt: skip
+        with atomic(lesion_file(folder, size, number if finding else None)) as temporary:
+            np.save(temporary, drawn)
     if salt := read_salt(films.salt_file):
         manifest, rejected = pseudonymise(manifest, rejected, salt=salt)
-    if absent := [name for name in classes if not (manifest["label"] == name).any()]:
+    single = () if params.findings else classes
+    if absent := [name for name in single if not (manifest["label"] == name).any()]:
         raise DataError(
             f"{source}: no readable film of {', '.join(absent)} is left to explain. Take more "
             "(data.most, data.split=all), or see why films were rejected."

@@ -1,4 +1,4 @@
-"""What is to be said about an audit of two checkpoints before its drift is believed."""
+"""What is to be said about a question of an audit before its drift is believed."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lib.attribution.maps import MapSet
-from lib.checkpoint_audit.classes import CHANCE
+from lib.checkpoint_audit.classes import CHANCE, check_finding, check_mapping
 from lib.checkpoint_audit.classes import Mapping as ClassMapping
 from lib.data.audit.summary import NOTE, SERIOUS, SEVERITIES, WARNING
 from lib.hypotheses.estimates import retained_table
@@ -25,21 +25,24 @@ def findings(
     measured: pd.DataFrame,
     checkpoints: pd.DataFrame,
     common: np.ndarray,
+    said: Sequence[str] = (),
 ) -> list[dict[str, str]]:
     """Findings in words, the worst first.
 
     Parameters
     ----------
     sets : mapping of str to MapSet
-        As `lib.checkpoint_audit.pair.explain_pair`.
+        Maps by name of the checkpoint or control.
     drift : DataFrame
         As `lib.drift.summaries.over_seeds`.
     measured : DataFrame
         As `lib.checkpoint_audit.measures.measured`.
     checkpoints : DataFrame
-        As `lib.checkpoint_audit.pair.checkpoint_table`.
+        As `lib.checkpoint_audit.versions.checkpoint_table`.
     common : ndarray of bool, shape (films,)
         Films that both checkpoints classify correctly.
+    said : sequence of str
+        Warnings from before there were tables.
 
     Returns
     -------
@@ -47,6 +50,7 @@ def findings(
         ``severity`` ("serious", "warning" or "note") and ``text``.
     """
     found = [
+        *((WARNING, text) for text in said),
         *_class_findings(mappings),
         *_accuracy_findings(measured),
         *_preprocessing_findings(checkpoints),
@@ -84,6 +88,8 @@ def _accuracy_findings(measured):
 
 
 def _preprocessing_findings(checkpoints):
+    if "inside" not in checkpoints:  # maps that were made elsewhere
+        return
     inside, given = checkpoints["inside"].iloc[0], checkpoints["preprocessing"].iloc[0]
     if inside != "nothing" and given != "none":
         text = f"PREPROCESSING={given} comes before what the models do themselves ({inside})"
@@ -134,9 +140,6 @@ def _control_findings(drift):
             yield WARNING, f"{row.method} at {row.role}: {text}."
 
 
-CHECKPOINTS = ("before", "after")
-
-
 def primary_cell(table: pd.DataFrame) -> tuple[str, str]:
     """Role and method that an audit speaks of first: the deepest layer, the first method.
 
@@ -148,27 +151,49 @@ def primary_cell(table: pd.DataFrame) -> tuple[str, str]:
     return str(table["role"].iloc[-1]), str(table["method"].iloc[0])
 
 
-def prediction_tables(
-    sets: Mapping[str, MapSet], manifest: pd.DataFrame, *, architecture: str, classes: Sequence[str]
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """What both checkpoints predict: film by film, how good it is, and what is taken for what.
+def score_tables(
+    predictions: pd.DataFrame, *, classes: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """How well both checkpoints predict, and what they take for what.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        ``tables/predictions.csv`` of a question.
 
     Returns
     -------
-    predictions, scores, confusion : DataFrame
-        As `models.performance.prediction_table` and `by_split`, and a row per true and predicted
-        class; each with the columns ``architecture`` and ``checkpoint``.
+    scores, confusion : DataFrame
+        As `models.performance.by_split`, and a row per true and predicted class; each with the
+        columns ``architecture`` and ``checkpoint``.
     """
-    predictions, scores, confusion = [], [], []
-    for name in CHECKPOINTS:
-        found = sets[name]
+    scores, confusion = [], []
+    for (architecture, name), own in predictions.groupby(
+        ["architecture", "checkpoint"], sort=False
+    ):
         names = {"architecture": architecture, "checkpoint": name}
-        table = performance.prediction_table(manifest, found.logits, classes=classes)
-        predictions.append(table.assign(**names))
-        scores.append(performance.by_split(table, classes=classes).assign(**names))
-        counts = performance.confusion(found.logits, found.label, classes=classes)
+        scores.append(performance.by_split(own, classes=classes).assign(**names))
+        logits, labels = logits_and_labels(own, classes=classes)
+        counts = performance.confusion(logits, labels, classes=classes)
         confusion.append(performance.confusion_rows(counts).assign(**names))
-    return tuple(pd.concat(parts, ignore_index=True) for parts in (predictions, scores, confusion))
+    return tuple(pd.concat(parts, ignore_index=True) for parts in (scores, confusion))
+
+
+def logits_and_labels(predictions: pd.DataFrame, *, classes: Sequence[str]):
+    """Logits and true classes of the films of one checkpoint."""
+    labels = pd.Categorical(predictions["label"], categories=list(classes)).codes
+    return performance.logits_of(predictions, classes=classes), np.asarray(labels, int)
+
+
+def mappings(
+    predictions: pd.DataFrame, *, classes: Sequence[str], finding: str
+) -> dict[str, ClassMapping]:
+    """Whether outputs mean the classes, by checkpoint; see `lib.checkpoint_audit.classes`."""
+    look = check_finding if finding else check_mapping
+    return {
+        name: look(*logits_and_labels(own, classes=classes), classes=classes)
+        for name, own in predictions.groupby("checkpoint", sort=False)
+    }
 
 
 def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:

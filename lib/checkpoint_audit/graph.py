@@ -6,7 +6,6 @@ off; layers that do nothing at inference (dropout, augmentation) are left out. W
 the same, in float32 whatever precision the model was trained in.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,7 +36,9 @@ class Flat:
         Films ``(n, h, w, 3)`` float32, three equal channels → logits ``(n, classes)``, with the
         weights of the model.
     output : str
-        What the model returned: "softmax", "log_softmax", "sigmoid" or "logits".
+        What the model returned: "softmax", "log_softmax", "logits" or "sigmoids" of several
+        outputs, "sigmoid" or "logit" of one. Several sigmoids are several questions: each logit is
+        the score of a finding of its own.
     """
 
     graph: keras.Model
@@ -80,6 +81,7 @@ def flatten(
     (scores,) = keras.tree.flatten(copier.replay(model, x))  # one, maybe in a list or a mapping
     logits, output = copier.logits(scores)
     if logits.shape[-1] == 1:
+        output = {"logits": "logit"}.get(output, output)
         sides = [
             keras.layers.Rescaling(factor, name=name)(logits)
             for factor, name in ((-0.5, "less_half"), (0.5, "half"))
@@ -207,26 +209,22 @@ class _Copier:
                 break
             (output,) = read_by(output)
         count = output.shape[-1]
-        allowed = ("sigmoid", "linear") if count == 1 else (*_PROBABILITY, "linear")
+        allowed = ("sigmoid", "linear") if count == 1 else (*_PROBABILITY, "sigmoid", "linear")
         if kind not in allowed:
             raise CheckpointRefused(
                 f"{self.model.name}: its {count} output(s) end in {kind!r} ({last.name}), expected "
-                f"{' or '.join(allowed)}. "
-                + (
-                    "Several sigmoids are several questions; a film here has one class."
-                    if kind == "sigmoid"
-                    else "Save the model with logits or probabilities as its output."
-                )
+                f"{' or '.join(allowed)}. Save the model with logits or probabilities as its "
+                "output."
             )
         if kind == "linear":
             return output, "logits"
         (before,) = read_by(output)
         if not hasattr(last, "kernel"):  # an activation by itself is cut off
-            return before, kind
+            return before, kind + "s" * (kind == "sigmoid" and count > 1)
         original = self.origin[last.name]
         linear = _copied(original, name=last.name, activation="linear")
         self.copies[id(original)] = original, linear
-        return linear(before), kind
+        return linear(before), kind + "s" * (kind == "sigmoid" and count > 1)
 
     def copy_weights(self) -> None:
         for original, copy in self.copies.values():
@@ -265,91 +263,3 @@ def _activation(operation) -> str:
 def quantised(layer: keras.layers.Layer) -> str | None:
     """Mode in which Keras has quantised a layer, such as "int8"; None where it has not."""
     return getattr(getattr(layer, "dtype_policy", None), "quantization_mode", None)
-
-
-_LEARNING_ONLY = ("momentum", "trainable", "seed", "name", "batch_shape")
-_PRECISION = ("dtype", "quantization_config")  # may differ: int8 is one thing to audit
-
-
-def swappable(before: keras.Model, after: keras.Model) -> bool:
-    """Whether one graph can compute with the weights of the other, of the same architecture.
-
-    Not where a layer was quantised, which gives it other weights, nor where the two normalise
-    films by other statistics, which a compiled graph holds as constants.
-    """
-    kinds, norms = [], []
-    for graph in (before, after):
-        kinds.append([(w.shape, str(w.dtype)) for w in graph.weights])
-        normalising = (x for x in graph.layers if isinstance(x, keras.layers.Normalization))
-        norms.append([array for layer in normalising for array in layer.get_weights()])
-    return kinds[0] == kinds[1] and all(map(np.array_equal, *norms))
-
-
-def require_same_architecture(before: keras.Model, after: keras.Model) -> None:
-    """Check that two flat graphs compute the same but for their weights.
-
-    Raises
-    ------
-    CheckpointRefused
-        At the first operation that differs.
-    """
-    first, second = (_operations(graph) for graph in (before, after))
-    for number, (a, b) in enumerate(zip(first, second, strict=False), start=1):
-        if a[1:] != b[1:]:
-            raise CheckpointRefused(
-                f"BEFORE and AFTER are not of one architecture: operation {number} is "
-                f"{_words(a)} in BEFORE and {_words(b)} in AFTER{_differing(a, b)}. Maps can be "
-                "compared only where both models have the same layers."
-            )
-    if len(first) != len(second):
-        raise CheckpointRefused(
-            f"BEFORE has {len(first)} operations and AFTER {len(second)}; only two checkpoints of "
-            "one architecture can be compared."
-        )
-
-
-def _operations(graph: keras.Model) -> list[tuple]:
-    """Name, class, shape, settings and sources of every operation, in the order of the graph."""
-    place = {operation.name: number for number, operation in enumerate(graph.operations)}
-    found = []
-    for operation in graph.operations:
-        settings = {
-            key: value
-            for key, value in operation.get_config().items()
-            if key not in (*_LEARNING_ONLY, *_PRECISION)
-            and not key.endswith(("_initializer", "_regularizer", "_constraint"))
-        }
-        sources = [
-            [place[made_by(tensor).name] for tensor in node.input_tensors] + _constants(node)
-            for node in operation._inbound_nodes
-        ]
-        outputs = keras.tree.flatten(operation.output)
-        shapes = [tuple(tensor.shape) for tensor in outputs]
-        text = json.dumps(settings, sort_keys=True, default=str)
-        found.append((operation.name, type(operation).__name__, shapes, text, sources))
-    return found
-
-
-def _constants(node) -> list[str]:
-    """What an operation is called with beside tensors of the graph, such as 255 in x / 255."""
-    given = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
-    return [
-        str(value if isinstance(value, slice) or value is Ellipsis else np.asarray(value))
-        for value in given
-        if not keras.utils.is_keras_tensor(value)
-    ]
-
-
-def _words(operation: tuple) -> str:
-    name, kind, shapes, *_ = operation
-    return f"{kind} {name!r} of shape {', '.join(str(shape[1:]) for shape in shapes)}"
-
-
-def _differing(a: tuple, b: tuple) -> str:
-    """The settings in which two operations of one kind differ."""
-    if a[1] != b[1]:
-        return ""
-    one, two = json.loads(a[3]), json.loads(b[3])
-    keys = [key for key in one | two if one.get(key) != two.get(key)]
-    found = ", ".join(f"{key} {one.get(key)!r} and {two.get(key)!r}" for key in keys[:3])
-    return f" ({found})" if found else " (they read other operations)"

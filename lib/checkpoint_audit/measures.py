@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lib.checkpoint_audit.findings import CHECKPOINTS, retained
+from lib.checkpoint_audit.findings import retained
+from lib.checkpoint_audit.questions import CHECKPOINTS
 from lib.inference.contrasts import clustered_mean, clustered_share
 from lib.report.digest import PRIMARY
+
+PRIOR_GRID = 32
+"""Cells on a side at which priors are drawn for finer grids too: nobody waits for those."""
 
 
 def measured(
@@ -29,6 +33,7 @@ def measured(
     cell : mapping of str to str
         ``role`` and ``method``.
     classes : sequence of str
+        Those that maps explain.
 
     Returns
     -------

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lib.checkpoint_audit.graph import Flat
+from lib.checkpoint_audit.labels import output_table
 from lib.models.layers import feeding
 
 MODES = ("none", "unit", "tf", "torch", "caffe")
@@ -107,35 +108,41 @@ def inside(graph: keras.Model) -> list[str]:
 def trial(
     flat: Flat, films: np.ndarray, labels: np.ndarray, *, channels: int, batch_size: int = 16
 ) -> pd.DataFrame:
-    """Accuracy of a classifier under every way of preprocessing: a hint, never a choice.
+    """How well a classifier does under every way of preprocessing: a hint, never a choice.
 
     Parameters
     ----------
     flat : Flat
         Made without ``rescale``.
     films : ndarray of uint8, shape (n, size, size)
-    labels : ndarray of int, shape (n,)
+    labels : ndarray of int, shape (n,), or of float, shape (n, findings)
+        Classes, which give accuracy, or what is known of findings (1, 0, NaN), which gives the mean
+        AUC.
 
     Returns
     -------
     DataFrame
-        ``preprocessing``, ``accuracy``, ``films``; best first.
+        ``preprocessing``, ``score``, ``films``; best first.
     """
-    rows = []
+    rows, findings = [], [str(x) for x in range(labels.shape[-1])]
     for name in MODES:
         try:
             scale, offset = affine(name, channels=channels)
         except ValueError:  # three colours, one channel
             continue
-        right = 0
+        made = []
         for start in range(0, len(films), batch_size):
-            part = slice(start, start + batch_size)
-            grey = np.repeat(films[part, ..., None].astype(np.float32), 3, axis=-1)
-            found = flat.graph.predict_on_batch(grey * np.float32(scale) + np.float32(offset))
-            right += int((found.argmax(axis=1) == labels[part]).sum())
-        rows.append([name, right / len(films), len(films)])
-    table = pd.DataFrame(rows, columns=["preprocessing", "accuracy", "films"])
-    return table.sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
+            grey = films[start : start + batch_size, ..., None].astype(np.float32)
+            grey = np.repeat(grey, 3, axis=-1) * np.float32(scale) + np.float32(offset)
+            made.append(flat.graph.predict_on_batch(grey))
+        logits = np.concatenate(made)
+        if labels.ndim == 1:
+            score = (logits.argmax(axis=1) == labels).mean()
+        else:
+            score = output_table(logits, labels, findings)["auc"].mean()
+        rows.append([name, score, len(films)])
+    table = pd.DataFrame(rows, columns=["preprocessing", "score", "films"])
+    return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 
 def choose(given: str, found: list[str], try_all: Callable[[], pd.DataFrame]) -> str:
@@ -158,9 +165,10 @@ def choose(given: str, found: list[str], try_all: Callable[[], pd.DataFrame]) ->
     if given or found:
         return given or "none"
     table = try_all()
-    measured = ", ".join(f"{row.preprocessing} {row.accuracy:.2f}" for row in table.itertuples())
+    measured = ", ".join(f"{row.preprocessing} {row.score:.2f}" for row in table.itertuples())
     raise PreprocessingUnknown(
         "the models do no preprocessing of their own, and none was given. Say how they were "
         f"trained: PREPROCESSING={'|'.join(MODES)} or a module of keras.applications. A hint, not "
-        f"a choice: accuracy of BEFORE on {table['films'].iloc[0]} films with each: {measured}."
+        f"a choice: accuracy (of findings, mean AUC) of BEFORE on {table['films'].iloc[0]} films "
+        f"with each: {measured}."
     )

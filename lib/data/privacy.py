@@ -17,6 +17,9 @@ KEPT = (
     *("label", "patient_known", "split", "width", "height", "row"),
     *("has_lungs", "has_lesion", "has_marker", "view", "age", "sex", "remarks"),
 )
+# A header or a table may hold anything in these; what is none of their values becomes "".
+_VIEWS = "AP|PA|LL|RL|RLD|LLD|RLO|LLO|L|R|LAT|LATERAL|ANTEROPOSTERIOR|POSTEROANTERIOR"
+VALUES = {"view": _VIEWS, "age": r"0*1?\d{1,2}[YMWD]?(\.0)?", "sex": "[FMOU]|FEMALE|MALE|UNKNOWN"}
 
 
 def read_salt(path):
@@ -70,13 +73,20 @@ def pseudonymise(manifest, rejected, *, salt, keep=()):
     -------
     manifest, rejected : pandas.DataFrame
         ``image_id``, ``file``, ``patient_id``, ``sha256`` and the names of masks hashed; columns
-        that are not known to be harmless are dropped.
+        that are not known to be harmless are dropped, and of view, age and sex what is no such
+        thing. Why a film was rejected stays without what was found in it, and of its label only
+        what accepted films have too.
     """
     columns = [column for column in manifest if column in (*HASHED, *KEPT, *keep)]
     manifest, rejected = manifest[columns].copy(), rejected.copy()
     for table in (manifest, rejected):
         for column in (column for column in HASHED if column in table):
             table[column] = pseudonyms(table[column], salt)
+    for column in (column for column in VALUES if column in manifest and column not in keep):
+        known = manifest[column].astype(str).str.upper().str.fullmatch(VALUES[column])
+        manifest[column] = manifest[column].where(known, "")
+    rejected["label"] = rejected["label"].where(rejected["label"].isin(manifest["label"]), "")
+    rejected["reason"] = rejected["reason"].str.split(" (", regex=False).str[0]
     if manifest["image_id"].duplicated().any():  # one in ten million at a million films
         raise DataError(
             "data.salt_file: found two image_ids of one hash, expected distinct ones. Use another "

@@ -88,9 +88,10 @@ def read_table(path, classes=(), labels=None):
     Delimiter, case of the header and rows of blanks do not matter. A table of studies
     (``study_id``) is joined with those beside it that tell their films (``dicom_id``).
 
-    A film of several rows or findings has a label only if all of them mean one class; "No Finding"
-    means "normal" where that is a class and nothing else was said. An uncertain finding has a
-    question mark.
+    A table with a column per finding (1, 0, -1 for uncertain, or blank) in the place of labels has
+    them joined. A film of several rows or findings has a label only if all of them mean one class;
+    "No Finding" means "normal" where that is a class and nothing else was said. An uncertain
+    finding has a question mark.
 
     Parameters
     ----------
@@ -125,6 +126,9 @@ def read_table(path, classes=(), labels=None):
                 "it patient_id."
             )
         table = table.rename(columns=dict.fromkeys(found, "patient_id"))
+    if "file" in table and "label" not in table and (findings := _findings(table)):
+        table["label"] = _positive(table[findings])
+        table = table.drop(columns=findings)
     _check_columns(path, list(table))
     return table.rename(columns={c: f"table_{c}" for c in RESERVED if c in table})
 
@@ -205,10 +209,18 @@ def _from_published(table, known, spelt, mean):
     return result
 
 
+def _findings(table):
+    """Columns that hold nothing but 1, 0, -1 and blanks, and are no other thing of ours."""
+    values = {name: set(table[name].str.strip().str.removesuffix(".0")) for name in table}
+    marks = {"", "0", "1", "-1"}
+    ours = (*OURS, *RESERVED)
+    return [name for name, found in values.items() if found <= marks and name not in ours]
+
+
 def _positive(table):
     """Findings of columns of 1 (yes), 0, -1 (uncertain) and blank, joined."""
-    values = table.apply(lambda column: column.str.strip().str.removesuffix(".0"))
-    findings = [name for name in values if set(values[name]) <= {"", "0", "1", "-1"}]
+    findings = _findings(table)
+    values = table[findings].apply(lambda column: column.str.strip().str.removesuffix(".0"))
     marks = {"1": "", "-1": "?"}
     return [
         "|".join(name + marks[x] for name, x in zip(findings, row, strict=True) if x in marks)

@@ -49,11 +49,30 @@ def mask_on_grid(masks, grid: tuple[int, int]) -> np.ndarray:
         )
     if len(grid) != 2 or min(grid) < 1:
         raise ValueError(f"grid: found {grid}; expected two positive numbers of cells (h, w).")
-    rows, columns = (_shares(*pair) for pair in zip(masks.shape[1:], grid, strict=True))
-    cover = np.empty((len(masks), *grid))
-    for each, mask in zip(cover, masks, strict=True):  # one at a time: films may be many and large
-        each[...] = rows @ mask @ columns.T
-    return np.clip(cover, 0, 1)
+    return np.clip(on_grid(masks, grid), 0, 1)
+
+
+def on_grid(maps, grid: tuple[int, int]) -> np.ndarray:
+    """Mean of a map over every cell of another grid that is laid over the same frame; exact.
+
+    Parameters
+    ----------
+    maps : array of shape (N, H, W)
+    grid : tuple of int
+        Rows and columns (h, w).
+
+    Returns
+    -------
+    ndarray of shape (N, h, w), float64
+        A map that has this grid already is returned as it is.
+    """
+    if np.shape(maps)[1:] == tuple(grid):
+        return np.asarray(maps, dtype=float)
+    rows, columns = (_shares(*pair) for pair in zip(np.shape(maps)[1:], grid, strict=True))
+    found = np.empty((len(maps), *grid))
+    for each, one in zip(found, maps, strict=True):  # one at a time: films may be many and large
+        each[...] = rows @ one @ columns.T
+    return found
 
 
 def _checked(maps, cover) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

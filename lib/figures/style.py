@@ -168,9 +168,14 @@ def tell_shares(ax, shares: np.ndarray, texts: np.ndarray) -> None:
         ax.text(column, row, texts[row, column], **text)
 
 
-def introduce(architecture: str) -> None:
-    """Let all figures of this process take an audited architecture and the pairings of `AUDIT`."""
+def introduce(architecture: str, methods: Iterable[str] = ()) -> None:
+    """Let all figures of this process take what an audit has beside what the study has.
+
+    These are its architecture, the methods of other frameworks and the pairings of `AUDIT`.
+    """
     ARCHITECTURE.setdefault(architecture, Look(architecture, INK, "P", ":"))
+    for method in methods:
+        METHOD_TITLES.setdefault(method, method)
     PAIRING.update(AUDIT)
 
 

@@ -62,6 +62,8 @@ def public_parameters(parameters: dict) -> dict:
     for key in ("source", "salt_file"):
         if data.get(key):
             data[key] = Path(data[key]).name
+    if data.get("lesions"):
+        data["lesions"] = [Path(file).name for file in data["lesions"]]
     if weights.get("files"):
         weights["files"] = {name: Path(file).name for name, file in weights["files"].items()}
     return shown

@@ -221,6 +221,7 @@ def _sections(context: Mapping) -> list[tuple[str, str]]:
         "data": ("Data and audit", context["audit"] or "support" in tables),
         "models": ("Models and accuracy", "performance" in tables),
         "drift": ("Drift with controls", "drift" in tables),
+        "lesion": ("Evidence in the lesion", "lesion" in tables),
         "layers": ("Layers", "layers" in tables),
         "evidence": ("Evidence in the lesion", "evidence_change" in tables),
         "sensitivity": ("Sensitivity", "sensitivity" in tables),

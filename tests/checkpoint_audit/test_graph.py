@@ -10,8 +10,8 @@ from tiny_models import body, classifier, films, pixels, sequential, shaken
 from lib.checkpoint_audit import graph as flat_graph
 from lib.checkpoint_audit import preprocessing
 from lib.checkpoint_audit.files import CheckpointRefused
-from lib.checkpoint_audit.graph import require_same_architecture, swappable
 from lib.checkpoint_audit.layers import audited_layers, layer_table
+from lib.checkpoint_audit.same import require_same_architecture, swappable
 from lib.models.randomise import randomise
 
 pytestmark = pytest.mark.network
@@ -111,6 +111,14 @@ def test_one_output_becomes_two_logits_whose_softmax_is_its_sigmoid(end):
     np.testing.assert_allclose(made[:, 0], -made[:, 1])
 
 
+def test_several_sigmoids_are_taken_off_and_leave_a_logit_each():
+    model = classifier(classes=4, end="sigmoid")
+    made = flat(model)
+    assert made.output == "sigmoids"
+    expected = model.predict(X, verbose=0)
+    np.testing.assert_allclose(expit(made.graph.predict(X, verbose=0)), expected, rtol=1e-4)
+
+
 def test_preprocessing_comes_first_and_is_that_of_keras():
     model = classifier(inside=False)
     for name in ("none", "unit", "tf", "torch", "caffe", "xception", "resnet", "densenet"):
@@ -165,7 +173,7 @@ def test_mixed_precision_is_computed_in_float32():
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"end": "sigmoid"}, "Several sigmoids"), ({"end": "relu"}, "end in 'relu'"),
+        ({"end": "relu"}, "end in 'relu'"),
         ({"channels": 4}, "1 or 3 channels"),
     ],
 )  # fmt: skip

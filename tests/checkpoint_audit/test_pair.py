@@ -19,11 +19,11 @@ from tiny_models import body, classifier, films, sequential
 
 from lib import __main__ as commands
 from lib.attribution.maps import largest_difference
-from lib.checkpoint_audit import classes, findings
+from lib.checkpoint_audit import classes, findings, sentences
 from lib.checkpoint_audit import films as audited_films
-from lib.checkpoint_audit import pair as pair_audit
 from lib.checkpoint_audit import params as audit_params
 from lib.checkpoint_audit import report as pair_report
+from lib.checkpoint_audit import versions as audited_versions
 from lib.checkpoint_audit.files import CheckpointRefused
 from lib.checkpoint_audit.preprocessing import PreprocessingUnknown, affine
 from lib.data import index as data
@@ -69,12 +69,19 @@ def folder(tmp_path):
 
 
 def explained(before, after, save, **options):
-    pair = pair_audit.open_pair(save(before, "before"), save(after, "after"))
+    pair = audited_versions.open_versions(save(before, "before"), save(after, "after"))
     flats = pair.preprocessed("none")
     ids = [f"film{number:02d}" for number in range(12)]
-    return pair, pair_audit.explain_pair(
-        flats, films(12), ids, methods=METHODS, batch_size=5, report=report, **options
-    )
+    return pair, explained_sets(flats, films(12), ids, methods=METHODS, batch_size=5, **options)
+
+
+def explained_sets(flats, data, ids, **options):
+    """Maps of two versions by the names that their comparison has."""
+    before, after = audited_versions.explain_versions(flats, data, ids, report=report, **options)
+    return {
+        "before": before.own, "before_again": before.again, "after": after.own,
+        "randomised": before.randomised,
+    }  # fmt: skip
 
 
 def compared(pair, sets, folder):
@@ -144,11 +151,9 @@ def test_a_quantised_checkpoint_is_audited_in_a_graph_of_its_own(save):
 
 def test_one_output_has_evidence_for_both_classes(save):
     model = classifier(classes=1, end="sigmoid")
-    pair = pair_audit.open_pair(save(model, "a"), save(model, "b"))
+    pair = audited_versions.open_versions(save(model, "a"), save(model, "b"))
     data = films(6, classes=2)
-    sets = pair_audit.explain_pair(
-        pair.plain, data, list("abcdef"), methods=["gradcam"], batch_size=3, report=report
-    )
+    sets = explained_sets(pair.plain, data, list("abcdef"), methods=["gradcam"], batch_size=3)
     assert sets["before"].logits.shape == (6, 2)
     shown = sets["before"].maps["post_activation", "gradcam"].max(axis=(1, 2)) > 0
     assert set(data.labels[shown]) <= {0, 1} and shown.any()
@@ -157,15 +162,30 @@ def test_one_output_has_evidence_for_both_classes(save):
 def test_other_architectures_sizes_and_formats_are_refused(save):
     one = save(classifier(), "one")
     with pytest.raises(CheckpointRefused, match="not of one architecture"):
-        pair_audit.open_pair(one, save(sequential(), "two"))
+        audited_versions.open_versions(one, save(sequential(), "two"))
     with pytest.raises(CheckpointRefused, match=r"BEFORE takes films of \(32, 32, 3\), AFTER of"):
-        pair_audit.open_pair(one, save(classifier(channels=1), "grey"))
+        audited_versions.open_versions(one, save(classifier(channels=1), "grey"))
 
 
-def test_classes_must_be_as_many_as_outputs():
-    classes.require_classes(3, ["a", "b", "c"])
-    with pytest.raises(ValueError, match=r"tell 4 classes apart, the data have 3: a, b, c"):
-        classes.require_classes(4, ["a", "b", "c"])
+@pytest.mark.parametrize(
+    ("outputs", "returned", "findings", "why"),
+    [
+        (3, "softmax", (), ""),
+        (2, "sigmoid", (), ""),
+        (3, "sigmoids", ("a", "b", "c"), ""),
+        (3, "logits", ("a", "b", "c"), ""),
+        (4, "softmax", (), r"tell 4 classes apart, the data have 3: a, b, c"),
+        (3, "sigmoids", (), r"3 sigmoids, which are 3 questions.*FINDINGS="),
+        (3, "softmax", ("a", "b", "c"), r"end in softmax, .*CLASSES="),
+        (4, "sigmoids", ("a", "b", "c"), r"found 3 findings .* tell 4 things.*in the order"),
+    ],
+)
+def test_there_must_be_a_class_or_a_finding_for_each_output(outputs, returned, findings, why):
+    given = {"classes": ["a", "b", "c"][:outputs], "findings": findings}
+    if not why:
+        return classes.require_outputs(outputs, returned, **given)
+    with pytest.raises(ValueError, match=why):
+        classes.require_outputs(outputs, returned, **given)
 
 
 def test_a_permutation_of_the_classes_is_found_and_named():
@@ -190,17 +210,20 @@ def test_a_classifier_without_skill_is_no_permutation():
 
 
 def test_preprocessing_is_needed_and_the_refusal_says_what_was_measured(save):
-    pair = pair_audit.open_pair(
+    pair = audited_versions.open_versions(
         save(classifier(inside=False), "a"), save(classifier(inside=False, seed=2), "b")
     )
     with pytest.raises(
         PreprocessingUnknown, match=r"PREPROCESSING=none\|unit\|tf.*on 12 films with each: "
     ) as refusal:
-        pair_audit.choose_preprocessing(pair, films(12), "")
+        audited_versions.choose_preprocessing(pair, films(12), "")
     assert all(f"{name} 0." in str(refusal.value) for name in ("none", "unit", "tf", "caffe"))
-    assert pair_audit.choose_preprocessing(pair, films(12), "xception") == ("xception", [])
-    inside = pair_audit.open_pair(save(classifier(), "c"), save(classifier(seed=2), "d"))
-    assert pair_audit.choose_preprocessing(inside, films(12), "") == ("none", ["Rescaling 'unit'"])
+    assert audited_versions.choose_preprocessing(pair, films(12), "xception") == ("xception", [])
+    inside = audited_versions.open_versions(save(classifier(), "c"), save(classifier(seed=2), "d"))
+    assert audited_versions.choose_preprocessing(inside, films(12), "") == (
+        "none",
+        ["Rescaling 'unit'"],
+    )
 
 
 def test_a_way_of_preprocessing_that_does_not_exist_or_fit_is_refused():
@@ -440,14 +463,14 @@ def retained_row(estimate, low, high):
     ],
 )
 def test_the_interval_says_whether_the_evidence_moved(values, answer):
-    sentence = pair_report.moved_sentence(retained_row(*values), ("post_activation", "layercam"))
+    sentence = sentences.moved_sentence(retained_row(*values), ("post_activation", "layercam"))
     assert sentence.startswith(answer) and bool(sentence) == bool(answer)
 
 
 def test_the_words_for_retained_evidence_are_the_same_everywhere():
     said = " ".join((ROOT / "book/audit.md").read_text(encoding="utf-8").split())
-    assert pair_report.words_of_scale() in said
-    assert pair_report.words_of_scale() in pair_report._CAPTIONS["retained"]
+    assert sentences.words_of_scale() in said
+    assert sentences.words_of_scale() in pair_report._CAPTIONS["retained"]
     assert said.count("Of the evidence moved") == 1
 
 
@@ -463,20 +486,20 @@ def test_the_answer_has_its_controls_beside_it():
         rows, columns=["architecture", "role", "method", "pairing", "metric", "mean"]
     )
     support = pd.DataFrame({"label": ["a", "b"], "films": [6, 4], "common": [3, 2]})
-    sentence = pair_report.overlap_sentence(drift, support, ("post_activation", "layercam"))
+    sentence = sentences.overlap_sentence(drift, support, ("post_activation", "layercam"))
     assert sentence.startswith("On the 5 of 10 films that both checkpoints classify correctly")
     assert "overlap by 0.50 (1 = the same places), against 1.00 where the same" in sentence
     assert "and 0.12 between maps of different patients' films. That is LayerCAM at" in sentence
     assert sentence.endswith("over all layers and methods it is 0.25 to 0.50.")
     nothing = drift.assign(mean=np.nan)
-    assert pair_report.overlap_sentence(nothing, support, ("post_activation", "layercam")).endswith(
+    assert sentences.overlap_sentence(nothing, support, ("post_activation", "layercam")).endswith(
         "no two maps could be compared."
     )
 
 
 def test_an_audit_that_is_not_complete_has_no_report(tmp_path, capsys):
     assert commands.main(["audit-report", str(tmp_path / "audit-x")]) == 2
-    assert "audit-x/tables/drift.csv" in capsys.readouterr().err
+    assert "audit-x/questions.json" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -520,7 +543,7 @@ def test_the_whole_audit_from_the_command(audited):
     told = json.loads((paths.root / "rule.json").read_text())
     assert told["verdict"] == "passed" and (paths.root / "rule.junit.xml").exists()
     assert audited.refused.returncode != 0
-    assert "error: A4_audit_pair: CheckpointRefused" in audited.refused.stderr
+    assert "error: A4_audit_maps: CheckpointRefused" in audited.refused.stderr
 
 
 @pytest.mark.study
@@ -554,7 +577,7 @@ def test_the_report_repeats_the_audit(audited):
     require(paths.report)
     drift, support = (read_table(paths.tables / f"{n}.csv") for n in ("drift", "support"))
     cell = ("post_activation", "layercam")
-    assert " ".join(pair_report.overlap_sentence(drift, support, cell).split()) in text
+    assert " ".join(sentences.overlap_sentence(drift, support, cell).split()) in text
     own = drift.query("metric == 'iou_top20' and pairing == 'ceiling'").iloc[-2]["mean"]
     assert f"{own:.3f}" in text
     common = f"Only {support['common'].sum()} of 12 films are classified correctly by both"

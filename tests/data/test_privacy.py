@@ -53,6 +53,25 @@ def test_nothing_personal_is_left_in_tables_and_caches(tmp_path):
     np.testing.assert_array_equal(found, hashed["file"])  # who has the salt finds a film again
 
 
+def test_odd_values_of_headers_and_tables_are_no_way_out():
+    manifest = pd.DataFrame(
+        {
+            "image_id": ["a", "b"], "label": ["ill", "well"], "view": ["PA", "DOE^JANE"],
+            "age": ["061Y", "Jane"], "sex": ["f", "Doe"],
+        }
+    )  # fmt: skip
+    rejected = pd.DataFrame(
+        {
+            "file": ["c", "d"], "label": ["ill", "Doe's knee"],
+            "reason": ["no class of the study (found 'Doe')", "empty file"],
+        }
+    )  # fmt: skip
+    hashed, hidden = pseudonymise(manifest, rejected, salt=SALT)
+    assert hashed[["view", "age", "sex"]].to_numpy().tolist() == [["PA", "061Y", "f"], ["", "", ""]]
+    assert hidden["label"].tolist() == ["ill", ""]
+    assert hidden["reason"].tolist() == ["no class of the study", "empty file"]
+
+
 def test_salt_is_read_and_checked(tmp_path):
     assert read_salt("") is None
     path = tmp_path / "salt"

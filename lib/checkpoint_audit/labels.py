@@ -1,0 +1,256 @@
+"""The films of a multi-label model: which have a finding, and what a question about one is.
+
+A film has a finding, has it not, or its table says that it is uncertain; what a table leaves blank
+it has not, as in the tables that publish findings so. Sigmoids of different findings are on no
+common scale, and few are calibrated. So a version is held to name a finding where its logit is
+among the highest of the films asked, as many as have the finding: then films that it names wrongly
+and films that it misses are equally many. Neither drift nor the AUC depends on that.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import mannwhitneyu
+
+from lib.attribution.maps import MapSet
+from lib.checkpoint_audit.classes import CHANCE, LEVEL
+from lib.data.naming import meaning, to_type
+from lib.study.errors import DataError, few
+
+if TYPE_CHECKING:
+    from lib.checkpoint_audit.params import AuditParams
+
+UNCERTAIN = {"leave_out": np.nan, "positive": 1.0, "negative": 0.0}
+
+
+def status_table(
+    texts: pd.Series, findings: Sequence[str], *, uncertain: str, labels: Mapping[str, str]
+) -> np.ndarray:
+    """What is known of every film and finding.
+
+    Parameters
+    ----------
+    texts : Series of str
+        Findings of each film, "A|B"; an uncertain one has a question mark.
+    findings : sequence of str
+    uncertain : str
+        One of `UNCERTAIN`.
+    labels : mapping of str to str
+        Finding by what the table calls otherwise.
+
+    Returns
+    -------
+    ndarray of float, shape (films, findings)
+        1 has it, 0 has it not, NaN left out.
+    """
+    mean, column = meaning(list(findings), dict(labels)), {x: n for n, x in enumerate(findings)}
+    status = np.zeros((len(texts), len(findings)))
+    for row, text in enumerate(texts):
+        for name in filter(None, map(str.strip, text.split("|"))):
+            found = column.get(mean(name.removesuffix("?")))
+            if found is not None:
+                status[row, found] = UNCERTAIN[uncertain] if name.endswith("?") else 1
+    return status
+
+
+def canonical(texts: pd.Series, findings: Sequence[str], *, labels: Mapping[str, str]) -> pd.Series:
+    """The findings that are asked for, by their own names, and no other text of the table."""
+    mean = meaning(list(findings), dict(labels))
+
+    def of_film(text: str) -> str:
+        found = [
+            (mean(x.removesuffix("?")), x[-1:] == "?") for x in map(str.strip, text.split("|"))
+        ]
+        return "|".join(name + "?" * unsure for name, unsure in found if name in findings)
+
+    return texts.map(of_film)
+
+
+def require_findings(
+    texts: pd.Series, findings: Sequence[str], *, labels: Mapping[str, str], source: Path
+) -> None:
+    """Check that every finding occurs: a misspelt name would be a question without films.
+
+    Raises
+    ------
+    DataError
+        If one does not; says what there is.
+    """
+    mean = meaning(list(findings), dict(labels))
+    found = {x.strip().removesuffix("?") for text in texts for x in text.split("|")} - {""}
+    others = sorted(x for x in found if mean(x) not in findings)
+    never = [x for x in findings if x not in set(map(mean, found))]
+    if never:
+        raise DataError(
+            f"FINDINGS: {source} has no film with {few(never, 20)}; its other findings are "
+            f"{few(others, 30) or 'none'}. Correct the names, or say what one of those means: "
+            f"{to_type('data.labels', {(others or ['name'])[0]: never[0]})}"
+        )
+
+
+def rows_to_explain(status: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A row per film and finding that it has; a film without any has one, for its logits.
+
+    Returns
+    -------
+    film, finding : ndarray of int, shape (rows,)
+        Films in their order.
+    """
+    wanted = status == 1
+    wanted[~wanted.any(axis=1), 0] = True
+    return np.nonzero(wanted)
+
+
+def explained_rows(texts: pd.Series, classes: Sequence[str], params: "AuditParams"):
+    """Which class or finding every map explains.
+
+    Parameters
+    ----------
+    texts : Series of str
+        Labels of the films.
+    classes : sequence of str
+        Classes or findings.
+
+    Returns
+    -------
+    status : ndarray of float, shape (films, findings), or None
+        As `status_table`; None where a film has one class.
+    film, label : ndarray of int, shape (rows,)
+        Place of the film and number of the class or finding of every map.
+    """
+    if not params.findings:
+        return None, np.arange(len(texts)), np.array([classes.index(x) for x in texts], np.int64)
+    known = params.data
+    status = status_table(texts, classes, uncertain=known.uncertain, labels=known.labels)
+    return status, *rows_to_explain(status)
+
+
+def operating_point(logits: np.ndarray, positive: np.ndarray) -> float:
+    """The logit above which there are as many films as are positive.
+
+    Parameters
+    ----------
+    logits : ndarray of float, shape (films,)
+    positive : ndarray of bool, shape (films,)
+        Some and not all.
+    """
+    order, count = np.sort(np.asarray(logits, np.float64))[::-1], int(np.sum(positive))
+    return float(order[count - 1 : count + 1].mean())
+
+
+def of_finding(
+    sets: Mapping[str, tuple[MapSet, np.ndarray]],
+    manifest: pd.DataFrame,
+    status: np.ndarray,
+    number: int,
+    finding: str,
+):
+    """The question about one finding, with two classes: films have it or not.
+
+    Parameters
+    ----------
+    sets : mapping of str to (MapSet, logits)
+        A row per film and finding, labels as numbers of findings.
+    status : ndarray of float, shape (films,)
+        Of the films of `manifest` for this finding, as `status_table`.
+    number : int
+        Of the finding among the logits.
+
+    Returns
+    -------
+    sets : dict of str to (MapSet, ndarray)
+        Maps of the films that have the finding (class 1 of 2), of its own logit z as (−z/2, z/2),
+        z being measured from `operating_point`; and the logits of all films that are asked.
+    manifest : DataFrame
+        The films that are asked, ``label`` being one of the classes.
+    classes : tuple of str
+    thresholds : list of float
+        `operating_point` before and after.
+    None where no film has the finding, or all have.
+    """
+    ids, known = manifest["image_id"].to_numpy(), ~np.isnan(status)
+    positive = status[known] == 1
+    if not 0 < positive.sum() < len(positive):
+        return None
+    classes = (f"no {finding}", finding)
+    having = set(ids[known][positive])
+    made, thresholds = {}, []
+    for name, (maps, logits) in sets.items():
+        of_film = pd.Series(logits[:, number], maps.image_id)
+        of_film = of_film[~of_film.index.duplicated()]
+        threshold = operating_point(of_film[ids[known]].to_numpy(), positive)
+        if name in ("before", "after"):
+            thresholds.append(threshold)
+        two = (np.outer(of_film - threshold, [-0.5, 0.5])).astype(np.float32)
+        two = pd.DataFrame(two, index=of_film.index)
+        own = (maps.label == number) & np.isin(maps.image_id, list(having))
+        rows, one = maps.image_id[own], np.ones(own.sum(), np.int64)
+        stacks = {cell: stack[own] for cell, stack in maps.maps.items()}
+        cut = MapSet(rows, one, one, two.loc[rows].to_numpy(), stacks, maps.layers)
+        made[name] = cut, two.loc[ids[known]].to_numpy()
+    films = manifest[known].assign(label=np.array(classes, dtype=object)[positive.astype(int)])
+    return made, films.reset_index(drop=True), classes, thresholds
+
+
+def output_table(logits: np.ndarray, status: np.ndarray, findings: Sequence[str]) -> pd.DataFrame:
+    """Whether the outputs of a model stand for the findings that one thinks they stand for.
+
+    Parameters
+    ----------
+    logits, status : ndarray of float, shape (films, findings)
+
+    Returns
+    -------
+    DataFrame
+        ``finding``, ``films`` (that have it), ``auc`` of its own output, ``best_output`` (the
+        finding of the output that would tell it best, of the assignment of outputs to findings
+        with the highest mean AUC), ``best_auc``, and ``elsewhere``: that is another output, the
+        own one is at chance (one-sided Mann-Whitney test, p above 0.05), and the other is not even
+        after correction for the number of outputs (below 0.01).
+    """
+    count = len(findings)
+    areas, chance = np.full((count, count), np.nan), np.ones((count, count))
+    for finding in range(count):
+        known = ~np.isnan(status[:, finding])
+        own, other = (known & (status[:, finding] == value) for value in (1, 0))
+        if not (own.any() and other.any()):
+            continue
+        for output in range(count):
+            test = mannwhitneyu(logits[own, output], logits[other, output], alternative="greater")
+            areas[finding, output] = test.statistic / (own.sum() * other.sum())
+            chance[finding, output] = test.pvalue
+    _, best = linear_sum_assignment(np.nan_to_num(areas, nan=0.5), maximize=True)
+    every = np.arange(count)
+    elsewhere = (best != every) & (chance[every, every] > CHANCE)
+    elsewhere &= chance[every, best] * count < LEVEL
+    return pd.DataFrame(
+        {
+            "finding": list(findings),
+            "films": (status == 1).sum(axis=0),
+            "auc": areas[every, every],
+            "best_output": np.array(findings, dtype=object)[best],
+            "best_auc": areas[every, best],
+            "elsewhere": elsewhere,
+        }
+    )
+
+
+def output_warnings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What is to be said of outputs that stand for other findings, by version."""
+    said = []
+    for name, table in tables.items():
+        if len(odd := table[table["elsewhere"]]):
+            parts = [
+                f"{row.finding} by the output of {row.best_output} (AUC {row.best_auc:.2f}, its "
+                f"own {row.auc:.2f})"
+                for row in odd.itertuples()
+            ]
+            said.append(
+                f"The outputs of {name} may be named in another order: it tells "
+                f"{', '.join(parts)}. Check FINDINGS."
+            )
+    return said

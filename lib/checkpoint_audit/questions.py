@@ -1,0 +1,244 @@
+"""The questions of an audit, and a folder for each, from which everything after the maps is made.
+
+Two versions of a model that gives a film one class are one question, and its folder is that of the
+audit. Every further version and every finding of a multi-label model is a question of its own, with
+a folder in that of the audit. A folder has ``question.json``, films, maps, predictions and what was
+opened; how the maps came about does not matter from there on.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib.attribution.maps import MapSet
+from lib.checkpoint_audit import labels as film_labels
+from lib.models.performance import prediction_table
+from lib.study.artefacts import begin, write_json, write_table
+from lib.study.errors import ArtefactError, DataError
+from lib.study.paths import StudyPaths
+
+CHECKPOINTS = ("before", "after")
+QUESTION = "question.json"
+
+
+@dataclass(frozen=True)
+class Version:
+    """Maps of one version of a model, all of the same rows.
+
+    Attributes
+    ----------
+    own : MapSet
+        A row per film, or per film and finding that it has; ``label`` is the class or finding.
+    again, randomised : MapSet or None
+        The controls, where there are any: made once more, and with permuted weights.
+    """
+
+    own: MapSet
+    again: MapSet | None = None
+    randomised: MapSet | None = None
+
+    def each(self, change: Callable[[MapSet], MapSet]) -> "Version":
+        """The version with a change made to all of its sets."""
+        sets = (getattr(self, field.name) for field in fields(self))
+        return Version(*(None if maps is None else change(maps) for maps in sets))
+
+
+@dataclass(frozen=True)
+class Question:
+    """One comparison of two versions.
+
+    Attributes
+    ----------
+    folder : str
+        From the folder of the audit; "." is that itself.
+    before, after : str
+        Files of the versions.
+    steps : tuple of int
+        Places of the two among the versions, from 0.
+    finding : str
+        The finding of a multi-label model that is asked for, or "".
+    classes : tuple of str
+        In the order of the logits.
+    architecture : str
+        What the model is called.
+    said : tuple of str
+        What is to be warned of, found before there were tables.
+    settings : dict
+        Parameters of the audit, as they may be written.
+    """
+
+    folder: str
+    before: str
+    after: str
+    steps: tuple[int, int]
+    finding: str
+    classes: tuple[str, ...]
+    architecture: str
+    said: tuple[str, ...]
+    settings: dict
+
+    @property
+    def title(self) -> str:
+        """Which versions, and of which finding."""
+        of = f"{self.finding}: " if self.finding else ""
+        return f"{of}{self.before} → {self.after}"
+
+    @classmethod
+    def read(cls, folder: Path) -> "Question":
+        """The question of a folder."""
+        told = json.loads((folder / QUESTION).read_text(encoding="utf-8"))
+        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in told.items()})
+
+
+def lesion_file(folder: Path, size: int, finding: int | None = None) -> Path:
+    """Where lesions lie in a folder of data: of all films, or of one finding, by its number."""
+    return folder / ("" if finding is None else f"lesions-{finding}") / f"lesion_{size}.npy"
+
+
+def pairs(versions: int) -> list[tuple[int, int]]:
+    """Which versions are compared: each with the one before it, and with the first."""
+    steps = [(number, number + 1) for number in range(versions - 1)]
+    return steps + [(0, number) for number in range(2, versions)]
+
+
+def read_all(root: Path) -> list[tuple[Path, Question]]:
+    """The questions of an audit with their folders, in their order.
+
+    Raises
+    ------
+    ArtefactError
+        If the audit has not come so far.
+    """
+    if not (root / "questions.json").exists():
+        raise ArtefactError(
+            f"{root / 'questions.json'}: missing. Run the audit (make audit) first."
+        )
+    listed = json.loads((root / "questions.json").read_text(encoding="utf-8"))["folders"]
+    return [(root / name, Question.read(root / name)) for name in listed]
+
+
+def ask(
+    paths: StudyPaths,
+    versions: Sequence[Version],
+    manifest: pd.DataFrame,
+    *,
+    files: Sequence[str],
+    classes: Sequence[str],
+    architecture: str,
+    settings: Mapping,
+    tables: Mapping[str, pd.DataFrame],
+    status: np.ndarray | None = None,
+    said: Sequence[str] = (),
+) -> list[Question]:
+    """Write a folder for every question.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+        Of the audit, with a complete manifest.
+    versions : sequence of Version
+        The oldest first.
+    manifest : DataFrame
+        The films that have maps.
+    files : sequence of str
+        Names of the versions.
+    classes : sequence of str
+        Classes, or findings, in the order of the logits.
+    tables : mapping of str to DataFrame
+        ``checkpoints``, a row per version, and others, which every question gets as they are.
+    status : ndarray of float, shape (films, findings), optional
+        Of a multi-label model, as `lib.checkpoint_audit.labels.status_table`.
+
+    Raises
+    ------
+    DataError
+        If no finding can be asked for.
+    """
+    asked = []
+    for steps in pairs(len(versions)):
+        for number, finding in enumerate([""] if status is None else classes):
+            names = [f"{step + 1}" for step in steps] if len(versions) > 2 else []
+            names += [re.sub(r"[^A-Za-z0-9_.-]+", "_", finding)] if finding else []
+            sets = _sets([versions[step] for step in steps])
+            known, of = manifest, tuple(classes)
+            told = tables["checkpoints"].iloc[list(steps)].reset_index(drop=True)
+            if finding:
+                found = film_labels.of_finding(sets, manifest, status[:, number], number, finding)
+                if found is None:
+                    continue
+                sets, known, of, thresholds = found
+                told = told.assign(finding=finding, threshold=thresholds)
+            logits = {name: sets[name][1] for name in CHECKPOINTS}
+            question = Question(
+                "-".join(names) or ".", *(files[step] for step in steps), steps, finding, of,
+                architecture, tuple(said), dict(settings),
+            )  # fmt: skip
+            own = StudyPaths(paths.root, question.folder) if names else paths
+            if names:
+                _link_films(own, paths, known, question, number if finding else None)
+            _write(own, question, {name: maps for name, (maps, _) in sets.items()}, known, logits,
+                   {**tables, "checkpoints": told})  # fmt: skip
+            asked.append(question)
+    if not asked:
+        raise DataError(
+            f"FINDINGS: found none of {', '.join(classes)} that some of the {len(manifest)} films "
+            "have and others have not, and nothing else can be asked. Take more films (data.most, "
+            "data.split=all)."
+        )
+    write_json(paths.root / "questions.json", {"folders": [x.folder for x in asked]})
+    return asked
+
+
+def _sets(two: Sequence[Version]) -> dict[str, tuple[MapSet, np.ndarray]]:
+    """The sets of one comparison, each with the logits of its films.
+
+    Without maps that were made once more the floor is exact, as nothing else can be said of it.
+    """
+    before, after = two
+    found = {"before": before.own, "before_again": before.again or before.own, "after": after.own}
+    found |= {} if before.randomised is None else {"randomised": before.randomised}
+    return {name: (maps, maps.logits) for name, maps in found.items()}
+
+
+def _link_films(own, audit, manifest, question, finding: int | None) -> None:
+    """Manifest of a question in its own folder; pixels and lesions are not there twice."""
+    record = begin(own.manifest, parameters=question.settings, inputs=[audit.manifest])
+    write_table(own.manifest, manifest)
+    lesions = audit.data if finding is None else audit.data / f"lesions-{finding}"
+    for link in own.data.glob("*.npy"):
+        link.unlink()
+    for file in (*audit.data.glob("images_*.npy"), *lesions.glob("lesion_*.npy")):
+        link = own.data / file.name
+        link.symlink_to(os.path.relpath(file, own.data))
+    record.complete()
+
+
+def _write(own, question, sets, manifest, logits, tables) -> None:
+    """All files of a question but its films and those that are made from its maps."""
+    shutil.rmtree(own.tables, ignore_errors=True)  # those of other maps
+    write_json(own.root / QUESTION, asdict(question))
+    for name, maps in sets.items():
+        record = begin(
+            own.maps(question.architecture, name), parameters=question.settings,
+            inputs=[own.manifest],
+        )  # fmt: skip
+        maps.save(record.path)
+        record.complete(films=len(maps.image_id), layers=maps.layers)
+    predictions = [
+        prediction_table(manifest, logits[name], classes=question.classes).assign(
+            architecture=question.architecture, checkpoint=name
+        )
+        for name in CHECKPOINTS
+    ]
+    told = tables["checkpoints"].copy()
+    told.insert(0, "checkpoint", CHECKPOINTS)
+    written = {**tables, "checkpoints": told, "predictions": pd.concat(predictions)}
+    for name, table in written.items():
+        write_table(own.tables / f"{name}.csv", table)

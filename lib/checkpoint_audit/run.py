@@ -1,0 +1,168 @@
+"""One audit from its parameters to its pages: maps, then a notebook and a report per question."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+
+from lib.checkpoint_audit import films as audited_films
+from lib.checkpoint_audit import given, labels, overview, questions, rule
+from lib.checkpoint_audit import report as pair_report
+from lib.checkpoint_audit.files import CheckpointRefused
+from lib.checkpoint_audit.params import AuditParams, hide, recorded
+from lib.data.audit.summary import SEVERITIES
+from lib.data.privacy import read_salt
+from lib.study.artefacts import begin, sha256, write_json, write_table
+from lib.study.errors import DataError, ParamsError
+from lib.study.paths import ROOT, StudyPaths, resolve
+
+MAPS, PAIR = "A4_audit_maps", "A4_audit_pair"
+_SIZE = 224  # pixels on a side in which films are shown where no model says which it takes
+
+
+def run(params: AuditParams, results: Path, *, only_check: bool = False) -> int:
+    """Make an audit; the exit code of its rule, or 2 where it cannot be made.
+
+    Raises
+    ------
+    ParamsError
+        If films, or maps that were made elsewhere, are not as they must be.
+    """
+    paths = StudyPaths(results, params.study)
+    try:
+        audited_films.index_films(params)
+        told = {"settings": hide(params.model_dump(mode="json", exclude_unset=True))}
+        told["results"] = str(results)
+        write_json(paths.root / "parameters.json", told)
+        if only_check:
+            return 0
+        if params.maps:
+            take(params, paths)
+    except (DataError, CheckpointRefused) as error:
+        if params.data.salt_file:
+            _forget(paths, MAPS)
+        raise ParamsError(str(error)) from None
+    private = bool(params.data.salt_file)
+    if not params.maps and not _executed(MAPS, paths, told, private=private):
+        return 2
+    for folder, question in questions.read_all(paths.root):
+        if question.folder != ".":
+            print(f"\n{question.title}")
+        own = StudyPaths(folder.parent, folder.name)
+        if not _executed(PAIR, own, {"folder": str(folder)}, private=private):
+            return 2
+        print(f"Tables, figures and the notebook: {folder}")
+    return report(paths.root)
+
+
+def _executed(name: str, paths: StudyPaths, parameters: dict, *, private: bool) -> bool:
+    """Run a notebook, and say its findings, or why it failed."""
+    # Not through Snakemake: notebooks on files that no rule makes have nothing to put in order.
+    log = paths.root / "audit.log"
+    command = [sys.executable, str(ROOT / "notebooks/execute.py"), name]
+    command += ["--output", str(paths.notebook(name)), "--parameters", json.dumps(parameters)]
+    with log.open("a" if name == PAIR else "w", encoding="utf-8") as output:
+        start = output.tell()
+        failed = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
+    lines = log.read_bytes()[start:].decode(errors="replace").splitlines()
+    if failed:
+        reasons = [line for line in lines if line.startswith("error: ")] or lines[-3:]
+        print(*reasons, sep="\n", file=sys.stderr)
+    if private:
+        _forget(paths, name)
+    told = tuple(f"{severity}: " for severity in SEVERITIES)
+    for line in [] if failed else lines:
+        if line.startswith(told):
+            print(line)
+    return not failed
+
+
+def _forget(paths: StudyPaths, name: str) -> None:
+    """Delete what a run says beside its results: errors and warnings quote names and headers."""
+    executed = paths.notebook(name)
+    journals = [*paths.data.rglob(".partial-*")]
+    for file in (paths.root / "audit.log", executed.with_suffix(".failed.ipynb"), *journals):
+        file.unlink(missing_ok=True)
+    if executed.exists():
+        notebook = nbformat.read(executed, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs = [x for x in cell.outputs if x.get("name") != "stderr"]
+        nbformat.write(notebook, executed)
+
+
+def report(root: Path) -> int:
+    """Write the pages of a finished audit; the worst exit code of its questions.
+
+    Raises
+    ------
+    ArtefactError
+        If the audit is not complete or has changed since.
+    """
+    asked, codes = questions.read_all(root), []
+    for folder, question in asked:
+        page = pair_report.write(StudyPaths(folder.parent, folder.name), question)
+        codes.append(rule.exit_code(folder))
+        if codes[-1]:
+            file = folder / rule.FILES[0]
+            print(f"rule: {rule.VERDICTS[codes[-1]]}; see {file}", file=sys.stderr)
+    if len(asked) > 1:
+        page = overview.write(StudyPaths(root.parent, root.name))
+    print(f"Report, with the maps of every film: {page}")
+    return 1 if 1 in codes else max(codes)  # a question that failed is worse than an open one
+
+
+def take(params: AuditParams, paths: StudyPaths) -> None:
+    """Write the questions of an audit from maps that were made elsewhere.
+
+    Raises
+    ------
+    DataError, CheckpointRefused
+        If the films cannot be read, or maps do not fit them.
+    """
+    files = [resolve(file) for file in params.versions]
+    hashes = [_digest(file) for file in files]
+    known = recorded(params) | {"files": hashes}
+    size = params.size or _SIZE
+    record = begin(paths.manifest, parameters=known)
+    manifest, rejected, classes = audited_films.read_films(params, size=size, folder=paths.data)
+    salt = read_salt(params.data.salt_file)
+    versions = [
+        given.read(file, manifest, classes=classes, findings=bool(params.findings), salt=salt)
+        for file in files
+    ]
+    versions, said = given.common_films(versions, params.words, manifest)
+    own = versions[0].own
+    films = len(manifest)
+    manifest = manifest[manifest["image_id"].isin(own.image_id)].reset_index(drop=True)
+    if films > len(manifest):
+        said.append(f"{films - len(manifest)} of {films} films have no maps and are left out.")
+    write_table(paths.manifest, manifest)
+    write_table(paths.data / "rejected.csv", rejected)
+    record.complete(paths.images(size), paths.data / "rejected.csv")
+    status = labels.explained_rows(manifest["label"], classes, params)[0]
+    told = pd.DataFrame({"file": params.files, "sha256": hashes, "maps": "made elsewhere"})
+    cells = [[role, method, *stack.shape[1:]] for (role, method), stack in own.maps.items()]
+    layers = pd.DataFrame(cells, columns=["layer", "method", "height", "width"])
+    if status is not None:
+        first = ~pd.Series(own.image_id).duplicated().to_numpy()
+        tables = {
+            word: labels.output_table(version.own.logits[first], status, classes)
+            for word, version in zip(params.words, versions, strict=True)
+        }
+        said += labels.output_warnings(tables)
+    questions.ask(
+        paths, versions, manifest, files=params.files, classes=classes, architecture="model",
+        settings=known, tables={"checkpoints": told, "layers": layers.assign(explained=True)},
+        status=status, said=said,
+    )  # fmt: skip
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or the beginnings of those of the arrays of a folder, in order of name."""
+    if not path.is_dir():
+        return sha256(path)
+    return "+".join(sha256(file)[:16] for file in sorted(path.rglob("*.npy")))

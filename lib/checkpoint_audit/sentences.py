@@ -1,0 +1,189 @@
+"""What a report of an audit says in words: whether the evidence moved, and how that is known."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from lib.checkpoint_audit import rule as rules
+from lib.checkpoint_audit.findings import primary_cell
+from lib.checkpoint_audit.questions import CHECKPOINTS
+from lib.report.digest import PRIMARY, drift_means
+from lib.report.words import listed, span
+from lib.study import names
+
+QUESTION = "Did the evidence of this model move?"
+
+MOVED = (
+    (1.0, "none", "Not as far as can be seen"),
+    (0.8, "little", "Hardly"),
+    (0.5, "some", "In part"),
+    (0.2, "most", "Yes"),
+    (-np.inf, "nearly all", "Yes"),
+)
+"""Retained evidence R from which on so much has moved, and the answer where at least that has."""
+
+
+def words_of_scale() -> str:
+    """What the words for R mean, in one sentence."""
+    parts = [f"{amount} from {bound:g}" for bound, amount, _ in MOVED[1:-1]]
+    (most, none, _), (_, rest, _) = MOVED[0], MOVED[-1]
+    return (
+        f"Of the evidence moved: {none} at R of {most:g} or more, {', '.join(parts)}, {rest} below."
+    )
+
+
+_LISTED = 3  # criteria of a verdict that the first screen names; the table has all
+_WIDE = 3  # steps of `MOVED` from one end of an interval to the other that say too little
+_CONTROLS = {
+    "explainer": "{} where the same checkpoint is explained twice",
+    "ceiling": "{} between maps of different patients' films",
+    "randomised": "{} where the weights are permuted",
+}
+
+
+def moved_sentence(retained: pd.DataFrame | None, cell: tuple[str, str]) -> str:
+    """Whether the evidence moved, by where the interval of R lies; "" where R is not known.
+
+    Parameters
+    ----------
+    retained : DataFrame or None
+        ``role``, ``method``, ``metric``, ``estimate``, ``low``, ``high``.
+    cell : tuple of str
+        Role and method.
+    """
+    if retained is None:
+        return ""
+    row = retained.set_index(["metric", "role", "method"]).loc[(PRIMARY, *cell)]
+    value, low, high = (float(row[key]) for key in ("estimate", "low", "high"))
+    if not np.isfinite(value):
+        return ""
+    share = f"retained evidence R is {_number(value)}"
+    if min(value, low) >= 1:
+        return f"No: {share}, where 1 is the same checkpoint explained twice."
+    if not np.isfinite([low, high]).all():
+        return f"It cannot be told: {share}, and the interval has no end."
+    share += f" (95\u00a0% interval over patients {span(pd.Series([low, high]))})"
+    scale = "where 1 is the same checkpoint explained twice and 0 are maps of unrelated films"
+    least, most = (
+        next(place for place, (bound, *_) in enumerate(MOVED) if end >= bound)
+        for end in (high, low)
+    )
+    said = MOVED[least][2] if most - least < _WIDE else "It cannot be told"
+    amount = " to ".join(dict.fromkeys((MOVED[least][1], MOVED[most][1])))
+    return f"{said}: {amount} of it moved. {share[0].upper()}{share[1:]}, {scale}."
+
+
+def answer_word(sentence: str) -> str:
+    """The answer that a sentence of `moved_sentence` begins with: "Hardly", "Yes"."""
+    return sentence.partition(":")[0] or "It cannot be told"
+
+
+def rule_sentence(judged: pd.DataFrame | None) -> str:
+    """Verdict by the rule, and the criteria that are not passed; "" without a rule.
+
+    Parameters
+    ----------
+    judged : DataFrame or None
+        As `lib.checkpoint_audit.rule.judge`.
+    """
+    if judged is None:
+        return ""
+    sentences = [f"By the rule that was stated beforehand: {rules.verdict(judged)}"]
+    for verdict in (rules.FAILED, rules.OPEN):
+        rows = [row for _, row in judged[judged["verdict"] == verdict].iterrows()]
+        parts = [f"{rules.words(row)}, found {rules.found(row)}" for row in rows[:_LISTED]]
+        if more := len(rows) - len(parts):
+            parts.append(f"{more} more")
+        if parts:
+            sentences.append(f"{verdict.capitalize()}: {'; '.join(parts)}")
+    return ". ".join(sentences) + "."
+
+
+def overlap_sentence(drift: pd.DataFrame, support: pd.DataFrame, cell: tuple[str, str]) -> str:
+    """Overlap of the strongest cells at one layer, with the controls beside it.
+
+    Parameters
+    ----------
+    drift, support : DataFrame
+        ``tables/drift.csv`` and ``tables/support.csv`` of an audit.
+    cell : tuple of str
+        Role and method.
+    """
+    films, common = int(support["films"].sum()), int(support["common"].sum())
+    where = f"On the {common} of {films} films that both checkpoints classify correctly"
+    means = drift_means(drift).droplevel("architecture")
+    own = means.loc[cell].dropna()
+    if "change" not in own:
+        return f"{where} no two maps could be compared."
+    text = f"{where}, the strongest 20\u00a0% of the cells of a film's two maps overlap by "
+    text += f"{_number(own['change'])} (1 = the same places)"
+    parts = [words.format(_number(own[name])) for name, words in _CONTROLS.items() if name in own]
+    text += f", against {listed(parts)}." if parts else "."
+    at = f"{names.METHOD_TITLES.get(cell[1], cell[1])} at {cell[0]}"
+    return f"{text} That is {at}; over all layers and methods it is {span(means['change'])}."
+
+
+def _number(value: float) -> str:
+    return span(pd.Series([value]))
+
+
+def lesion_sentence(lesion: pd.DataFrame | None, cell: tuple[str, str]) -> str:
+    """Evidence in the lesion before and after, beside its area; "" where no lesion is known.
+
+    Parameters
+    ----------
+    lesion : DataFrame or None
+        As `lib.checkpoint_audit.lesions.lesion_table`.
+    cell : tuple of str
+        Role and method.
+    """
+    if lesion is None or lesion.empty:
+        return ""
+    row = lesion.set_index(["measure", "role", "method"]).loc[("lesion_mass", *cell)]
+    if not row["films"]:
+        return ""
+    text = f"On the {int(row['films'])} films whose lesion is known, the lesion holds "
+    text += f"{_number(row['before'])} of a map before and {_number(row['after'])} after"
+    if np.isfinite([row["low"], row["high"]]).all():
+        interval = span(pd.Series([row["low"], row["high"]]))
+        text += f" (change {_number(row['change'])}, 95\u00a0% interval {interval})"
+    return f"{text}; a map that is the same everywhere has {_number(row['area'])} there."
+
+
+def accuracy_sentence(performance: pd.DataFrame) -> str:
+    """How accuracy and macro AUC changed.
+
+    Parameters
+    ----------
+    performance : DataFrame
+        ``checkpoint``, ``n``, ``accuracy``, ``macro_auc``.
+    """
+    rows = performance.set_index("checkpoint").loc[list(CHECKPOINTS)]
+    parts = [
+        f"{name} is {_number(before)} before and {_number(after)} after"
+        for name, (before, after) in (
+            ("accuracy", rows["accuracy"]), ("macro AUC", rows["macro_auc"])
+        )
+        if np.isfinite([before, after]).all()
+    ]  # fmt: skip
+    return f"On {int(rows['n'].iloc[0])} films {listed(parts)}." if parts else ""
+
+
+def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None = None) -> list[str]:
+    """The sentences of the first screen: whether it moved, by how much, and accuracy.
+
+    Parameters
+    ----------
+    verdicts : None
+        An audit has none.
+    """
+    cell = primary_cell(tables["drift"])
+    sentences = (
+        rule_sentence(tables.get("rule")),
+        moved_sentence(tables.get("retained"), cell),
+        overlap_sentence(tables["drift"], tables["support"], cell),
+        lesion_sentence(tables.get("lesion"), cell),
+        accuracy_sentence(tables["performance"]),
+    )
+    return [sentence for sentence in sentences if sentence]

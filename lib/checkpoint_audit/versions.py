@@ -1,0 +1,229 @@
+"""Versions of one classifier, whoever made it, brought to maps that can be compared.
+
+The controls need no training: the same checkpoint explained twice, unrelated films, and permuted
+weights.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from lib.attribution.explainer import Explainer
+from lib.attribution.maps import MapSet
+from lib.checkpoint_audit import graph, preprocessing
+from lib.checkpoint_audit.files import CheckpointRefused, load
+from lib.checkpoint_audit.layers import audited_layers
+from lib.checkpoint_audit.questions import Version
+from lib.checkpoint_audit.same import require_same_architecture, swappable
+from lib.data.batches import Films
+from lib.models.randomise import randomise
+from lib.study.artefacts import sha256
+
+_TRIED = 100  # films for a trial of preprocessing
+_MANY = 100  # so many logits that happen to lie between 0 and 1 are none
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Two or more checkpoints of one architecture, the oldest first.
+
+    Attributes
+    ----------
+    models : tuple of keras.Model
+        As they were loaded.
+    name : str
+        Of the architecture, as the model calls itself; letters, digits, "_", "." and "-".
+    shape : tuple of int
+        Height, width, channels of the films.
+    hashes : tuple of str
+        SHA-256 of the files.
+    plain : tuple of Flat
+        Flat graphs that take films as they come.
+    """
+
+    models: tuple[keras.Model, ...]
+    name: str
+    shape: tuple[int, int, int]
+    hashes: tuple[str, ...]
+    plain: tuple[graph.Flat, ...]
+
+    def preprocessed(self, how: str) -> tuple[graph.Flat, ...]:
+        """Flat graphs that preprocess films first, see `preprocessing.affine`."""
+        if how == "none":
+            return self.plain
+        rescale = preprocessing.affine(how, channels=self.shape[2])
+        made = [graph.flatten(x, size=self.shape[0], rescale=rescale) for x in self.models]
+        return tuple(made)
+
+
+def open_versions(*files: Path, names: Sequence[str] = (), size: int | None = None) -> Versions:
+    """Load checkpoints and check that they differ in nothing but their weights.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What to call the files in a refusal; without any, two are "BEFORE" and "AFTER".
+
+    Raises
+    ------
+    CheckpointRefused
+        If a file cannot be audited, or the architectures differ.
+    """
+    names = names or ("BEFORE", "AFTER")
+    models = tuple(load(path) for path in files)
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", models[0].name) or "model"
+    shape = graph.input_shape(models[0], size)
+    for other, model in zip(names[1:], models[1:], strict=True):
+        if shape != (found := graph.input_shape(model, size)):
+            raise CheckpointRefused(
+                f"{names[0]} takes films of {shape}, {other} of {found} (height, width, channels); "
+                "only checkpoints of one architecture can be compared."
+            )
+    plain = tuple(graph.flatten(model, size=shape[0]) for model in models)
+    for other, flat in zip(names[1:], plain[1:], strict=True):
+        require_same_architecture(plain[0].graph, flat.graph, names=(names[0], other))
+    return Versions(models, name, shape, tuple(map(sha256, files)), plain)
+
+
+def choose_preprocessing(
+    versions: Versions, films: Films, given: str, *, status: np.ndarray | None = None
+) -> tuple[str, list[str]]:
+    """How to preprocess, and what the models do themselves; see `preprocessing.choose`.
+
+    Parameters
+    ----------
+    status : ndarray of float, shape (films, findings), optional
+        Of a multi-label model, in the place of classes.
+
+    Raises
+    ------
+    PreprocessingUnknown, ValueError
+        If it must be said, or there is no such way.
+    """
+    channels = versions.shape[2]
+    if given:  # a misspelt name fails before anything is measured
+        preprocessing.affine(given, channels=channels)
+    flat = versions.plain[0]
+    inside = preprocessing.inside(flat.graph)
+    few = np.random.default_rng(0).permutation(len(films))[:_TRIED]
+
+    def try_all() -> pd.DataFrame:
+        labels = films.labels if status is None else status
+        return preprocessing.trial(
+            flat, films.images[films.rows[few]], labels[few], channels=channels
+        )
+
+    return preprocessing.choose(given, inside, try_all), inside
+
+
+def explain_versions(
+    flats: Sequence[graph.Flat],
+    films: Films,
+    image_ids: Sequence[str],
+    *,
+    names: Sequence[str] = ("before", "after"),
+    layers: Sequence[str] = (),
+    methods: Sequence[str],
+    batch_size: int,
+    report: Callable[[str], Callable[[int, int], None]],
+) -> list[Version]:
+    """Maps of every version and of the controls, for the true class of every film.
+
+    Parameters
+    ----------
+    flats : sequence of Flat
+        The oldest first. Its graph is compiled once and takes the weights of the others; a
+        quantised version has a graph of its own.
+    films, image_ids, methods, batch_size
+        As `lib.attribution.explainer.Explainer`.
+    names : sequence of str
+        Of the versions.
+    layers : sequence of str
+        As `lib.checkpoint_audit.layers.audited_layers`.
+    report : callable
+        Receives what is counted, "films, before"; returns a reporter of (films done, in all).
+
+    Returns
+    -------
+    list of Version
+        The last one without controls. ``randomised`` has the version's weights permuted, see
+        `lib.models.randomise`.
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot be explained or a checkpoint returns what is not finite, or probabilities
+        that the graph does not show as such.
+    """
+    explainers, first, found = {}, flats[0], []
+    weights = [graph.weights_of(flat.graph) for flat in flats]
+
+    def explain(flat, name: str) -> MapSet:
+        if id(flat) not in explainers:
+            roles = audited_layers(flat.graph, layers)
+            explainers[id(flat)] = Explainer(flat.graph, roles, methods=methods)
+        made = explainers[id(flat)](
+            films, image_ids, batch_size=batch_size, report=report(f"films, {name}")
+        )
+        _require_logits(made.logits, name)
+        return made
+
+    for name, flat, own in zip(names, flats, weights, strict=True):
+        host = first if swappable(first.graph, flat.graph) else flat
+        graph.put_weights(host.graph, own)
+        sets = [explain(host, name)]
+        if flat is not flats[-1]:
+            sets.append(explain(host, f"{name} again"))
+            randomise(host.graph, seed=0)
+            sets.append(explain(host, f"{name} randomised"))
+        found.append(Version(*sets))
+    for flat, own in zip(flats, weights, strict=True):
+        graph.put_weights(flat.graph, own)
+    return found
+
+
+def _require_logits(logits: np.ndarray, name: str) -> None:
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            f"{name}: {(~np.isfinite(logits)).any(axis=1).sum()} of {len(logits)} films have "
+            "outputs that are not finite. Look at its weights and at PREPROCESSING."
+        )
+    shares = (logits >= 0).all() and (logits <= 1).all()
+    if shares and (np.allclose(logits.sum(axis=1), 1, atol=1e-3) or len(logits) >= _MANY):
+        raise ValueError(
+            f"{name}: the outputs are probabilities, but no softmax or sigmoid is found at the end "
+            "of the graph, so there are no logits to explain. Save the model with logits."
+        )
+
+
+def checkpoint_table(
+    versions: Versions, names: Sequence[str], *, inside: Sequence[str], preprocessing: str
+) -> pd.DataFrame:
+    """What was audited, a row per version.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the files.
+    inside, preprocessing
+        As from `choose_preprocessing`.
+
+    Returns
+    -------
+    DataFrame
+        ``file``, ``sha256``, ``architecture``, ``operations`` of the flat graph, ``returns`` (what
+        the model gave before its activation was taken off), ``height`` and ``width`` in pixels,
+        ``channels``, ``inside`` (preprocessing of its own), ``preprocessing``.
+    """
+    rows = [
+        [name, digest, versions.name, len(flat.graph.operations), flat.output,
+         *versions.shape, ", ".join(inside) or "nothing", preprocessing]
+        for name, digest, flat in zip(names, versions.hashes, versions.plain, strict=True)
+    ]  # fmt: skip
+    columns = ["file", "sha256", "architecture", "operations", "returns", "height"]
+    return pd.DataFrame(rows, columns=[*columns, "width", "channels", "inside", "preprocessing"])

@@ -1,0 +1,210 @@
+"""Maps of other frameworks: the layout, what is refused, and the audit from the command."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from material import encoded, film
+
+from lib import __main__ as commands
+from lib.checkpoint_audit import given
+from lib.checkpoint_audit.files import CheckpointRefused
+from lib.study.artefacts import read_table
+from lib.study.paths import ROOT
+
+FILMS = pd.DataFrame({"image_id": list("abc"), "label": ["ill", "well", "ill"]})
+CLASSES = ("ill", "well")
+
+
+def arrays(**changes):
+    """A set of maps of three films, in another order than the films."""
+    found = {
+        "image_id": np.array(["c", "a", "b"]),
+        "logits": np.array([[2, 0], [1, 0], [0, 3]], np.float32),
+        "maps/layer4/gradcam": np.arange(12, dtype=np.float32).reshape(3, 2, 2),
+    }
+    return {name: array for name, array in (found | changes).items() if array is not None}
+
+
+def npz(path, **changes):
+    np.savez(path, **arrays(**changes))
+    return path
+
+
+def test_maps_are_brought_to_the_order_of_the_films(tmp_path):
+    file = npz(tmp_path / "a.npz")
+    folder = tmp_path / "a"
+    (folder / "maps/layer4").mkdir(parents=True)
+    for name, array in arrays().items():
+        np.save(folder / f"{name}.npy", array)
+    for path in (file, folder):
+        given.check(path)
+        maps = given.read(path, FILMS, classes=CLASSES).own
+        assert maps.image_id.tolist() == ["a", "b", "c"] and maps.label.tolist() == [0, 1, 0]
+        np.testing.assert_array_equal(maps.maps["layer4", "gradcam"][0], [[4, 5], [6, 7]])
+        np.testing.assert_array_equal(maps.logits, [[1, 0], [0, 3], [2, 0]])
+
+
+def test_controls_come_along_where_there_are_any(tmp_path):
+    stack = np.ones((3, 2, 2), np.float32)
+    file = npz(tmp_path / "a.npz", **{"again/layer4/gradcam": stack})
+    version = given.read(file, FILMS, classes=CLASSES)
+    assert version.again is not None and version.randomised is None
+    both, said = given.common_films([version, version], ("A", "B"), FILMS)
+    assert len(said) == 1 and "not made with permuted weights" in said[0]
+    assert both[0].again.maps["layer4", "gradcam"].tolist() == stack.tolist()
+
+
+def test_a_finer_grid_is_averaged_in_the_frame_of_the_film(tmp_path):
+    fine = np.arange(48, dtype=np.float32).reshape(3, 4, 4)
+    one = given.read(npz(tmp_path / "a.npz"), FILMS, classes=CLASSES)
+    two = given.read(
+        npz(tmp_path / "b.npz", **{"maps/layer4/gradcam": fine}), FILMS, classes=CLASSES
+    )
+    (coarse, found), said = given.common_films([one, two], ("A", "B"), FILMS)
+    np.testing.assert_array_equal(
+        found.own.maps["layer4", "gradcam"][2], [[2.5, 4.5], [10.5, 12.5]]
+    )
+    assert any("of 2×2 and 4×4 cells" in text and "averaged to 2×2" in text for text in said)
+    assert coarse.own.maps["layer4", "gradcam"].shape == (3, 2, 2)
+
+
+def test_only_what_both_have_is_compared(tmp_path):
+    fewer = {name: array[:2] for name, array in arrays().items()}
+    one = given.read(npz(tmp_path / "a.npz"), FILMS, classes=CLASSES)
+    np.savez(tmp_path / "b.npz", **fewer)
+    two = given.read(tmp_path / "b.npz", FILMS, classes=CLASSES)
+    (cut, _), said = given.common_films([one, two], ("A", "B"), FILMS)
+    assert cut.own.image_id.tolist() == ["a", "c"] and "A has 1 maps" in said[0]
+    other = given.read(
+        npz(tmp_path / "c.npz", **{"maps/layer4/gradcam": None, "maps/x/cam": np.ones((3, 2, 2))}),
+        FILMS, classes=CLASSES,
+    )  # fmt: skip
+    with pytest.raises(CheckpointRefused, match=r"layer4/gradcam.*and.*x/cam.*Name those alike"):
+        given.common_films([one, other], ("A", "B"), FILMS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"logits": None}, "expected also logits"),
+        ({"maps/layer4/gradcam": None}, "expected also maps/<layer>/<method>"),
+        ({"maps/gradcam": np.ones((3, 2, 2))}, "found an array 'maps/gradcam'"),
+        ({"logits": np.ones((3, 4))}, r"logits: found shape \(3, 4\), expected \(3, 2\).*CLASSES="),
+        ({"maps/layer4/gradcam": -np.ones((3, 2, 2))}, "not negative.*numpy.maximum"),
+        ({"maps/layer4/gradcam": np.ones((2, 2, 2))}, r"expected \(3, 2, 2\)"),
+        ({"logits": np.full((3, 2), np.nan)}, "expected finite"),
+        ({"image_id": np.array(["a", "a", "b"])}, "found 'a' twice"),
+        ({"image_id": np.array(["a", "b", "c"], object)}, "none of dtype object"),
+        ({"explained": np.array(["ill", "sick", "ill"])}, "found 'sick'"),
+        ({"explained": np.array(["ill", "ill", "ill"])}, "maps of 'ill', .* of its class, 'well'"),
+    ],
+)
+def test_what_does_not_fit_the_layout_is_refused(tmp_path, changes, why):
+    file = npz(tmp_path / "a.npz", **changes)
+    with pytest.raises(CheckpointRefused, match=why):
+        given.check(file)
+        given.read(file, FILMS, classes=CLASSES)
+
+
+def test_what_is_no_set_of_maps_is_said_at_once(tmp_path):
+    with pytest.raises(CheckpointRefused, match="no such file"):
+        given.check(tmp_path / "no.npz")
+    (tmp_path / "a.npz").write_bytes(b"no")
+    with pytest.raises(CheckpointRefused, match="something else than an"):
+        given.check(tmp_path / "a.npz")
+
+
+def test_the_writer_that_the_book_shows_writes_what_is_read(tmp_path):
+    text = (ROOT / "book/audit.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", text, re.S)[1]
+    known = {
+        "ids": ["c", "a", "b"], "logits": [[2, 0], [1, 0], [0, 3]],
+        "maps": np.arange(-6, 6).reshape(3, 2, 2),
+    }  # fmt: skip
+    exec(code.replace('"before.npz"', repr(str(tmp_path / "before.npz"))), known)
+    maps = given.read(tmp_path / "before.npz", FILMS, classes=CLASSES).own
+    (stack,) = maps.maps.values()
+    assert stack.min() == 0 and stack.max() == 5 and maps.image_id.tolist() == ["a", "b", "c"]
+
+
+PEOPLE = 24
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    """An audit of maps of a model with two findings, of which one kept its evidence."""
+    root = tmp_path_factory.mktemp("given")
+    generator, lines = np.random.default_rng(0), ["file,Mass,Effusion,patient_id,physician"]
+    truth = np.stack([np.arange(PEOPLE) % 2, np.arange(PEOPLE) % 3 == 0], axis=1).astype(int)
+    for number, (mass, effusion) in enumerate(truth):
+        (root / f"film{number}.png").write_bytes(encoded(film(number)))
+        lines.append(f"film{number}.png,{mass},{effusion},p{number},Kildare")
+    (root / "list.csv").write_text("\n".join(lines))
+    (root / "boxes.csv").write_text("image_id,label,x,y,width,height\nfilm1,Mass,0,0,24,20\n")
+    rows = [(n, k) for n, has in enumerate(truth) for k in range(2) if has[k] or not has.any()]
+    ids = np.array([f"film{number}.png" for number, _ in rows])
+    names = np.array([("Mass", "Effusion")[k] if truth[n, k] else "" for n, k in rows])
+    logits = (8.0 * truth - 4)[[number for number, _ in rows]]
+    one, two = (generator.random((len(rows), 6, 6)) for _ in range(2))
+    other = np.where((names == "Effusion")[:, None, None], two, one)
+    for name, stack in (("before", one), ("after", other)):
+        twice = np.unique(np.stack([ids, names]), axis=1, return_index=True)[1]
+        np.savez(
+            root / f"{name}.npz", image_id=ids[twice], explained=names[twice],
+            logits=logits[twice], **{"maps/last/cam": stack[twice]},
+        )  # fmt: skip
+    (root / "Doe_Jane").mkdir()
+    for file in root.glob("*.*"):
+        file.rename(root / "Doe_Jane" / file.name)
+    home, root = root, root / "Doe_Jane"
+    words = ["--maps-before", root / "before.npz", "--maps-after", root / "after.npz"]
+    words += ["--data", root / "list.csv", "--findings", "Mass,Effusion", "--size", "32"]
+    words += ["--lesions", root / "boxes.csv", "--results", home / "out"]
+    (home / "salt").write_text("0123456789abcdef" * 2)
+    words += ["--set", f"data.salt_file='{home / 'salt'}'"]
+    assert commands.main(["audit", *map(str, words)]) == 0
+    return home / "out/audit-before-after"
+
+
+@pytest.mark.study
+def test_each_finding_is_a_question_and_the_maps_decide_it(audited):
+    table = read_table(audited / "tables/overview.csv").set_index("finding")
+    assert table["estimate"]["Mass"] == 1 and table["answer"]["Mass"].startswith("No: ")
+    assert table["high"]["Effusion"] < 0.5 and table["answer"]["Effusion"].startswith("Yes: ")
+    assert (table[["auc_before", "auc_after"]] == 1).all(axis=None)
+    assert table["films"].tolist() == [12, 8] == table["common"].tolist()
+    page = (audited / "report/index.html").read_text()
+    for finding in ("Mass", "Effusion"):
+        assert f'href="../{finding}/report/index.html"' in page
+        assert (audited / finding / "report/cases.html").exists()
+    assert (audited / "report/figures/trend.png").exists()
+    found = json.loads((audited / "Mass/findings.json").read_text())["findings"]
+    texts = " ".join(finding["text"] for finding in found)
+    assert "not made once more nor made with permuted weights" in texts
+
+
+@pytest.mark.study
+def test_evidence_in_the_lesion_stands_beside_its_area(audited):
+    lesion = read_table(audited / "Mass/tables/lesion.csv").set_index("measure")
+    assert lesion.loc["lesion_mass", "films"] == 1
+    assert lesion.loc["lesion_mass", "area"] == pytest.approx(0.25)
+    assert not (audited / "Effusion/tables/lesion.csv").exists()
+
+
+@pytest.mark.study
+def test_nothing_but_keyed_hashes_is_written_beside_a_salt(audited):
+    files = [file for file in audited.rglob("*") if file.is_file() and not file.is_symlink()]
+    assert len(files) > 50
+    names = [
+        b"Doe_Jane",
+        b"Kildare",
+        b"list.csv",
+        b"boxes.csv",
+        *(b"film%d." % n for n in range(9)),
+    ]
+    for file in files:
+        content = file.read_bytes()
+        assert not [name for name in names if name in content], file

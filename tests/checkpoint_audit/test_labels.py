@@ -1,0 +1,132 @@
+"""Findings of multi-label models: what films have, which maps are made, whether outputs fit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from material import encoded, film
+
+from lib.attribution.maps import MapSet, correct
+from lib.checkpoint_audit import classes, labels
+from lib.checkpoint_audit import films as audited_films
+from lib.checkpoint_audit.params import AuditParams
+from lib.checkpoint_audit.questions import pairs
+from lib.study.errors import DataError
+
+NAMES = ("Effusion", "Mass")
+
+
+def status(*texts, uncertain="leave_out", **renamed):
+    return labels.status_table(pd.Series(texts), NAMES, uncertain=uncertain, labels=renamed)
+
+
+def test_a_film_has_several_findings_none_or_an_uncertain_one():
+    found = status("Effusion|Mass", "No Finding", "mass|Hernia", "", "Effusion?|Mass")
+    expected = [[1, 1], [0, 0], [0, 1], [0, 0], [np.nan, 1]]
+    np.testing.assert_array_equal(found, expected)
+    assert status("Effusion?", uncertain="positive").tolist() == [[1, 0]]
+    assert status("Effusion?", uncertain="negative").tolist() == [[0, 0]]
+    assert status("Fluid", Fluid="Effusion").tolist() == [[1, 0]]
+
+
+def test_a_misspelt_finding_is_refused_with_what_there_is():
+    with pytest.raises(DataError, match=r"no film with .*Mass.*Tumour.*data.labels={Tumour: Mass}"):
+        labels.require_findings(
+            pd.Series(["Effusion|Tumour?", ""]), NAMES, labels={}, source="list.csv"
+        )
+    labels.require_findings(pd.Series(["effusion", "Mass?"]), NAMES, labels={}, source="list.csv")
+
+
+def test_every_finding_of_a_film_is_explained_and_a_film_without_any_once():
+    film_, finding = labels.rows_to_explain(status("Effusion|Mass", "", "Mass"))
+    assert film_.tolist() == [0, 0, 1, 2] and finding.tolist() == [0, 1, 0, 1]
+
+
+def test_a_version_names_a_finding_in_as_many_films_as_have_it():
+    logits = np.array([-9.0, -2.0, -3.0, -7.0])
+    point = labels.operating_point(logits, np.array([True, False, True, False]))
+    assert point == -5.0 and (logits > point).tolist() == [False, True, True, False]
+
+
+def maps_of(logits):
+    """A set of maps of the films a (both findings), b (none), c (Mass) and d (Effusion unknown)."""
+    rows, finding = np.array(list("aabcd")), np.array([0, 1, 0, 1, 1])
+    stack = np.arange(20, dtype=np.float32).reshape(5, 2, 2)
+    return MapSet(rows, finding, finding, logits, {("last", "cam"): stack}, {"last": "conv"})
+
+
+def test_a_question_has_the_films_of_its_finding_and_its_own_logit():
+    logits = np.array([[3, -1], [3, -1], [5, -4], [-2, -3], [9, -9]], np.float32)
+    known = status("Effusion|Mass", "", "Mass", "Effusion?|Mass")
+    films = pd.DataFrame({"image_id": list("abcd"), "patient_id": list("pqrs"), "label": "x"})
+    sets = {name: (maps_of(logits), logits) for name in ("before", "after")}
+    found, manifest, of, thresholds = labels.of_finding(sets, films, known[:, 0], 0, "Effusion")
+    assert of == ("no Effusion", "Effusion") and thresholds == [4.0, 4.0]
+    assert manifest["image_id"].tolist() == ["a", "b", "c"]  # d is uncertain
+    assert manifest["label"].tolist() == ["Effusion", "no Effusion", "no Effusion"]
+    maps, of_films = found["before"]
+    assert maps.image_id.tolist() == ["a"] and maps.label.tolist() == [1]
+    np.testing.assert_array_equal(maps.maps["last", "cam"], [[[0, 1], [2, 3]]])
+    np.testing.assert_allclose(of_films[:, 1] - of_films[:, 0], [-1, 1, -6])
+    assert not correct(maps).any()  # b has the higher logit, so a is missed
+    _, other, _, _ = labels.of_finding(sets, films, known[:, 1], 1, "Mass")
+    assert other["label"].tolist() == ["Mass", "no Mass", "Mass", "Mass"]
+    maps = labels.of_finding(sets, films, known[:, 1], 1, "Mass")[0]["after"][0]
+    assert maps.image_id.tolist() == ["a", "c", "d"] and maps.maps["last", "cam"][0, 0, 0] == 4
+    assert labels.of_finding(sets, films, np.ones(4), 0, "Effusion") is None
+
+
+def test_outputs_in_another_order_are_found_and_chance_is_none():
+    generator = np.random.default_rng(0)
+    known = (generator.random((300, 3)) < 0.3).astype(float)
+    logits = known[:, [2, 0, 1]] * 2 + generator.normal(size=(300, 3))
+    table = labels.output_table(logits, known, ["a", "b", "c"])
+    assert table["best_output"].tolist() == ["b", "c", "a"] and table["elsewhere"].all()
+    said = labels.output_warnings({"BEFORE": table})
+    assert len(said) == 1 and "a by the output of b (AUC 0.9" in said[0]
+    right = labels.output_table(logits[:, [1, 2, 0]], known, ["a", "b", "c"])
+    assert not right["elsewhere"].any() and (right["auc"] > 0.9).all()
+    blind = [
+        labels.output_table(generator.normal(size=(60, 4)), known[:60, [0, 1, 2, 0]], list("abcd"))
+        for _ in range(100)
+    ]
+    assert np.mean([table["elsewhere"].any() for table in blind]) <= 0.05
+
+
+def test_a_rare_finding_is_judged_by_its_auc_and_not_by_accuracy():
+    truth = np.arange(100) < 5
+    score = np.where(truth, 2.0, 0.0) + np.linspace(0, 1, 100)
+    two = np.outer(score, [-0.5, 0.5])
+    found = classes.check_finding(two, truth.astype(int), classes=["no Mass", "Mass"])
+    assert found.at_chance == {} and not found.permuted and np.isnan(found.p_chance)
+    blind = classes.check_finding(-two, truth.astype(int), classes=["no Mass", "Mass"])
+    assert list(blind.at_chance) == ["Mass"]
+
+
+def test_versions_are_compared_with_the_one_before_and_with_the_first():
+    assert pairs(2) == [(0, 1)]
+    assert pairs(4) == [(0, 1), (1, 2), (2, 3), (0, 2), (0, 3)]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "file,label\n{0},Mass|Effusion\n{1},No Finding\n{2},Mass\n",
+        "file,Mass,Effusion,Hernia\n{0},1,1,0\n{1},,0,0\n{2},1.0,-1,\n",
+        "Image Index,Finding Labels\n{0},Mass|Effusion\n{1},No Finding\n{2},Mass\n",
+    ],
+)
+def test_findings_are_read_from_one_column_or_from_many(tmp_path, table):
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(encoded(film(number)))
+    source = tmp_path / "list.csv"
+    source.write_text(table.format("0.png", "1.png", "2.png"))
+    told = {"source": str(source)}
+    params = AuditParams(versions=("a", "b"), name="x", data=told, findings=NAMES)
+    index, found = audited_films.index_films(params)
+    assert found == NAMES and index["file"].tolist() == ["0.png", "1.png", "2.png"]
+    known, _, _ = labels.explained_rows(index["label"], NAMES, params)
+    np.testing.assert_array_equal(known[:2], [[1, 1], [0, 0]])
+    assert known[2, 1] == 1 and (known[2, 0] == 0) != ("-1" in table)
+    missing = params.model_copy(update={"findings": ("Effusion", "Masses")})
+    with pytest.raises(DataError, match="no film with 'Masses'"):
+        audited_films.index_films(missing)

@@ -1,0 +1,114 @@
+"""Lesions as collections tell them, in the frame of the film, and how much of a map lies there."""
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.attribution.maps import MapSet
+from lib.checkpoint_audit import lesions
+from lib.study.errors import DataError
+
+FILMS = pd.DataFrame(
+    {
+        "image_id": ["a.png", "b.png", "c.png"], "file": ["x/a.png", "x/b.png", "y/c.png"],
+        "width": [40, 40, 80], "height": [40, 40, 40],
+    }
+)  # fmt: skip
+NIH = "Image Index,Finding Label,Bbox [x,y,w,h],,,\na.png,Mass,10,20,20,10,,,\n"
+VINDR = "image_id,class_name,x_min,y_min,x_max,y_max\na,Mass,10,20,30,30\nb,No finding,,,,\n"
+RSNA = "patientId,x,y,width,height,Target\na,10,20,20,10,1\nb,,,,,0\n"
+
+
+def masks(*sources, finding="", **labels):
+    return lesions.masks(
+        [str(source) for source in sources], FILMS, finding=finding, labels=labels, size=40,
+        aspect="squash",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("table", [NIH, VINDR, RSNA])
+def test_boxes_of_the_tables_of_the_field_lie_where_they_were_drawn(tmp_path, table):
+    (tmp_path / "boxes.csv").write_text(table)
+    found = masks(tmp_path / "boxes.csv")
+    expected = np.zeros((40, 40), bool)
+    expected[20:30, 10:30] = True
+    np.testing.assert_array_equal(found[0], expected)
+    assert not found[1:].any()
+
+
+def test_boxes_and_masks_follow_the_squares_of_their_films(tmp_path):
+    (tmp_path / "boxes.csv").write_text("image_id,x,y,width,height\nc,0,0,40,20\n")
+    np.testing.assert_array_equal(np.argwhere(masks(tmp_path / "boxes.csv")[2]).max(0), [19, 19])
+    drawn = np.zeros((40, 80), np.uint8)
+    drawn[20:, 40:] = 255
+    (tmp_path / "masks").mkdir()
+    cv2.imwrite(str(tmp_path / "masks/c.png"), drawn)
+    both = masks(tmp_path / "boxes.csv", tmp_path / "masks")[2]
+    assert both[:20, :20].all() and both[20:, 20:].all() and both.sum() == 800
+
+
+def test_a_question_about_a_finding_has_the_lesions_of_that_finding(tmp_path):
+    (tmp_path / "boxes.csv").write_text(
+        "image_id,label,x,y,width,height\na,Infiltrate,0,0,10,10\na,Mass,20,20,10,10\n"
+    )
+    found = masks(tmp_path / "boxes.csv", finding="Mass")
+    assert found[0, 20:30, 20:30].all() and found[0].sum() == 100
+    found = masks(tmp_path / "boxes.csv", finding="Infiltration", Infiltrate="Infiltration")
+    assert found[0, :10, :10].all() and found[0].sum() == 100
+    for name, value in (("mass", 10), ("Effusion", 20)):
+        (tmp_path / "masks" / name).mkdir(parents=True)
+        drawn = np.zeros((40, 40), np.uint8)
+        drawn[:value] = 255
+        cv2.imwrite(str(tmp_path / "masks" / name / "b.png"), drawn)
+    assert masks(tmp_path / "masks", finding="Mass")[1].sum() == 400
+    assert masks(tmp_path / "masks", finding="Effusion")[1].sum() == 800
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ("image_id,x,y,width,height\na,0,0,1024,900\n", "expected one inside its 40x40 pixels"),
+        ("image_id,x,y,width,height\na,5,5,-3,9\n", "rows 1: found no box"),
+        ("image_id,x,y,width,height\na,5,5,,9\n", "rows 1: found no box"),
+        ("image_id,left,top\na,5,5\n", "expected those of the film"),
+        (
+            "image_id,x,y,width,height\nother,0,0,9,9\n",
+            "knows none of the 3 films, such",
+        ),
+    ],
+)
+def test_boxes_that_cannot_be_meant_are_refused(tmp_path, table, why):
+    (tmp_path / "boxes.csv").write_text(table)
+    with pytest.raises(DataError, match=why):
+        masks(tmp_path / "boxes.csv")
+
+
+def test_evidence_in_the_lesion_has_its_area_beside_it():
+    def maps(*stacks):
+        stack = np.array(stacks, np.float32)
+        zeros = np.zeros(len(stack), int)
+        ids = np.array(["a", "b", "c"])
+        return MapSet(ids, zeros, zeros, np.zeros((3, 1)), {("last", "cam"): stack}, {})
+
+    lesion = np.zeros((3, 4, 4), bool)
+    lesion[:2, :2, :2] = True  # a quarter of two films; of the third none is known
+    inside, even, outside = [[1, 0], [0, 0]], [[1, 2], [1, 0]], [[0, 1], [0, 0]]
+    before, after = maps(outside, even, inside), maps(inside, even, inside)
+    table = lesions.lesion_table(
+        {"before": before, "after": after}, lesion, classes=["ill"], patients=["p", "q", "r"]
+    ).set_index("measure")
+    mass = table.loc["lesion_mass"]
+    assert mass["films"] == 2 and mass["area"] == 0.25
+    assert mass["before"] == pytest.approx((0 + 0.25) / 2)
+    assert mass["after"] == pytest.approx((1 + 0.25) / 2) and mass["change"] == pytest.approx(0.5)
+    assert table.loc["lesion_hit", "before"] == 0 and table.loc["lesion_hit", "after"] == 0.5
+    assert table.loc["lesion_enrichment", "after"] == pytest.approx((4 + 1) / 2)
+    gone = maps(np.zeros((2, 2)), even, inside)
+    left = lesions.lesion_table(
+        {"before": before, "after": gone}, lesion, classes=["ill"], patients=["p", "q", "r"]
+    ).set_index("measure")
+    assert left.loc["lesion_mass", "films"] == 1 and left.loc["lesion_mass", "before"] == 0.25
+    assert lesions.lesion_table(
+        {"before": before, "after": after}, lesion & False, classes=["ill"], patients=list("pqr")
+    ).empty
