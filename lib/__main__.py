@@ -23,7 +23,7 @@ from lib.study.artefacts import write_text
 from lib.study.errors import ArtefactError, DataError, ParamsError
 from lib.study.load import load, merge, parse_overrides
 from lib.study.params import Params
-from lib.study.paths import StudyPaths, resolve
+from lib.study.paths import ROOT, StudyPaths, resolve
 
 
 def check_data(params: Params) -> int:
