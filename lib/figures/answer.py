@@ -1,5 +1,6 @@
 """The one figure that heads a report: how far fine-tuning moved the maps, with its interval."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -16,11 +17,11 @@ def way(moved: pd.DataFrame) -> Figure:
     ----------
     moved : pandas.DataFrame
         "architecture", "estimate", "low", "high": 0 is training the head alone, 1 are maps of other
-        patients' films. An interval without ends is not drawn. "measure": what it is measured in.
+        patients' films. An interval without finite ends is not drawn. "measure": the unit, in words.
     """
     require_columns(moved, ["architecture", "estimate", "low", "high", "measure"], "moved")
     architectures = style.present(moved["architecture"], ARCHITECTURE, "architecture")
-    rows = moved.set_index("architecture").loc[architectures]
+    rows = moved.set_index("architecture").loc[architectures].replace([np.inf, -np.inf], np.nan)
     figure, axes = style.panels(
         1, 1, width=5.6, height=0.45 * len(rows), margin=1.5,
         title="How far did fine-tuning move the maps?",

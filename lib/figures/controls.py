@@ -112,21 +112,29 @@ def metric_agreement(table: pd.DataFrame) -> Figure:
     roles = style.roles_present(table["role"])
     metrics = style.present([*table["metric_a"], *table["metric_b"]], TABLE, "metric")
     titles = [TABLE[name].title.split(" (")[0] for name in metrics]
+    columns = min(2, len(roles))
     figure, axes = style.panels(
-        1, len(roles), width=2.2 + 3.2 * len(roles), height=3.6, sharey=True,
+        -(-len(roles) // columns), columns, width=2.6 + 3.6 * columns, height=3.5, sharey=True,
         title="Do the metrics agree on which films drifted most?",
     )  # fmt: skip
-    for ax, role in zip(axes[0], roles, strict=True):
+    for ax in axes.flat[len(roles) :]:
+        ax.set_visible(False)
+    numbers = range(1, len(metrics) + 1)
+    for ax, role in zip(axes.flat, roles, strict=False):
         own = table[table["role"] == role]
         mean = own.pivot_table("rho", "metric_a", "metric_b")
         square = mean.reindex(index=metrics, columns=metrics)
         square = square.fillna(square.T).to_numpy(copy=True)
         np.fill_diagonal(square, np.nan)
         image = ax.imshow(square, vmin=-1, vmax=1, cmap="cividis")
-        texts = np.vectorize(lambda rho: "" if np.isnan(rho) else f"{rho:.1f}")(square)
+        texts = np.vectorize(lambda rho: "" if np.isnan(rho) else f"{round(rho, 1) + 0:.1f}")(
+            square
+        )
         style.tell_shares(ax, (square + 1) / 2, np.char.replace(texts, "-", "−"))
-        ax.set_xticks(range(len(metrics)), titles, rotation=90)
-        ax.set_yticks(range(len(metrics)), titles)
+        ax.set_xticks(range(len(metrics)), numbers)
+        ax.set_yticks(
+            range(len(metrics)), [f"{title}  {n}" for n, title in zip(numbers, titles, strict=True)]
+        )
         ax.set_title(role)
         ax.grid(False)
     figure.colorbar(image, ax=axes, label="Spearman ρ over films", aspect=30)

@@ -87,7 +87,7 @@ def judge(folder: Path, rules: Hypotheses | None = None) -> list[verdicts.Verdic
         json.loads((Path(folder) / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("verdicts", "provenance")
     )
-    rules = rules or Hypotheses.model_validate(answers["rules"])
+    rules = rules or Hypotheses.model_validate_json(json.dumps(answers["rules"]))
     films = read_table(source / FILMS).set_index("image_id")
     given = {
         table: Observations.from_tables(

@@ -5,6 +5,7 @@ That is enough for every page: so all of them follow the templates, and none is 
 """
 
 import json
+from math import isfinite
 from pathlib import Path
 
 import pandas as pd
@@ -74,7 +75,7 @@ def _row(folder: Path) -> dict:
     scores = stage_means(found["performance"], "balanced_accuracy")
     moved = [
         {"title": ARCHITECTURE_TITLES[m.architecture], "told": words.percent([m.estimate]),
-         "interval": words.percent([m.low, m.high]),
+         "interval": words.percent([m.low, m.high]) if isfinite(m.low + m.high) else "no bounds",
          **{key: f"{200 * min(max(getattr(m, key), 0), 1.25) / 1.25:.1f}"
             for key in ("estimate", "low", "high")}}
         for m in words.way(found).itertuples()

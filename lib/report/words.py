@@ -153,8 +153,10 @@ def trust_sentence(
         tuned = runs.loc[runs["checkpoint"].str.startswith("finetune"), "training"]
         parts.append(f"{(tuned == 'converged').sum()} of {len(tuned)} fine-tunings converged")
     if (support := tables.get("support")) is not None:
-        parts.append(f"{counted(support)} are compared, those that every checkpoint of the network "
-                     "names correctly")  # fmt: skip
+        # Studies published before the supports of single networks have the common one alone.
+        whose = "the" if set(ARCHITECTURE_TITLES) & set(support) else "every"
+        parts.append(f"{counted(support)} are compared, those that every checkpoint of {whose} "
+                     "network names correctly")  # fmt: skip
     text = f"How far to trust it: {listed(parts)}."
     if performance is None:
         return text

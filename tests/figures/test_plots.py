@@ -6,7 +6,7 @@ import pytest
 from figure_material import FIVE, assert_legible, history_table, legend_texts, pairs_table, texts
 
 from lib.drift.summaries import summarise
-from lib.figures import drift, style
+from lib.figures import answer, drift, style
 from lib.figures import training as training_plots
 
 pytestmark = pytest.mark.usefixtures("printed_style")
@@ -254,3 +254,13 @@ def test_no_text_is_clipped_or_smaller_than_eight_points(architectures):
         training_plots.confusions(names),
     ):
         assert_legible(figure)
+
+
+def test_an_interval_without_bounds_is_left_out_of_the_answer():
+    moved = pd.DataFrame(
+        {"architecture": ["densenet201", "resnet50v2"], "estimate": [0.4, 0.6],
+         "low": [0.2, -np.inf], "high": [0.7, np.inf], "measure": "squares"}
+    )  # fmt: skip
+    ax = answer.way(moved).axes[0]
+    assert ax.get_xlim() == (-0.05, 1.05)
+    assert [text.get_text() for text in ax.texts] == ["40 %", "60 %"]
