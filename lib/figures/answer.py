@@ -17,7 +17,7 @@ def way(moved: pd.DataFrame) -> Figure:
     ----------
     moved : pandas.DataFrame
         "architecture", "estimate", "low", "high": 0 is training the head alone, 1 are maps of other
-        patients' films. An interval without finite ends is not drawn. "measure": the unit, in words.
+        patients' films. An interval without finite ends is not drawn. "measure": the unit in words.
     """
     require_columns(moved, ["architecture", "estimate", "low", "high", "measure"], "moved")
     architectures = style.present(moved["architecture"], ARCHITECTURE, "architecture")

@@ -153,10 +153,8 @@ def trust_sentence(
         tuned = runs.loc[runs["checkpoint"].str.startswith("finetune"), "training"]
         parts.append(f"{(tuned == 'converged').sum()} of {len(tuned)} fine-tunings converged")
     if (support := tables.get("support")) is not None:
-        # Studies published before the supports of single networks have the common one alone.
-        whose = "the" if set(ARCHITECTURE_TITLES) & set(support) else "every"
-        parts.append(f"{counted(support)} are compared, those that every checkpoint of {whose} "
-                     "network names correctly")  # fmt: skip
+        parts.append(f"{counted(support)} are compared, those that every checkpoint of "
+                     f"{_whose(support)} network names correctly")  # fmt: skip
     text = f"How far to trust it: {listed(parts)}."
     if performance is None:
         return text
@@ -182,6 +180,11 @@ def counted(support: pd.DataFrame) -> str:
     if len(set(own)) == 1:
         return f"{own[0]} {films}"
     return f"{min(own)} to {max(own)} {films}, by network,"
+
+
+def _whose(support: pd.DataFrame) -> str:
+    """Studies published before the supports of single networks have the common one alone."""
+    return "the" if set(ARCHITECTURE_TITLES) & set(support) else "every"
 
 
 def first(
@@ -247,9 +250,10 @@ def drift_sentence(drift: pd.DataFrame | None, support: pd.DataFrame | None) -> 
     if drift is None:
         return ""
     means = drift_means(drift).dropna(axis=1, how="all")
-    where = "the films that every checkpoint of a network classifies correctly"
+    where = "the films that every checkpoint of the network classifies correctly"
     if support is not None:
-        where += f" ({counted(support).rstrip(',')})"
+        where = f"the {counted(support)} that every checkpoint of {_whose(support)} network "
+        where += "classifies correctly"
     if "finetune" not in means:
         return f"On {where} no pair of maps could be compared."
     tuned = span(means["finetune"])

@@ -196,7 +196,7 @@ def test_the_answer_repeats_the_tables(study, shared):
     for pairing in ("finetune", "placebo", "ceiling"):
         means = drift[drift["pairing"] == pairing]["mean"]
         assert f"{means.min():.2f} to {means.max():.2f}" in text, pairing
-    assert "On the 3 of 12 test films" in text
+    assert "On the 3 of 12 films that every checkpoint of every network" in text
     assert "H3 is supported and H1 is inconclusive" in text
     assert "0.125 to 0.375" in text and "0.250" in text
     assert "balanced accuracy of 0.43" in text
