@@ -80,6 +80,11 @@ sources = {
     name: [paths.checkpoint(architecture, source) for source in sources_of(name, base)]
     for name in checkpoints
 }
+
+# %% [markdown]
+# Every set of maps has a record of the checkpoints that it is made of.
+
+# %%
 records = {
     name: artefacts.begin(
         paths.maps(architecture, name),
@@ -130,11 +135,11 @@ explain = Explainer(
     score_cam_channels=wanted.score_cam_channels,
 )  # fmt: skip
 of_class = dict(zip(params.classes, range(len(params.classes)), strict=True))
-
-# %%
 judged = [base, *[name for name in checkpoints if name.startswith("finetune")][:1]]
 draw = np.random.default_rng(derive(params.seed, "faithfulness films"))
 chosen = np.sort(draw.permutation(len(test))[: wanted.faithfulness_films])
+
+# %%
 sets, asked = {}, {}
 for name in checkpoints:
     controls.load(model, name, sources[name], seed=params.seed)

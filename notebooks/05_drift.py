@@ -34,21 +34,19 @@ from lib.models import convergence
 from lib.models.performance import confusion_table, history_table, performance_table
 from lib.attribution import maps
 from lib.drift import agreement, cases, consistency, convergent, metrics, pairings, summaries
+
+# %% [markdown]
+# What the maps are worth, and what is known of the evidence:
+
+# %%
 from lib.evidence import confidence, faithfulness, trajectory as way
 from lib.evidence.changes import (
     change_summary, changes_of_study, evidence_of_study, evidence_summary, lesion_gains,
 )  # fmt: skip
 from lib.evidence.shortcut import correction, shortcut_pairs
 from lib.evidence.validity import metric_validity, with_change
-from lib.figures import (
-    controls as control_plots,
-    data_audit,
-    drift,
-    evidence as evidence_plots,
-    pictures,
-    style,
-    training,
-)
+from lib.figures import controls as control_plots, data_audit, drift, evidence as evidence_plots
+from lib.figures import pictures, style, training
 
 # %% [markdown]
 # ## Parameters

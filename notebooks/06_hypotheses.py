@@ -290,9 +290,8 @@ with pd.option_context("display.max_colwidth", None):
 # %%
 written = {
     "retained": retained, "supports": supports, "decomposition": decomposition,
-    "head_and_features": swaps,
-    "partial_agreement": agreed, "contrasts": contrasts, "crossover": crossover, "ranks": ranks,
-    "agreement": agreement, "priors": priors, "paper": published,
+    "head_and_features": swaps, "partial_agreement": agreed, "contrasts": contrasts,
+    "crossover": crossover, "ranks": ranks, "agreement": agreement, "priors": priors, "paper": published,
 }  # fmt: skip
 files = schema.write_tables(paths.tables, written)
 answers = {verdict.name: verdict.as_json() for verdict in found}

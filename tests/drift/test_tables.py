@@ -209,7 +209,7 @@ def test_blank_maps_are_counted_and_not_scored(tmp_path):
     drift, _, pairs = compared(sets, tmp_path)
     row = drift[(drift["metric"] == "iou_top20") & (drift["pairing"] == "finetune")].iloc[0]
     assert (row["n"], row["blank"]) == (5, 2)  # 1 and 2 are blank, 7 is outside the support
-    assert row["mean"] == pytest.approx(4 / 5)
+    assert row["mean"] == pytest.approx((2 / 4 + 2 / 3) / (2 / 4 + 3 / 3))  # by class
     reasons = pairs[pairs["pairing"] == "finetune"].set_index("image_id")["blank"]
     assert reasons["001"] == "a: all zero" and reasons["002"] == "b: all zero"
     counts = blank_tables(sets, classes=NAMES)

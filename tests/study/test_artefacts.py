@@ -258,7 +258,8 @@ def test_pretrained_weights_are_named_by_all_that_makes_them():
 
 def test_pretrained_weights_are_shared_by_what_does_not_concern_them(tmp_path):
     one, other = (StudyPaths(tmp_path, study) for study in ("one", "other"))
-    plain, recalibrated = Weights(recalibrate_batch_norm=False), Weights()
+    recalibrated = Weights(source="fractal")
+    plain = recalibrated.model_copy(update={"recalibrate_batch_norm": False})
     file = weights.weights_file("resnet50v2", plain, one, seed=1)
     assert file == weights.weights_file("resnet50v2", recalibrated, other, seed=1)
     assert file.parent == tmp_path / "weights" and file.name.endswith(".weights.h5")
