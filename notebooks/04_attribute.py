@@ -64,7 +64,7 @@ results = "results/notebooks"
 architecture = "resnet50v2"
 base = "transfer-s0"
 checkpoints = [
-    base, "finetune-s0", "repeat-s0", "randomised-s0", "perturbed-s0", "head_only-s0",
+    "transfer-s0", "finetune-s0", "repeat-s0", "randomised-s0", "perturbed-s0", "head_only-s0",
     "features_only-s0",
 ]  # fmt: skip
 followed = "finetune-s0"
