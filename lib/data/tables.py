@@ -211,7 +211,8 @@ def _from_published(table, known, spelt, mean):
 
 def _findings(table):
     """Columns that hold nothing but 1, 0, -1 and blanks, and are no other thing of ours."""
-    values = {name: set(table[name].str.strip().str.removesuffix(".0")) for name in table}
+    once = table.columns[~table.columns.duplicated(keep=False)]  # others are refused by name
+    values = {name: set(table[name].str.strip().str.removesuffix(".0")) for name in once}
     marks = {"", "0", "1", "-1"}
     ours = (*OURS, *RESERVED)
     return [name for name, found in values.items() if found <= marks and name not in ours]

@@ -250,3 +250,10 @@ def test_an_unknown_table_is_told_which_are_known(tmp_path):
         read_table(write_csv(tmp_path / "t.csv", [["picture", "kind"], ["a", "b"]]))
     assert "['file', 'label'] missing" in str(caught.value)
     assert all(name in str(caught.value) for name in PUBLISHED)
+
+
+def test_a_column_that_occurs_twice_is_refused_also_where_labels_are_findings(tmp_path):
+    rows = [["file", "mass", "mass"], ["a.png", "1", "0"]]
+    touched(tmp_path, "a.png")
+    with pytest.raises(DataError, match=r"mass|label"):
+        read_index(table(tmp_path, rows), classes=CLASSES)
