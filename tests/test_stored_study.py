@@ -136,7 +136,7 @@ def test_one_wrong_value_among_all_pairs_shows_in_their_digest():
 @pytest.mark.study
 def test_verdicts_follow_from_the_pairs_that_are_published(finished, tmp_path):
     rules = stated.load()
-    recompute.write(finished, tmp_path / "pairs", rules)
+    recompute.write(finished, tmp_path / "pairs")
     (tmp_path / "verdicts.json").write_bytes(finished.verdicts.read_bytes())
     write_json(
         tmp_path / "provenance.json", {"parameters": stored.params().model_dump(mode="json")}

@@ -14,9 +14,9 @@ from lib.study.names import METHOD_TITLES, label
 from lib.study.paths import StudyPaths
 from lib.study.schema import TABLES
 
-MORE, NO_MORE, UNKNOWN = "more than random", "no more than random", "unknown"
+MORE, NOT_SHOWN, UNKNOWN = "more than random", "not shown", "unknown"
 MARK = "†"
-"""Stands beside the drift of maps that are `NO_MORE` faithful than random ones."""
+"""Stands beside the drift of maps that are `NOT_SHOWN` to be more faithful than random ones."""
 _AREAS = ["deletion", "insertion", "deletion_random", "insertion_random"]
 Cell = tuple[str, str, str]
 
@@ -36,7 +36,7 @@ def table_of(curves: pd.DataFrame, patients: Mapping[str, str]) -> pd.DataFrame:
         A row per architecture, checkpoint, role and method: ``films``, ``patients``, ``blank``, the
         mean areas, ``excess`` with its 95 % interval over patients, and ``finding``. The excess is
         insertion less deletion, minus the same of random maps, in [−2, 2]: 0 for a random map.
-        `MORE` if its interval lies above 0, `UNKNOWN` below two patients, else `NO_MORE`.
+        `MORE` if its interval lies above 0, `UNKNOWN` below two patients, else `NOT_SHOWN`.
     """
     table = TABLES["faithfulness"]
     rows = []
@@ -46,7 +46,7 @@ def table_of(curves: pd.DataFrame, patients: Mapping[str, str]) -> pd.DataFrame:
         excess = gain - (part["insertion_random"] - part["deletion_random"])
         found = mean_of(excess, part["image_id"].map(patients))
         low, high = found["low"], found["high"]
-        finding = UNKNOWN if found["patients"] < 2 else MORE if low > 0 else NO_MORE
+        finding = UNKNOWN if found["patients"] < 2 else MORE if low > 0 else NOT_SHOWN
         rows.append(
             dict(zip(by, cell, strict=True))
             | {"films": found["n"], "patients": found["patients"]}
@@ -72,8 +72,8 @@ def of_study(
 
 
 def unfaithful(table: pd.DataFrame) -> set[Cell]:
-    """Architecture, role and method of maps that are `NO_MORE` faithful at a checkpoint or more."""
-    rows = table[table["finding"] == NO_MORE]
+    """Architecture, role and method of maps that are `NOT_SHOWN` to be so at a checkpoint."""
+    rows = table[table["finding"] == NOT_SHOWN]
     return set(rows[["architecture", "role", "method"]].itertuples(index=False, name=None))
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from lib.hypotheses import stated
 from lib.models.convergence import sentence
 from lib.report import front, looks, recompute
 from lib.report import page as report
@@ -60,7 +59,7 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
         if table.published and (table.when == "always" or _optional(paths, name) is not None):
             shutil.copyfile(paths.tables / f"{name}.csv", target / "tables" / f"{name}.csv")
     if parameters["data"]["source"] == "phantom":
-        recompute.write(paths, target / "pairs", stated.load())
+        recompute.write(paths, target / "pairs")
     drawn = parameters["data"]["source"] == "phantom" or parameters["data"]["shareable"]
     for figure in sorted(paths.figures.rglob("*.png")):
         if figure.name.startswith(("films", "cases")) and not drawn:

@@ -25,8 +25,16 @@ _VALUES = {
 }
 
 
-def write(paths: StudyPaths, folder: Path, rules: Hypotheses) -> None:
-    """Write what the rules look at: compressed tables of pairs, and class and patient of each film.
+def rules_of(file: Path) -> Hypotheses:
+    """The rules that a study was judged by, from its ``verdicts.json``: those of its day."""
+    answers = json.loads(file.read_text(encoding="utf-8"))
+    return Hypotheses.model_validate_json(json.dumps(answers["rules"]))
+
+
+def write(paths: StudyPaths, folder: Path) -> None:
+    """Write what its rules look at: compressed tables of pairs, and class and patient of each film.
+
+    Cells and metrics of no rule are left out.
 
     Parameters
     ----------
@@ -34,9 +42,8 @@ def write(paths: StudyPaths, folder: Path, rules: Hypotheses) -> None:
         Of a finished study.
     folder : Path
         Receives ``<table>.csv.xz`` and `FILMS`.
-    rules : Hypotheses
-        Cells and metrics of no rule are left out.
     """
+    rules = rules_of(paths.verdicts)
     folder.mkdir(parents=True)
     films = read_table(paths.manifest).query("split == 'test'")
     write_table(folder / FILMS, films[["image_id", "patient_id", "label"]])
@@ -83,11 +90,8 @@ def judge(folder: Path, rules: Hypotheses | None = None) -> list[verdicts.Verdic
             f"{source}: no pairs are published there; expected {FILMS} and <table>.csv.xz. Studies "
             "of phantoms have them."
         )
-    answers, origin = (
-        json.loads((Path(folder) / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("verdicts", "provenance")
-    )
-    rules = rules or Hypotheses.model_validate_json(json.dumps(answers["rules"]))
+    rules = rules or rules_of(Path(folder) / "verdicts.json")
+    origin = json.loads((Path(folder) / "provenance.json").read_text(encoding="utf-8"))
     films = read_table(source / FILMS).set_index("image_id")
     given = {
         table: Observations.from_tables(
