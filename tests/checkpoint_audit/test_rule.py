@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pairs_material import pairs_table
 
-from lib.checkpoint_audit import report, rule
+from lib.checkpoint_audit import rule, sentences
 from lib.checkpoint_audit.measures import measured
 from lib.study.artefacts import read_table, write_table
 from lib.study.errors import ParamsError
@@ -75,19 +75,19 @@ def test_one_failure_fails_and_what_cannot_be_told_is_no_pass(tmp_path):
 def test_the_page_says_which_criterion_is_not_passed():
     asked = rule.Rule(retained_evidence_at_least=0.8, accuracy_loss_at_most=0.05)
     found = table(retained_evidence=(0.11, 0.07, 0.14), accuracy_loss=(0.0, -0.02, 0.02))
-    sentence = report.rule_sentence(rule.judge(asked, found))
+    sentence = sentences.rule_sentence(rule.judge(asked, found))
     assert sentence == (
         "By the rule that was stated beforehand: failed. Failed: retained evidence at least 0.8, "
         "found 0.110, interval 0.070 to 0.140."
     )
     unknown = {f"class_accuracy__{name}": [np.nan] * 3 for name in "abcde"}
     judged = rule.judge(rule.Rule(class_accuracy_at_least=0.5), table(**unknown))
-    assert report.rule_sentence(judged) == (
+    assert sentences.rule_sentence(judged) == (
         "By the rule that was stated beforehand: cannot be told. Cannot be told: class accuracy at "
         "least 0.5 (a), found nothing to measure; class accuracy at least 0.5 (b), found nothing "
         "to measure; class accuracy at least 0.5 (c), found nothing to measure; 2 more."
     )
-    assert report.rule_sentence(None) == ""
+    assert sentences.rule_sentence(None) == ""
 
 
 @pytest.mark.parametrize(
