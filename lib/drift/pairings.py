@@ -24,7 +24,7 @@ import pandas as pd
 from lib.attribution import arrays
 from lib.attribution.maps import MapSet, correct, require_same_films
 from lib.drift import metrics as drift
-from lib.study.names import MODES, TUNED_CONTROLS
+from lib.study.names import MODES, OF_TUNED, TUNED_CONTROLS
 from lib.study.schema import AUDIT_PAIRINGS, STRATA
 
 
@@ -180,7 +180,8 @@ def compare_cells(
     DataFrame
         A row per film: ``pairing``, ``before``, ``after``, ``role``, ``method``, ``image_id``,
         ``partner_id`` (the film of the second map), ``stratum``, the drift metrics and ``blank``.
-        `lib.drift.metrics.COSTLY` metrics are NaN outside the own support and on fine grids.
+        `lib.drift.metrics.COSTLY` metrics are NaN outside the own support, on fine grids,
+        and for controls of a fine-tuning, which are read by `unit_distance`.
     """
     require_same_films(sets)
     some = next(iter(sets.values()))
@@ -189,13 +190,14 @@ def compare_cells(
         if missing([pairing], sets):
             continue
         a, b = sets[pairing.before], sets[pairing.after]
+        costly = counted & (pairing.name not in OF_TUNED)
         first = second = np.arange(len(a.image_id))
         if pairing.name == "ceiling":
             first, second = first[partner >= 0], partner[partner >= 0]
         strata = outcome_strata(correct(a), correct(b))
         for role, method in a.maps:
             pair = a.maps[role, method][first], b.maps[role, method][second]
-            metrics = _metrics(*pair, counted[first] & counted[second])
+            metrics = _metrics(*pair, costly[first] & costly[second])
             yield pd.DataFrame(
                 {
                     "pairing": pairing.name,
@@ -210,12 +212,12 @@ def compare_cells(
             ).join(metrics)
 
 
-def _metrics(maps_a: np.ndarray, maps_b: np.ndarray, counted: np.ndarray) -> pd.DataFrame:
-    """All metrics; the costly ones on a coarse grid where both films count, elsewhere NaN."""
+def _metrics(maps_a: np.ndarray, maps_b: np.ndarray, costly: np.ndarray) -> pd.DataFrame:
+    """All metrics; the costly ones on a coarse grid for these films, elsewhere NaN."""
     table = drift.compare(maps_a, maps_b, metrics=drift.QUICK)
     if prod(maps_a.shape[1:]) <= drift.COSTLY_CELLS:
-        costly = drift.compare(maps_a[counted], maps_b[counted], metrics=drift.COSTLY)
-        table = table.join(costly.drop(columns="blank").set_index(np.flatnonzero(counted)))
+        solved = drift.compare(maps_a[costly], maps_b[costly], metrics=drift.COSTLY)
+        table = table.join(solved.drop(columns="blank").set_index(np.flatnonzero(costly)))
     return table.reindex(columns=[*drift.METRICS, "blank"])
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from lib.models.convergence import sentence
-from lib.report import front, looks, recompute
+from lib.report import executed, front, looks, recompute
 from lib.report import page as report
 from lib.report.digest import (
     cost,
@@ -60,6 +60,7 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
             shutil.copyfile(paths.tables / f"{name}.csv", target / "tables" / f"{name}.csv")
     if parameters["data"]["source"] == "phantom":
         recompute.write(paths, target / "pairs")
+        executed.publish(paths, target / "notebooks")
     drawn = parameters["data"]["source"] == "phantom" or parameters["data"]["shareable"]
     for figure in sorted(paths.figures.rglob("*.png")):
         if figure.name.startswith(("films", "cases")) and not drawn:

@@ -17,7 +17,8 @@ TUNED_CONTROLS = {"perturbed": ("perturbed",), "swapped": ("head_only", "feature
 """What every fine-tuning is compared with besides, by parameter, and its sets of maps: the transfer
 checkpoint moved as far as fine-tuning moved it, but in a random direction; the transfer backbone
 with the fine-tuned head, and the fine-tuned backbone with the transfer head."""
-_OF_TUNED = tuple(kind for kinds in TUNED_CONTROLS.values() for kind in kinds)
+OF_TUNED = tuple(kind for kinds in TUNED_CONTROLS.values() for kind in kinds)
+"""Their sets of maps by kind."""
 RANDOMISATION_STEPS = ("head", "stage 5", "stage 4", "stage 3", "stage 2", "stage 1")
 """From the logits down to the input; after the last one nothing learnt is left."""
 
@@ -42,12 +43,12 @@ def sources_of(name: str, base: str) -> tuple[str, ...]:
     kind, _, seed = name.rpartition("-s")
     if kind in CONTROLS:
         return (f"transfer-s{seed}",)
-    return (base, f"finetune-s{seed}") if kind in _OF_TUNED else (name,)
+    return (base, f"finetune-s{seed}") if kind in OF_TUNED else (name,)
 
 
 def trained(name: str) -> bool:
     """Whether a set of maps is that of a trained checkpoint and not that of a control."""
-    return name.rpartition("-s")[0] not in (*CONTROLS, *_OF_TUNED)
+    return name.rpartition("-s")[0] not in (*CONTROLS, *OF_TUNED)
 
 
 CLASSES = ("normal", "bacterial_pneumonia", "viral_pneumonia", "covid19", "tuberculosis")
