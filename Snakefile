@@ -197,7 +197,7 @@ rule transfer:
 
 def starting_points(wildcards) -> list[str]:
     before = [PARAMS.base_transfer]
-    if wildcards.mode == "placebo":  # its number of steps is that of the kept fine-tuned epoch
+    if wildcards.mode in ("placebo", "shuffled"):  # their number of steps is that of the kept fine-tuned epoch
         before.append(f"finetune-s{wildcards.seed}")
     return [file for name in before for file in checkpoint(wildcards.architecture, name)]
 

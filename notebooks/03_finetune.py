@@ -21,12 +21,13 @@
 # for the same number of steps, but with the backbone frozen. Drift from transfer to placebo is what
 # further training of the head alone does; only drift beyond it can be the backbone's. In a study
 # with a planted shortcut, `mode = "corrected"` fine-tunes on the same films with markers that no
-# longer tell the class: evidence *should* move then.
+# longer tell the class: evidence *should* move then. With `mode = "shuffled"` it learns from labels
+# of other films, for as many steps: what moves then moves without anything to learn about disease.
 
 # %% [markdown]
-# **Reads** `models/<architecture>/transfer-s<seed>.keras`, the manifest and the films; the placebo
-# also the pooled features of the frozen backbone and the learning curve of its fine-tuning.
-# **Writes** `models/<architecture>/{finetune,placebo}-s<seed>.keras` with learning curve and
+# **Reads** `models/<architecture>/transfer-s<seed>.keras`, the manifest and the films; controls
+# also the learning curve of their fine-tuning, and the placebo the features of the frozen backbone.
+# **Writes** `models/<architecture>/<mode>-s<seed>.keras` with learning curve and
 # predictions; with `follow` also the weights after every epoch.
 
 # %%
@@ -61,7 +62,8 @@ params = load_stage(study, "finetune", settings)
 paths = StudyPaths(results, params.study)
 name, size = f"{mode}-s{seed}", params.input_size[architecture]
 before = paths.checkpoint(architecture, params.base_transfer)
-tuned = [paths.checkpoint(architecture, f"finetune-s{seed}")] if mode == "placebo" else []
+matched = mode in ("placebo", "shuffled")
+tuned = [paths.checkpoint(architecture, f"finetune-s{seed}")] if matched else []
 record = artefacts.begin(
     paths.checkpoint(architecture, name),
     parameters=params.dump() | {"architecture": architecture, "seed_of_run": seed, "mode": mode},
@@ -92,7 +94,8 @@ print(f"{mode} from {params.base_transfer}, {len(parts['train'])} training films
 #
 # The rate warms up from zero: a fresh optimiser at full rate can throw away what the backbone knew
 # before it learns anything. The fine-tuning keeps the epoch with the lowest validation loss. The
-# placebo selects nothing; it stops after the number of epochs that its fine-tuning kept.
+# placebo and the training on shuffled labels select nothing; they stop after the number of epochs
+# that their fine-tuning kept.
 
 # %%
 run = training.Run(
@@ -112,10 +115,13 @@ run = training.Run(
 # those of the transfer stage.
 
 # %%
-if mode == "placebo":
+if matched:
     kept = training.kept_epoch(paths.history(architecture, f"finetune-s{seed}"))
+if mode == "placebo":
     features = artefacts.read_array(paths.features(architecture, params.base_transfer))
     history = training.train_placebo(model, run, kept_epoch=kept, features=features)
+elif mode == "shuffled":
+    history = training.train_shuffled(model, run, kept_epoch=kept)
 else:
     history = training.train_finetune(model, run)
 start = artefacts.read_table(paths.history(architecture, params.base_transfer))

@@ -57,9 +57,9 @@ def pairings(
     modes : sequence of str
         What stage two does, of `lib.study.names.MODES`.
     controls : sequence of str
-        Of `lib.study.names.TUNED_CONTROLS`.
+        Of `lib.study.names.TUNED_CONTROLS`; others are modes.
     """
-    kinds = (*modes, *(kind for control in controls for kind in TUNED_CONTROLS[control]))
+    kinds = (*modes, *(kind for control in controls for kind in TUNED_CONTROLS.get(control, ())))
     transfer = [f"transfer-s{seed}" for seed in transfer_seeds]
     tuned = [f"finetune-s{seed}" for seed in seeds]
     first = transfer_seeds[0]

@@ -51,6 +51,7 @@ PAIRING = {
     "finetune": Look(PAIRING_TITLES["finetune"], _VERMILION, "D"),
     "corrected": Look(PAIRING_TITLES["corrected"], _LIGHT, "d", hatch="\\\\////"),
     "placebo": Look(PAIRING_TITLES["placebo"], SKY, "s", hatch="////"),
+    "shuffled": Look(PAIRING_TITLES["shuffled"], _BROWN, "p", hatch="--"),
     "perturbed": Look(PAIRING_TITLES["perturbed"], _OLIVE, "X", hatch="||||"),
     "head_only": Look(PAIRING_TITLES["head_only"], _LILAC, "<", hatch="----"),
     "features_only": Look(PAIRING_TITLES["features_only"], _PURPLE, ">", hatch="oo"),
@@ -65,6 +66,7 @@ STAGE = {
     "placebo": Look(STAGE_TITLES["placebo"], SKY, "s"),
     "finetune": Look(STAGE_TITLES["finetune"], _VERMILION, "D"),
     "corrected": Look(STAGE_TITLES["corrected"], _LIGHT, "d"),
+    "shuffled": Look(STAGE_TITLES["shuffled"], _OLIVE, "p"),
     "repeat": Look(STAGE_TITLES["repeat"], _BLACK, "*"),
     "randomised": Look(STAGE_TITLES["randomised"], _BROWN, "P"),
 }

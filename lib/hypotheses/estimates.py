@@ -113,6 +113,7 @@ DECOMPOSITION = {
     "systematic_share": ({"finetune": 1, "finetune_seeds": -0.5}, {"finetune": 1}),
     "way_to_unrelated": ({"finetune": 1, "placebo": -1}, {"ceiling": 1, "placebo": -1}),
     "random_share": ({"perturbed": 1}, {"finetune": 1}),
+    "shuffled_share": ({"shuffled": 1}, {"finetune": 1}),
 }
 """Parts of the drift, in squared distances d of maps of unit length, by pairing; then ratios.
 
@@ -177,6 +178,7 @@ def decomposition_table(
 
 _CLAUSES = {
     "random_share": "; weights moved as far in a random direction give {} of it",
+    "shuffled_share": "; as many steps on shuffled labels give {} of it",
     "head_share": "; {} of it comes with the head, the rest with the features",
 }
 

@@ -10,13 +10,13 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from lib.study.names import stage_of
+from lib.study.names import TRAINED_CONTROLS, stage_of
 
 ENDINGS = {
     "converged": "the validation loss was flat, by the rule stated before the run",
     "not converged": "the bound of epochs came first: drift is that of a network on its way",
     "failed": "no epoch was better than where it started; it stays in and is named",
-    "matched": "the placebo: as many steps as its fine-tuning took",
+    "matched": "a control: as many steps as its fine-tuning took",
 }
 """How a training can end, and what that means for a reader of its numbers."""
 
@@ -62,7 +62,7 @@ def ending(checkpoint: str, history: pd.DataFrame, before: pd.DataFrame) -> str:
         One of `ENDINGS`.
     """
     stage = stage_of(pd.Series([checkpoint]))[0]
-    if stage == "placebo":
+    if stage in ("placebo", *TRAINED_CONTROLS):
         return "matched"
     # Corrected films are others than those the transfer was validated on: no loss to compare with.
     if (

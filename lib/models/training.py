@@ -2,11 +2,12 @@
 
 Transfer trains the head on a frozen backbone; without augmentation the head alone is trained on
 pooled features that are computed once, which gives the same head. Fine-tuning trains the
-backbone too. The placebo repeats the fine-tuning step by step with the backbone frozen.
+backbone too. The placebo repeats the fine-tuning step by step with the backbone frozen; another
+control repeats it with the labels of other films.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -105,11 +106,29 @@ def train_placebo(
     Same optimiser, schedule, order of films and dropout seeds, and exactly as many epochs as the
     kept fine-tuned checkpoint had seen (`kept_epoch`); nothing is selected.
     """
-    params = run.params
-    schedule = Schedule(
+    return _train_head(model, run, _matched(run.params, kept_epoch), features)
+
+
+def train_shuffled(model: keras.Model, run: Run, *, kept_epoch: int) -> pd.DataFrame:
+    """The steps of the fine-tuning with labels that belong to other training films.
+
+    As many films of each class as before, so that class weights and the prior stay; the films keep
+    their order. Nothing is selected, and `kept_epoch` is that of the fine-tuning.
+    """
+    generator = np.random.default_rng(derive(run.seed, "shuffled labels"))
+    labels = generator.permutation(run.train.labels)
+    run = replace(run, train=replace(run.train, labels=labels))
+    backbones.set_trainable(
+        model, from_stage=run.params.from_stage, batch_norm=run.params.batch_norm
+    )
+    return _train_films(model, run, _matched(run.params, kept_epoch))
+
+
+def _matched(params: Finetune, kept_epoch: int) -> Schedule:
+    """The schedule of a fine-tuning up to the epoch that it kept."""
+    return Schedule(
         params.epochs, params.learning_rate, params.warmup_epochs, stop_after=kept_epoch
     )
-    return _train_head(model, run, schedule, features)
 
 
 def train_finetune(model: keras.Model, run: Run) -> pd.DataFrame:

@@ -15,7 +15,8 @@ from lib.study.paths import ROOT, StudyPaths
 
 PRIMARY = "iou_top20"
 _PAIRINGS = (
-    *("explainer", "placebo", "perturbed", "head_only", "features_only", "finetune", "corrected"),
+    *("explainer", "placebo", "shuffled", "perturbed", "head_only", "features_only"),
+    *("finetune", "corrected"),
     *("finetune_seeds", "transfer_seeds", "ceiling", "randomised"),
 )
 

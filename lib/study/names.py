@@ -8,15 +8,19 @@ SPLITS = ("train", "validation", "test")
 SOURCES = ("source", "source_dataset", "source_repo", "dataset", "site", "hospital", "scanner")
 """Columns of a manifest that commonly tell where a film is from."""
 
-MODES = ("finetune", "placebo", "corrected")
+MODES = ("finetune", "placebo", "corrected", "shuffled")
 """What stage two does: the backbone learns; it stays frozen; it learns from films on which a
-planted shortcut has been taken away (studies with a shortcut only)."""
+planted shortcut has been taken away (studies with a shortcut only); it learns from shuffled labels
+(where asked for)."""
 CONTROLS = ("repeat", "randomised")
 """Sets of maps that no training made: the transfer checkpoint again, and with random weights."""
 TUNED_CONTROLS = {"perturbed": ("perturbed",), "swapped": ("head_only", "features_only")}
 """What every fine-tuning is compared with besides, by parameter, and its sets of maps: the transfer
 checkpoint moved as far as fine-tuning moved it, but in a random direction; the transfer backbone
 with the fine-tuned head, and the fine-tuned backbone with the transfer head."""
+TRAINED_CONTROLS = ("shuffled",)
+"""What every fine-tuning is compared with besides, and what costs a training of its own: as many
+steps with labels that belong to other films (data randomisation, Adebayo et al. 2018)."""
 OF_TUNED = tuple(kind for kinds in TUNED_CONTROLS.values() for kind in kinds)
 """Their sets of maps by kind."""
 RANDOMISATION_STEPS = ("head", "stage 5", "stage 4", "stage 3", "stage 2", "stage 1")
@@ -47,8 +51,8 @@ def sources_of(name: str, base: str) -> tuple[str, ...]:
 
 
 def trained(name: str) -> bool:
-    """Whether a set of maps is that of a trained checkpoint and not that of a control."""
-    return name.rpartition("-s")[0] not in (*CONTROLS, *OF_TUNED)
+    """Whether a set of maps is of a network that learnt the classes, and not that of a control."""
+    return name.rpartition("-s")[0] not in (*CONTROLS, *OF_TUNED, *TRAINED_CONTROLS)
 
 
 CLASSES = ("normal", "bacterial_pneumonia", "viral_pneumonia", "covid19", "tuberculosis")
@@ -74,6 +78,7 @@ PAIRING_TITLES = {
     "finetune": "transfer → fine-tuned",
     "corrected": "transfer → without shortcut",
     "placebo": "transfer → placebo",
+    "shuffled": "transfer → shuffled labels",
     "perturbed": "transfer → moved at random",
     "head_only": "transfer → new head alone",
     "features_only": "transfer → new features alone",
@@ -90,6 +95,7 @@ STAGE_TITLES = {
     "placebo": "placebo",
     "finetune": "fine-tuned",
     "corrected": "without shortcut",
+    "shuffled": "shuffled labels",
     "repeat": "transfer, explained again",
     "randomised": "random weights",
 }

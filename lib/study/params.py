@@ -9,7 +9,15 @@ from pydantic import Field
 
 from lib.study.architectures import ARCHITECTURES, ROLES
 from lib.study.data_params import Data, Name, Positive, Section
-from lib.study.names import CLASSES, CONTROLS, GRADIENT_METHODS, METHODS, MODES, TUNED_CONTROLS
+from lib.study.names import (
+    CLASSES,
+    CONTROLS,
+    GRADIENT_METHODS,
+    METHODS,
+    MODES,
+    TRAINED_CONTROLS,
+    TUNED_CONTROLS,
+)
 from lib.study.paths import resolve
 
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -135,8 +143,8 @@ class Params(Section):
     """All parameters of one study.
 
     With ``follow_epochs`` the first seed's fine-tuning is also explained after every epoch; its
-    weights of every epoch stay on disk. ``controls`` are comparisons that need no training, see
-    `lib.study.names.TUNED_CONTROLS`.
+    weights of every epoch stay on disk. ``controls`` are comparisons beside every fine-tuning:
+    those of `lib.study.names.TUNED_CONTROLS` need no training, ``TRAINED_CONTROLS`` one each.
     """
 
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -151,7 +159,7 @@ class Params(Section):
     finetune: Finetune = Finetune()
     seeds: tuple[Seed, ...] = (0, 1)
     follow_epochs: bool = True
-    controls: tuple[Literal[tuple(TUNED_CONTROLS)], ...] = tuple(TUNED_CONTROLS)
+    controls: tuple[Literal[(*TUNED_CONTROLS, *TRAINED_CONTROLS)], ...] = tuple(TUNED_CONTROLS)
     attribution: Attribution = Attribution()
     sensitivity: Sensitivity = Sensitivity()
     runtime: Runtime = Runtime()
@@ -170,7 +178,9 @@ class Params(Section):
     def modes(self) -> tuple[str, ...]:
         """What stage two does; with a planted shortcut it is also taken away ("corrected")."""
         planted = self.data.source == "phantom" and self.data.phantom.shortcut > 0
-        return MODES if planted else MODES[:2]
+        further = {"corrected"} if planted else set()
+        further |= {*TRAINED_CONTROLS} & {*self.controls}
+        return tuple(mode for mode in MODES if mode in {*MODES[:2]} | further)
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
@@ -183,7 +193,7 @@ class Params(Section):
     @property
     def map_sets(self) -> tuple[str, ...]:
         """Names of all sets of maps of one architecture: its checkpoints, and controls."""
-        kinds = [kind for control in self.controls for kind in TUNED_CONTROLS[control]]
+        kinds = [kind for control in self.controls for kind in TUNED_CONTROLS.get(control, ())]
         return (
             *self.checkpoints,
             *(f"{control}-s{self.transfer_seeds[0]}" for control in CONTROLS),

@@ -16,7 +16,7 @@ CELL = ["architecture", "method", "role", "pairing"]
 """What makes a comparison: a network, a method, a layer's role and a kind of checkpoints."""
 
 PAIRINGS = (
-    *("finetune", "corrected", "placebo", "perturbed", "head_only", "features_only"),
+    *("finetune", "corrected", "placebo", "shuffled", "perturbed", "head_only", "features_only"),
     *("finetune_seeds", "transfer_seeds"),
     *("explainer", "randomised", "ceiling"),
 )

@@ -7,11 +7,12 @@ import pytest
 from lib.data import cache
 from lib.data.index import read_index
 from lib.data.phantoms.cohort import write_cohort
-from lib.drift.pairings import pairings
+from lib.drift.pairings import Pairing, pairings
 from lib.evidence.shortcut import correction, shortcut_pairs
 from lib.hypotheses.observations import Observations
 from lib.study import load
 from lib.study.data_params import PhantomData
+from lib.study.names import trained
 
 
 def change():
@@ -61,6 +62,14 @@ def test_only_a_planted_shortcut_adds_the_corrected_fine_tuning():
     assert "corrected-s2" in params.checkpoints
     names = [pair.name for pair in pairings([0], [0], modes=params.modes)]
     assert names == ["finetune", "placebo", "corrected", "explainer", "randomised", "ceiling"]
+
+
+def test_a_training_on_shuffled_labels_is_asked_for_and_judges_no_film():
+    asked = load.load("phantom", {"controls": ["shuffled"]})
+    assert asked.modes == ("finetune", "placebo", "shuffled")
+    assert "shuffled-s2" in asked.checkpoints and not trained("shuffled-s2")
+    found = pairings([0], [0], modes=asked.modes, controls=asked.controls)
+    assert Pairing("shuffled", "transfer-s0", "shuffled-s0") in found
 
 
 def test_the_twin_cohort_differs_in_markers_alone(tmp_path):

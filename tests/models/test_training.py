@@ -91,6 +91,24 @@ def test_placebo_takes_the_steps_that_the_kept_fine_tuning_took(tiny_model, spli
     assert placebo["kept"].tolist() == [False] * (kept - 1) + [True]
 
 
+def test_shuffled_labels_take_the_same_steps_and_teach_nothing_of_the_classes(
+    tiny_model, split, tmp_path
+):
+    params = Finetune(epochs=8, batch_size=8, learning_rate=0.01, patience=8)
+    start = tiny_model().get_weights()
+    model = tiny_model()
+    tuned = training.train_finetune(tiny_model(), of(split, params, tmp_path))
+    run = of(split, params, tmp_path)
+    shuffled = training.train_shuffled(model, run, kept_epoch=6)
+    assert shuffled["steps"].iloc[-1] == 6 * 4 and shuffled["kept"].tolist() == [False] * 5 + [True]
+    assert shuffled["converged"].isna().all()
+    moved = [np.abs(a - b).max() for a, b in zip(start[:-2], model.get_weights()[:-2], strict=True)]
+    assert max(moved) > 1e-3, "the backbone learns"
+    # Wide margins: what is learnable falls below a third of guessing, noise stays near it.
+    assert tuned["train_loss"].iloc[5] < 0.5 * shuffled["train_loss"].iloc[5]
+    assert (run.train.labels == split[0].labels).all(), "the films themselves keep their labels"
+
+
 def test_an_interrupted_run_ends_where_an_unbroken_one_does(tiny_model, split, tmp_path):
     params = Finetune(
         epochs=4, batch_size=8, learning_rate=0.01, patience=4,
