@@ -99,7 +99,7 @@ RUN = (
 THREADS = max(1, workflow.cores // 3) if not GPU else workflow.cores
 DATA = files(P.manifest, *(P.images(size) for size in PARAMS.sizes))
 NATIVE = [str(P.images(size)) for size in PARAMS.native_sizes]
-SHORTCUT = "corrected" in PARAMS.modes
+SHORTCUT = PARAMS.planted
 CORRECTED = [str(P.corrected(size)) for size in PARAMS.sizes] if SHORTCUT else []
 TABLES, INFERENCE = (
     [P.tables / f"{name}.csv" for name in written_by(step, shortcut=SHORTCUT)]
@@ -235,7 +235,7 @@ rule finetune:
 rule attribute:
     input:
         code("04_attribute"),
-        DATA,
+        DATA + CORRECTED,
         lambda wildcards: [
             file for name in PARAMS.checkpoints for file in checkpoint(wildcards.architecture, name)
         ],

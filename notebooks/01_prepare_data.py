@@ -148,7 +148,7 @@ manifest = image_cache.build_masks(
 # more with markers that carry no information, row by row: to fine-tune without the shortcut.
 
 # %%
-if "corrected" in params.modes:
+if params.planted:
     harmless = params.data.phantom.model_copy(update={"shortcut": 0.0})
     folder, seed = paths.data / "corrected", derive(params.seed, "cohort")
     twin = write_cohort(harmless, folder / "phantoms", classes=params.classes, seed=seed)
@@ -259,7 +259,7 @@ for name, table in tables.items():
     artefacts.write_table(paths.data / f"{name}.csv", table)
 artefacts.write_json(paths.data / "audit.json", summary)
 files = [paths.images(size) for size in (*params.sizes, *params.native_sizes)]
-files += [paths.corrected(size) for size in params.sizes if "corrected" in params.modes]
+files += [paths.corrected(size) for size in params.sizes if params.planted]
 files += [paths.data / "audit.json"]
 record.complete(*files, *(paths.data / f"{name}.csv" for name in tables))
 print("wrote", ", ".join(p.name for p in (paths.manifest, *files)), *(f"{n}.csv" for n in tables))

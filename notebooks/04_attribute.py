@@ -32,6 +32,7 @@
 # **Writes** `maps/<architecture>/<checkpoint>.npz`: raw maps on the layer's own grid, float32. Where
 # a training was followed, also `maps/<architecture>/<checkpoint>.epochs`: maps after every epoch. Of
 # two checkpoints `maps/<architecture>/<checkpoint>.faithfulness.csv`: what the prediction rests on.
+# Where a shortcut was planted `….marker.csv`: what a checkpoint answers to films with another marker.
 
 # %%
 import shutil
@@ -47,6 +48,7 @@ from lib.models import backbones, controls, layers, training_loop
 from lib.attribution import faithfulness
 from lib.attribution.explainer import Explainer
 from lib.attribution.maps import blank_tables, correct, largest_difference
+from lib.evidence import marker_use
 from lib.figures import pictures, style
 
 # %% [markdown]
@@ -139,17 +141,29 @@ judged = [base, *[name for name in checkpoints if name.startswith("finetune")][:
 draw = np.random.default_rng(derive(params.seed, "faithfulness films"))
 chosen = np.sort(draw.permutation(len(test))[: wanted.faithfulness_films])
 
+# %% [markdown]
+# Where a shortcut was planted, every network is also asked about the films whose marker is another in
+# their twins without a shortcut: does its answer hang on the marker?
+
 # %%
-sets, asked = {}, {}
+other = np.array([], int)
+if params.planted:
+    twins = image_cache.load(paths.corrected(size))
+    other = marker_use.changed(cache[films.rows], twins[films.rows])
+    altered, betrayed = twins[films.rows[other]], of_class[params.data.phantom.shortcut_class]
+print(f"{len(other)} films with another marker")
+
+# %%
+sets, asked, used = {}, {}, {}
 for name in checkpoints:
     controls.load(model, name, sources[name], seed=params.seed)
     sets[name] = explain(
-        films, test["image_id"], batch_size=wanted.batch_size,
+        films, test["image_id"], batch_size=wanted.batch_size, report=counter(f"films, {name}"),
         explained=of_class.get(wanted.explained, wanted.explained),
-        report=counter(f"films, {name}"),
     )  # fmt: skip
-    right = correct(sets[name])
-    print(f"{name}: {len(right)} films, {right.mean():.0%} classified correctly")
+    print(f"{name}: {len(test)} films, {correct(sets[name]).mean():.0%} classified correctly")
+    if len(other) and marker_use.asked(name):
+        used[name] = marker_use.answers(sets[name], other, explain.logits(altered), betrayed)
     if name in judged and len(chosen):
         asked[name] = faithfulness.curves(
             explain.logits, np.asarray(cache[films.rows[chosen]]), sets[name], chosen,
@@ -223,10 +237,12 @@ for name, maps in on_the_way.items():
 for name, maps in sets.items():
     maps.save(records[name].path)
     beside = [folder / file for file in on_the_way] if name == followed else []
-    paths.faithfulness(architecture, name).unlink(missing_ok=True)
-    if name in asked:
-        beside.append(paths.faithfulness(architecture, name))
-        artefacts.write_table(beside[-1], asked[name])
+    answers = {paths.faithfulness: asked.get(name), paths.marker_use: used.get(name)}
+    for place, table in answers.items():
+        place(architecture, name).unlink(missing_ok=True)
+        if table is not None:
+            beside.append(place(architecture, name))
+            artefacts.write_table(beside[-1], table)
     records[name].complete(*beside, films=len(maps.image_id), layers=maps.layers)
     print("wrote", records[name].path.name, "with", len(maps.maps), "kinds of maps")
 

@@ -39,7 +39,7 @@ from lib.drift import agreement, cases, consistency, convergent, metrics, pairin
 # What the maps are worth, and what is known of the evidence:
 
 # %%
-from lib.evidence import confidence, faithfulness, trajectory as way
+from lib.evidence import confidence, faithfulness, marker_use, trajectory as way
 from lib.evidence.changes import (
     change_summary, changes_of_study, evidence_of_study, evidence_summary, lesion_gains,
 )  # fmt: skip
@@ -507,9 +507,25 @@ agreed.groupby(["architecture", "role", "method"], sort=False)[measures].mean().
 # reference-free metric that reports more drift for the correction than for the other calls it
 # instability.
 
+# %% [markdown]
+# First of all: does the network that both start from use the marker? Its test films exist a second
+# time with other markers, and its answers tell.
+
 # %%
 shortcut = {}
-if "corrected" in params.modes and known:
+if params.planted:
+    shortcut["marker_use"] = marker_use.of_study(
+        paths, params.architectures, params.checkpoints, manifest,
+        betrayed=params.data.phantom.shortcut_class,
+    )  # fmt: skip
+    print(*marker_use.sentences(shortcut["marker_use"]), sep="\n")
+    display(shortcut["marker_use"].round(3))
+
+# %% [markdown]
+# And what a correction brings back to the lesion.
+
+# %%
+if params.planted and known:
     shortcut["shortcut"] = shortcut_pairs(change, label=params.data.phantom.shortcut_class)
     shown = shortcut["shortcut"].groupby(["architecture", "role", "method", "pairing"])
     display(shown["lesion_gain"].agg(["mean", "std", "count"]).round(3))
@@ -520,7 +536,7 @@ if "corrected" in params.modes and known:
 # lesion, less of it on the marker (as a multiple of the marker's area, which is tiny).
 
 # %%
-if shortcut:
+if "shortcut" in shortcut:
     label = params.data.phantom.shortcut_class
     shortcut["correction"] = correction(compared, change, label=label)
     told = shortcut["correction"].query("role == @cell['role'] and method == @cell['method']")

@@ -163,7 +163,7 @@ def judged(params: Params, rules: Hypotheses) -> list[str]:
             *(r for r in rule.roles if r not in params.attribution.roles),
             *([f"{rule.planned} seeds (it has {count})"] if unplanned else []),
             *(["two architectures"] if name == "H2" and len(kept) < 2 else []),
-            *(["a planted shortcut"] if name == "H5" and "corrected" not in params.modes else []),
+            *(["a planted shortcut"] if name == "H5" and not params.planted else []),
         ]
         answer = f"cannot be judged, for want of {', '.join(lacks)}" if lacks else "can be judged"
         lines.append(f"{name} {answer}: {rule.question}")

@@ -50,6 +50,7 @@ class PhantomData(Section):
     conspicuity: Annotated[float, Field(gt=0, le=2)] = 1.5
     shortcut: Annotated[float, Field(ge=0, le=1)] = 0.0
     shortcut_class: str = "covid19"
+    marker_size: Annotated[float, Field(ge=1, le=4)] = 1.0
 
 
 class Split(Section):

@@ -175,10 +175,14 @@ class Params(Section):
         return f"finetune-s{self.seeds[0]}" if self.follow_epochs else ""
 
     @property
+    def planted(self) -> bool:
+        """Whether a shortcut was planted, so that there is something to take away."""
+        return self.data.source == "phantom" and self.data.phantom.shortcut > 0
+
+    @property
     def modes(self) -> tuple[str, ...]:
         """What stage two does; with a planted shortcut it is also taken away ("corrected")."""
-        planted = self.data.source == "phantom" and self.data.phantom.shortcut > 0
-        further = {"corrected"} if planted else set()
+        further = {"corrected"} if self.planted else set()
         further |= {*TRAINED_CONTROLS} & {*self.controls}
         return tuple(mode for mode in MODES if mode in {*MODES[:2]} | further)
 

@@ -177,6 +177,14 @@ TABLES = {
         _GAINS,
         when="shortcut",
     ),
+    "marker_use": Table(
+        "05_drift",
+        [
+            *("architecture", "stage", "marker", "films", "patients", "shown", "altered"),
+            *("difference", "low", "high"),
+        ],
+        when="shortcut",
+    ),
     "correction": Table(
         "05_drift",
         [

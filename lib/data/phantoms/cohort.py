@@ -62,7 +62,7 @@ def write_cohort(
     for number, row in enumerate(images.itertuples(), start=1):
         phantom = draw(
             row.label, patient_seed=row.patient_seed, image_seed=row.image_seed, size=params.size,
-            conspicuity=params.conspicuity, marker=row.marker,
+            conspicuity=params.conspicuity, marker=row.marker, marker_size=params.marker_size,
         )  # fmt: skip
         for name in shown:
             layer, _ = FOLDERS[name]

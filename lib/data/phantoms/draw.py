@@ -103,14 +103,15 @@ def develop(density, film, view, random):
     return value
 
 
-def _marker(frame, view):
+def _marker(frame, view, scale):
     """Lead letter of the side that the corner belongs to."""
     side = -1 if view.marker_side < 0 else 1
-    strokes = np.array(MARKERS[side]) * (0.045, 0.06) + (view.marker_x, view.marker_y)
+    width, height = 0.045 * scale, 0.06 * scale
+    strokes = np.array(MARKERS[side]) * (width, height) + (view.marker_x, view.marker_y)
     if side > 0:
-        strokes += (0.955 - 2 * view.marker_x, 0)
+        strokes += (1 - width - 2 * view.marker_x, 0)
     pieces = np.stack([strokes[:-1], strokes[1:]], 1)
-    return frame.fill(bands_along(pieces, np.full((1, 1), 0.011)), softness=0.0008)
+    return frame.fill(bands_along(pieces, np.full((1, 1), 0.011 * scale)), softness=0.0008)
 
 
 def _expect(valid, name, found, expected):
@@ -126,6 +127,7 @@ def draw(
     size: int = 256,
     conspicuity: float = 1.0,
     marker: bool = False,
+    marker_size: float = 1.0,
 ) -> Phantom:
     """Draw one synthetic frontal chest radiograph.
 
@@ -143,6 +145,8 @@ def draw(
         Factor on the contrast of the lesion, in (0, 2]. Does not change the lesion mask.
     marker : bool
         Whether a lead letter is drawn in an upper corner, outside the lungs.
+    marker_size : float
+        Factor on the size of the letter, in [1, 4]; 1 is 6 % of the film high.
 
     Raises
     ------
@@ -154,6 +158,7 @@ def draw(
     _expect(image_seed >= 0, "image_seed", image_seed, "a non-negative integer")
     _expect(size >= 64, "size", size, "at least 64")
     _expect(0 < conspicuity <= 2, "conspicuity", conspicuity, "a number in (0, 2]")
+    _expect(1 <= marker_size <= 4, "marker_size", marker_size, "a number in [1, 4]")
     view_random = random_for(patient_seed, 1, image_seed)
     view = sample(IMAGE_RANGES, view_random)
     film, frame = Film(size, pose(view)), Film(size, np.eye(2, 3))
@@ -174,7 +179,7 @@ def draw(
     value = develop(density, frame, view, random_for(patient_seed, 4, image_seed))
     corner = np.zeros((size, size), bool)
     if marker:
-        letter = _marker(frame, view)
+        letter = _marker(frame, view, marker_size)
         value += letter * (0.98 - value)
         rows, columns = (letter > 0.05).nonzero()
         corner[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True

@@ -1,0 +1,132 @@
+"""Does a network use the planted marker? It is taken away where it was, and put where it was not.
+
+A shortcut experiment has something to correct only if the network that it starts from decides by
+the shortcut: its answer for the betrayed class must fall without the marker, or rise with it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lib.attribution.maps import MapSet
+from lib.evidence.changes import mean_of
+from lib.models.performance import true_probability
+from lib.study.artefacts import read_table
+from lib.study.names import label, trained
+from lib.study.paths import StudyPaths
+from lib.study.schema import TABLES
+
+AWAY, PUT = "taken away", "put on"
+"""What is done to the marker: on films of the betrayed class, and on films of the others."""
+
+
+def asked(checkpoint: str) -> bool:
+    """Whether it is asked: no control is, and of the placebo no more than the head is new."""
+    return trained(checkpoint) and not checkpoint.startswith("placebo")
+
+
+def changed(shown: np.ndarray, altered: np.ndarray) -> np.ndarray:
+    """Places of the films whose marker is another in their twins, ndarray of int.
+
+    Parameters
+    ----------
+    shown, altered : ndarray of uint8, shape (n, size, size)
+        The films, and the same without a planted shortcut.
+    """
+    return np.flatnonzero([(a != b).any() for a, b in zip(shown, altered, strict=True)])
+
+
+def answers(maps: MapSet, places: np.ndarray, altered: np.ndarray, betrayed: int) -> pd.DataFrame:
+    """Probability of the betrayed class with the film as it is and with the other marker.
+
+    Parameters
+    ----------
+    maps : MapSet
+        Of all films as they are.
+    places : ndarray of int, shape (n,)
+        Of the films among them whose marker is another, see `changed`.
+    altered : ndarray of float, shape (n, classes)
+        Logits of these films with the other marker.
+    betrayed : int
+        Index of the class.
+
+    Returns
+    -------
+    DataFrame
+        ``image_id``, ``shown`` and ``altered``, in [0, 1].
+    """
+    of, shown = np.full(len(places), betrayed), maps.logits[places]
+    told = {"shown": true_probability(shown, of), "altered": true_probability(altered, of)}
+    return pd.DataFrame({"image_id": maps.image_id[places]} | told)
+
+
+def of_study(
+    paths: StudyPaths, architectures: Sequence[str], checkpoints: Sequence[str],
+    manifest: pd.DataFrame, *, betrayed: str,
+) -> pd.DataFrame:  # fmt: skip
+    """`table_of` the checkpoints that were asked."""
+    parts = [
+        read_table(paths.marker_use(architecture, checkpoint)).assign(
+            architecture=architecture, stage=checkpoint.rpartition("-s")[0]
+        )
+        for architecture in architectures
+        for checkpoint in checkpoints
+        if asked(checkpoint)
+    ]
+    films = manifest.set_index("image_id")
+    return table_of(
+        pd.concat(parts, ignore_index=True),
+        patients=films["patient_id"], labels=films["label"], betrayed=betrayed,
+    )  # fmt: skip
+
+
+def table_of(
+    told: pd.DataFrame, *, patients: Mapping[str, str], labels: Mapping[str, str], betrayed: str
+) -> pd.DataFrame:
+    """How much the probability of the betrayed class hangs on the marker.
+
+    Parameters
+    ----------
+    told : DataFrame
+        Of `answers`, with ``architecture`` and ``stage``; a row per film and seed.
+    patients, labels : mappings of image id
+    betrayed : str
+
+    Returns
+    -------
+    DataFrame
+        A row per architecture, stage and ``marker`` (`AWAY` or `PUT`): ``films``, ``patients``, the
+        mean probabilities ``shown`` and ``altered``, and their ``difference`` (altered − shown)
+        with its 95 % interval over patients; seeds are averaged first.
+    """
+    rows, by = [], ["architecture", "stage", "marker"]
+    own = told["image_id"].map(labels) == betrayed
+    told = told.assign(marker=np.where(own, AWAY, PUT))
+    means = told.groupby([*by, "image_id"], sort=False, as_index=False)[["shown", "altered"]].mean()
+    for cell, part in means.groupby(by, sort=False):
+        change = mean_of(part["altered"] - part["shown"], part["image_id"].map(patients))
+        rows.append(
+            dict(zip(by, cell, strict=True))
+            | {"films": change["n"], "patients": change["patients"]}
+            | part[["shown", "altered"]].mean().to_dict()
+            | {"difference": change["mean"], "low": change["low"], "high": change["high"]}
+        )
+    return pd.DataFrame(rows, columns=TABLES["marker_use"].columns)
+
+
+def sentences(table: pd.DataFrame, *, stage: str = "transfer") -> list[str]:
+    """Whether each network of a stage uses the marker."""
+    found = []
+    for architecture, part in table[table["stage"] == stage].groupby("architecture", sort=False):
+        rows = part.set_index("marker")
+        clauses = [
+            f"{what} the probability of the class goes from {row['shown']:.2f} to "
+            f"{row['altered']:.2f} ({row['films']:.0f} films)"
+            for name, what in ((AWAY, "without its marker"), (PUT, "with the marker put on others"))
+            if name in rows.index and (row := rows.loc[name]) is not None
+        ]
+        uses = (rows["high"].get(AWAY, np.nan) < 0) or (rows["low"].get(PUT, np.nan) > 0)
+        does = "uses the marker" if uses else "is not shown to use the marker"
+        found.append(f"{label(architecture)} {does}: {'; '.join(clauses)}.")
+    return found
