@@ -45,10 +45,9 @@ from lib.study.names import sources_of, trained
 from lib.study.progress import counter
 from lib.data import batches, cache as image_cache
 from lib.models import backbones, controls, layers, training_loop
-from lib.attribution import faithfulness
+from lib.attribution import faithfulness, marker
 from lib.attribution.explainer import Explainer
 from lib.attribution.maps import blank_tables, correct, largest_difference
-from lib.evidence import marker_use
 from lib.figures import pictures, style
 
 # %% [markdown]
@@ -149,7 +148,7 @@ chosen = np.sort(draw.permutation(len(test))[: wanted.faithfulness_films])
 other = np.array([], int)
 if params.planted:
     twins = image_cache.load(paths.corrected(size))
-    other = marker_use.changed(cache[films.rows], twins[films.rows])
+    other = marker.changed(cache[films.rows], twins[films.rows])
     altered, betrayed = twins[films.rows[other]], of_class[params.data.phantom.shortcut_class]
 print(f"{len(other)} films with another marker")
 
@@ -162,8 +161,8 @@ for name in checkpoints:
         explained=of_class.get(wanted.explained, wanted.explained),
     )  # fmt: skip
     print(f"{name}: {len(test)} films, {correct(sets[name]).mean():.0%} classified correctly")
-    if len(other) and marker_use.asked(name):
-        used[name] = marker_use.answers(sets[name], other, explain.logits(altered), betrayed)
+    if len(other) and marker.asked(name):
+        used[name] = marker.answers(sets[name], other, explain.logits(altered), betrayed)
     if name in judged and len(chosen):
         asked[name] = faithfulness.curves(
             explain.logits, np.asarray(cache[films.rows[chosen]]), sets[name], chosen,

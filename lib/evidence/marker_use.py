@@ -9,56 +9,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lib.attribution.maps import MapSet
+from lib.attribution.marker import asked
 from lib.evidence.changes import mean_of
-from lib.models.performance import true_probability
 from lib.study.artefacts import read_table
-from lib.study.names import label, trained
+from lib.study.names import label
 from lib.study.paths import StudyPaths
 from lib.study.schema import TABLES
 
 AWAY, PUT = "taken away", "put on"
 """What is done to the marker: on films of the betrayed class, and on films of the others."""
-
-
-def asked(checkpoint: str) -> bool:
-    """Whether it is asked: no control is, and of the placebo no more than the head is new."""
-    return trained(checkpoint) and not checkpoint.startswith("placebo")
-
-
-def changed(shown: np.ndarray, altered: np.ndarray) -> np.ndarray:
-    """Places of the films whose marker is another in their twins, ndarray of int.
-
-    Parameters
-    ----------
-    shown, altered : ndarray of uint8, shape (n, size, size)
-        The films, and the same without a planted shortcut.
-    """
-    return np.flatnonzero([(a != b).any() for a, b in zip(shown, altered, strict=True)])
-
-
-def answers(maps: MapSet, places: np.ndarray, altered: np.ndarray, betrayed: int) -> pd.DataFrame:
-    """Probability of the betrayed class with the film as it is and with the other marker.
-
-    Parameters
-    ----------
-    maps : MapSet
-        Of all films as they are.
-    places : ndarray of int, shape (n,)
-        Of the films among them whose marker is another, see `changed`.
-    altered : ndarray of float, shape (n, classes)
-        Logits of these films with the other marker.
-    betrayed : int
-        Index of the class.
-
-    Returns
-    -------
-    DataFrame
-        ``image_id``, ``shown`` and ``altered``, in [0, 1].
-    """
-    of, shown = np.full(len(places), betrayed), maps.logits[places]
-    told = {"shown": true_probability(shown, of), "altered": true_probability(altered, of)}
-    return pd.DataFrame({"image_id": maps.image_id[places]} | told)
 
 
 def of_study(
@@ -89,7 +48,8 @@ def table_of(
     Parameters
     ----------
     told : DataFrame
-        Of `answers`, with ``architecture`` and ``stage``; a row per film and seed.
+        Of `lib.attribution.marker.answers`, with ``architecture`` and ``stage``; a row per film and
+        seed.
     patients, labels : mappings of image id
     betrayed : str
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lib.attribution import marker
 from lib.attribution.maps import MapSet
 from lib.evidence import marker_use
 
@@ -18,7 +19,7 @@ def test_only_films_with_another_marker_are_asked():
     films = np.zeros((3, 4, 4), np.uint8)
     twins = films.copy()
     twins[1, 0, 3] = 9
-    assert marker_use.changed(films, twins).tolist() == [1]
+    assert marker.changed(films, twins).tolist() == [1]
 
 
 def told(without: float, put: float, **more):
@@ -30,7 +31,7 @@ def told(without: float, put: float, **more):
         after = logits(*[without + shift] * 8, *[put + shift] * 3)
         none = np.zeros(len(films), int)
         shown = MapSet(np.array(["x", *films]), none, none, np.vstack([[[0, 9]], before]), {}, {})
-        part = marker_use.answers(shown, np.arange(1, len(films) + 1), after, betrayed=1)
+        part = marker.answers(shown, np.arange(1, len(films) + 1), after, betrayed=1)
         parts.append(part.assign(architecture="resnet50v2", stage="transfer", seed=seed, **more))
     patients = {film: film for film in films}
     labels = {film: "covid19" if film[0] == "c" else "normal" for film in films}

@@ -36,5 +36,9 @@ def test_tables_are_written_by_the_steps_that_own_them(tmp_path):
     pd.testing.assert_frame_equal(read_table(file), support)
     assert schema.written_by("05_drift")[0] == "drift"  # its manifest stands for all of them
     with_shortcut = set(schema.written_by("05_drift", shortcut=True))
-    assert with_shortcut - set(schema.written_by("05_drift")) == {"shortcut", "correction"}
+    assert with_shortcut - set(schema.written_by("05_drift")) == {
+        "shortcut",
+        "correction",
+        "marker_use",
+    }
     assert schema.written_by("06_hypotheses")[0] == "retained"
