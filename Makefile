@@ -199,6 +199,7 @@ bench: $(STAMP)  ## measure the budgets (ratios in one run)
 	$(PY) -m bench.metrics
 	$(PY) -m bench.inference
 	$(PY) -m bench.decoding
+	$(PY) -m bench.shares
 
 clean:  ## delete what runs wrote for STUDY (the shared weights and the reference stay)
 	rm -rf "$$RESULTS/$$STUDY"
