@@ -15,7 +15,7 @@ BUDGET = 0.1
 
 
 def shares(seconds: dict[str, float]) -> dict[str, float]:
-    """Share of every stage; maps of one architecture share a notebook, whose longest time counts."""
+    """Share of every stage; of the maps that share a notebook the longest time counts."""
     spent: Counter = Counter()
     for name, took in seconds.items():
         folder, *inside = Path(name).with_suffix("").parts
