@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from lib.report.front import BROWSERS, FLAGS
 from lib.report.front import browser as browser_here
@@ -66,6 +67,25 @@ def visits(chromium):
     for context in contexts:
         context.close()
     assert not trouble, trouble
+
+
+def barriers(page, **rules):
+    """What axe-core finds that keeps people out, with all that is folded open: a line for each.
+
+    Rules are those of axe and the size of what is to be tapped; `rules` turns one off or on.
+    """
+    page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    asked = {"target-size": True, **{name.replace("_", "-"): on for name, on in rules.items()}}
+    options = {
+        "preload": False,  # of style sheets, which the pages do not let a script read
+        "resultTypes": ["violations"],
+        "rules": {name: {"enabled": on} for name, on in asked.items()},
+    }
+    return [
+        f"{found['id']}: {node['html'][:120]}"
+        for found in Axe().run(page, options=options).response["violations"]
+        for node in found["nodes"]
+    ]
 
 
 def count(page):

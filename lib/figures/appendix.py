@@ -31,8 +31,9 @@ def strip(maps: Mapping[str, np.ndarray], *, title: str, film: np.ndarray | None
     """
     shown = [*(() if film is None else [("Film", None)]), *maps.items()]
     figure, axes = style.panels(
-        1, len(shown), width=max(4.5, 1.9 * len(shown)), height=1.9, title=title
-    )
+        1, len(shown), width=max(4.5, 1.9 * len(shown)), height=1.9, title=title,
+        margin=1.3 if title else 0.3,
+    )  # fmt: skip
     for ax, (caption, values) in zip(axes[0], shown, strict=True):
         ground(ax, film)
         if values is not None:

@@ -22,7 +22,6 @@ FLAGS = (
 SIZES = {
     "smoke": ("make reproduce STUDY=smoke", "every page, from too few films to mean much"),
     "phantom": ("make reproduce", "the report with verdicts, and all cases"),
-    "published": ("make reproduce STUDY=published", "the published size, with more seeds"),
     "paper": ("make reproduce STUDY=paper DATA=…",
               "the same on your films, from ImageNet weights at full size"),
 }  # fmt: skip

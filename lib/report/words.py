@@ -77,7 +77,7 @@ def way(tables: Mapping[str, pd.DataFrame], part: str = "way_to_unrelated") -> p
     elif retained is not None and part == "way_to_unrelated":  # studies published before the parts
         table = retained[retained["metric"].eq(PRIMARY)]
         turned = zip(ends, (1 - table[end] for end in ("estimate", "high", "low")), strict=True)
-        table, measure = table.assign(**dict(turned)), "top 20 % of squares"
+        table, measure = table.assign(**dict(turned)), "top 20 % of cells"
     else:
         return pd.DataFrame(columns=[*columns, "measure"])
     cell = (table[list(CELL)] == list(CELL.values())).all(axis=1)

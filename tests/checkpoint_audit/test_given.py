@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from browser import DESKTOP, PHONE, barriers, launched, visits
 from material import encoded, film
 
 from lib import __main__ as commands
@@ -208,3 +209,13 @@ def test_nothing_but_keyed_hashes_is_written_beside_a_salt(audited):
     for file in files:
         content = file.read_bytes()
         assert not [name for name in names if name in content], file
+
+
+@pytest.mark.study
+def test_nobody_is_kept_out_by_the_pages_of_an_audit(audited):
+    with launched() as chromium, visits(chromium) as visit:
+        for folder in (audited, audited / "Mass"):
+            for size in (DESKTOP, PHONE):
+                for scheme in ("light", "dark"):
+                    page = visit(folder / "report", "index.html", size=size, color_scheme=scheme)
+                    assert barriers(page) == [], f"{page.url} {size} {scheme}"

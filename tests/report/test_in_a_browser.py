@@ -6,6 +6,7 @@ failure.
 
 import csv
 import re
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,11 +14,12 @@ import cv2
 import numpy as np
 import pytest
 import report_material as made
-from browser import PHONE, count, differs, launched, picture, slide, visits
+from browser import DESKTOP, PHONE, barriers, count, differs, launched, picture, slide, visits
 
 from lib.attribution.maps import MapSet
 from lib.drift import metrics as drift
 from lib.report import page as report
+from lib.report import shelf
 from lib.study.artefacts import begin, read_table, write_table
 
 FILMS = 40
@@ -359,6 +361,11 @@ def test_keys_show_the_film_alone_and_compare_while_they_are_held(visit, sparse)
     assert page.input_value("#fade") == "100" and differs(before, picture(page, "fade"))
     page.keyboard.up("c")
     assert page.input_value("#fade") == "0" and not differs(before, picture(page, "fade"))
+    page.focus("#compare")
+    page.keyboard.down("Space")
+    assert page.input_value("#fade") == "100"
+    page.keyboard.up("Space")
+    assert page.input_value("#fade") == "0"
 
 
 def test_the_value_under_the_pointer_and_a_click_to_enlarge(visit, sparse):
@@ -643,6 +650,48 @@ def test_everything_has_a_name_for_those_who_hear_the_page(visit):
     assert page.locator("canvas.map[aria-label]").count() == 4
     row = page.locator("#list .row").first
     assert row.get_attribute("aria-setsize") == str(count(page))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The published studies side by side, and the report of the first, by today's templates."""
+    root = tmp_path_factory.mktemp("published")
+    for folder in shelf.studies():
+        shutil.copytree(folder, root / folder.name, ignore=shutil.ignore_patterns("pairs"))
+    shelf.refresh(shelf.studies(root)[0])
+    shelf.compare(root)
+    return root
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_nobody_is_kept_out_by_a_page(visit, published, size, scheme):
+    pages = [(None, "index.html"), (None, "cases.html"), (None, "cases.html#search=nobody")]
+    for folder, name in (*pages, (published, "index.html")):
+        page = visit(name, folder=folder, size=size, color_scheme=scheme)
+        assert barriers(page) == [], name
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_nobody_is_kept_out_by_a_whole_report(visit, published, size):
+    folder = shelf.studies(published)[0] / "report"
+    page = visit("index.html", folder=folder, size=size)
+    # Contrast, which takes most of the time, is that of the small report above.
+    assert barriers(page, color_contrast=False) == []
+
+
+def test_barriers_are_found(visit):
+    page = visit()
+    page.evaluate(
+        """() => {
+          document.querySelector('#list').removeAttribute('aria-label');
+          document.querySelector('#name').style.color = '#aaaaaa';
+          document.querySelector('#previous').style.cssText = 'width: 9px; height: 9px; padding: 0';
+          document.querySelector('#next').style.cssText = 'width: 9px; height: 9px; padding: 0';
+        }"""
+    )
+    found = {line.partition(":")[0] for line in barriers(page)}
+    assert {"aria-input-field-name", "color-contrast", "target-size"} <= found
 
 
 def test_without_films_maps_lie_on_a_neutral_ground(visit, tmp_path):
