@@ -59,7 +59,8 @@ pd.Series({"asked": question.title, "classes": ", ".join(classes), "model": name
 # ## Films and maps
 #
 # Of BEFORE there may be two more sets, the controls: explained again, and with permuted weights. Maps
-# that were made elsewhere may lack them. Then the floor is exact, and the other is no control.
+# that were made elsewhere may lack them. Then the floor is not measured, but taken as exact, and the
+# other is no control.
 
 # %% tags=["nbval-check-output"]
 manifest = artefacts.read_table(paths.manifest)

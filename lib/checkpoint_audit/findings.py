@@ -15,6 +15,7 @@ from lib.models import performance
 from lib.study.schema import AUDIT_PAIRINGS
 
 _FEW, _BLANK, _COLLAPSE, _PRIMARY = 20, 0.2, 0.1, "iou_top20"
+_SIMILAR = (_PRIMARY, "soft_iou", "pearson")
 
 
 def findings(
@@ -202,7 +203,8 @@ def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
     Parameters
     ----------
     pairs : DataFrame
-        ``tables/pairs.csv`` of the audit.
+        ``tables/pairs.csv`` of the audit. Where nothing was explained twice, a map is taken to be
+        equal to itself.
     patients : Series
         Patient by image id.
 
@@ -212,9 +214,13 @@ def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
         As `hypotheses.estimates.retained_table`. Intervals are over patients: there is one pair of
         checkpoints, and nothing is said about other trainings.
     """
+    if not pairs["pairing"].eq("explainer").any():
+        own = pairs[pairs["pairing"].eq("change") & pairs[_PRIMARY].notna()]
+        same = own.assign(pairing="explainer", after="before", **dict.fromkeys(_SIMILAR, 1.0))
+        pairs = pd.concat([pairs, same], ignore_index=True)
     known = pairs.assign(before=pairs["before"] + "-s0", after=pairs["after"] + "-s0")
     return retained_table(
         Observations.from_tables(known, patients),
-        metrics=("iou_top20", "soft_iou", "pearson"),
+        metrics=_SIMILAR,
         pairings=("change", "explainer", "ceiling"),
     )

@@ -10,8 +10,10 @@ import json
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +104,23 @@ def lesion_file(folder: Path, size: int, finding: int | None = None) -> Path:
     return folder / ("" if finding is None else f"lesions-{finding}") / f"lesion_{size}.npy"
 
 
+_OF_AUDIT = ("data", "figures", "maps", "notebooks", "report", "tables")
+
+
+def folder_names(findings: Sequence[str]) -> list[str]:
+    """A folder for every finding, of letters that any file system takes.
+
+    Findings that differ in other letters alone, or in nothing but case, are told apart by the
+    beginning of the SHA-256 of their names; so are those that would take a folder of the audit.
+    """
+    plain = [re.sub(r"[^A-Za-z0-9_.-]+", "_", finding).strip(".") for finding in findings]
+    taken = Counter(name.casefold() for name in (*plain, *_OF_AUDIT, ""))
+    return [
+        name if taken[name.casefold()] == 1 else f"{name}-{sha256(of.encode()).hexdigest()[:8]}"
+        for name, of in zip(plain, findings, strict=True)
+    ]
+
+
 def pairs(versions: int) -> list[tuple[int, int]]:
     """Which versions are compared: each with the one before it, and with the first."""
     steps = [(number, number + 1) for number in range(versions - 1)]
@@ -161,11 +180,11 @@ def ask(
     DataError
         If no finding can be asked for.
     """
-    asked = []
+    asked, own_folders = [], folder_names(classes)
     for steps in pairs(len(versions)):
         for number, finding in enumerate([""] if status is None else classes):
             names = [f"{step + 1}" for step in steps] if len(versions) > 2 else []
-            names += [re.sub(r"[^A-Za-z0-9_.-]+", "_", finding)] if finding else []
+            names += [own_folders[number]] if finding else []
             sets = _sets([versions[step] for step in steps])
             known, of = manifest, tuple(classes)
             told = tables["checkpoints"].iloc[list(steps)].reset_index(drop=True)
@@ -197,14 +216,11 @@ def ask(
 
 
 def _sets(two: Sequence[Version]) -> dict[str, tuple[MapSet, np.ndarray]]:
-    """The sets of one comparison, each with the logits of its films.
-
-    Without maps that were made once more the floor is exact, as nothing else can be said of it.
-    """
+    """The sets of one comparison that there are, each with the logits of its films."""
     before, after = two
-    found = {"before": before.own, "before_again": before.again or before.own, "after": after.own}
-    found |= {} if before.randomised is None else {"randomised": before.randomised}
-    return {name: (maps, maps.logits) for name, maps in found.items()}
+    found = {"before": before.own, "before_again": before.again, "after": after.own}
+    found["randomised"] = before.randomised
+    return {name: (maps, maps.logits) for name, maps in found.items() if maps is not None}
 
 
 def _link_films(own, audit, manifest, question, finding: int | None) -> None:
@@ -222,7 +238,8 @@ def _link_films(own, audit, manifest, question, finding: int | None) -> None:
 
 def _write(own, question, sets, manifest, logits, tables) -> None:
     """All files of a question but its films and those that are made from its maps."""
-    shutil.rmtree(own.tables, ignore_errors=True)  # those of other maps
+    for folder in (own.tables, own.root / "maps"):  # of an earlier run, which had other sets
+        shutil.rmtree(folder, ignore_errors=True)
     write_json(own.root / QUESTION, asdict(question))
     for name, maps in sets.items():
         record = begin(

@@ -15,7 +15,7 @@ from lib.checkpoint_audit.sentences import QUESTION, answer, words_of_scale
 from lib.report import page
 from lib.report.digest import PRIMARY, public_parameters
 from lib.report.page import Kind
-from lib.report.tables import Table, shown, study_tables
+from lib.report.tables import Cell, Table, shown, study_tables
 from lib.study.artefacts import begin, read_manifest, read_table
 from lib.study.paths import StudyPaths
 
@@ -60,6 +60,8 @@ def audit_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     dict of str to Table
     """
     alike = study_tables({name: tables[name] for name in _CAPTIONS if name in tables})
+    if not tables["drift"]["pairing"].eq("explainer").any():
+        alike["drift"] = _without_floor(alike["drift"])
     found = {name: replace(table, caption=_CAPTIONS[name]) for name, table in alike.items()}
     scores = tables["performance"].set_index("checkpoint").drop(columns="architecture")
     scores = _measured(scores.rename(columns={"n": "films"}).reset_index(), counts=["films"])
@@ -87,6 +89,19 @@ def audit_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
         "layers": shown("layers", "All layers that could be explained, from input to output.",
                         tables["layers"]),
     }  # fmt: skip
+
+
+def _without_floor(table: Table) -> Table:
+    """Drift where nothing was explained twice, with a column that says so."""
+    at = table.columns.index("change")
+
+    def put(row: tuple, what) -> tuple:
+        return (*row[:at], what, *row[at:])
+
+    cell = Cell("not measured", "", number=False)
+    rows = tuple(put(row, cell) for row in table.rows)
+    names = {key: put(getattr(table, key), "explainer") for key in ("columns", "heads")}
+    return replace(table, rows=rows, **names)
 
 
 def _measured(table: pd.DataFrame, counts: Sequence[str] = ()) -> pd.DataFrame:

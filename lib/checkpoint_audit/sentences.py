@@ -35,6 +35,7 @@ def words_of_scale() -> str:
 
 _LISTED = 3  # criteria of a verdict that the first screen names; the table has all
 _WIDE = 3  # steps of `MOVED` from one end of an interval to the other that say too little
+NOT_MEASURED = "with the same checkpoint explained twice it was not measured"
 _CONTROLS = {
     "explainer": "{} where the same checkpoint is explained twice",
     "ceiling": "{} between maps of different patients' films",
@@ -119,7 +120,8 @@ def overlap_sentence(drift: pd.DataFrame, support: pd.DataFrame, cell: tuple[str
     text = f"{where}, the strongest 20\u00a0% of the cells of a film's two maps overlap by "
     text += f"{_number(own['change'])} (1 = the same places)"
     parts = [words.format(_number(own[name])) for name, words in _CONTROLS.items() if name in own]
-    text += f", against {listed(parts)}." if parts else "."
+    text += f", against {listed(parts)}" if parts else ""
+    text += "." if "explainer" in own else f"; {NOT_MEASURED}."
     at = f"{names.METHOD_TITLES.get(cell[1], cell[1])} at {cell[0]}"
     return f"{text} That is {at}; over all layers and methods it is {span(means['change'])}."
 

@@ -9,7 +9,7 @@ from lib.attribution.maps import MapSet, correct
 from lib.checkpoint_audit import classes, labels
 from lib.checkpoint_audit import films as audited_films
 from lib.checkpoint_audit.params import AuditParams
-from lib.checkpoint_audit.questions import pairs
+from lib.checkpoint_audit.questions import folder_names, pairs
 from lib.study.errors import DataError
 
 NAMES = ("Effusion", "Mass")
@@ -100,6 +100,16 @@ def test_a_rare_finding_is_judged_by_its_auc_and_not_by_accuracy():
     assert found.at_chance == {} and not found.permuted and np.isnan(found.p_chance)
     blind = classes.check_finding(-two, truth.astype(int), classes=["no Mass", "Mass"])
     assert list(blind.at_chance) == ["Mass"]
+
+
+def test_findings_that_differ_in_odd_letters_alone_have_folders_of_their_own():
+    names = ["Mass", "Mass (left)", "Mass [left]", "mass_left_", "Data", "..", "", "Lung Lesion"]
+    folders = folder_names(names)
+    assert folders[0] == "Mass" and folders[-1] == "Lung_Lesion"
+    assert len({name.casefold() for name in folders}) == len(names)
+    assert not {"data", "", ".", ".."} & {name.casefold() for name in folders}
+    assert all(name.strip(".") and "/" not in name for name in folders)
+    assert folder_names(names[:2]) == ["Mass", "Mass_left_"]  # as long as nothing is like it
 
 
 def test_versions_are_compared_with_the_one_before_and_with_the_first():
