@@ -28,7 +28,7 @@ class AuditedFilms(Section):
     ``most`` are drawn at random where there are more. ``aspect`` is "squash" by default, as in
     ``keras.utils.image_dataset_from_directory``. ``uncertain`` says what becomes of a finding that
     a table calls uncertain (-1): its film is left out of the question, or counted as having it or
-    not. ``lesions`` are tables of boxes and folders of masks, see `lib.checkpoint_audit.lesions`.
+    not. ``lesions`` are annotations and folders of masks, see `lib.checkpoint_audit.lesions`.
     The rest as in `lib.study.data_params.Data`.
     """
 
@@ -137,7 +137,8 @@ def validate(settings: Mapping[str, Any]) -> AuditParams:
     for file in params.data.lesions:
         if not resolve(file).exists():
             raise ParamsError(
-                f"LESIONS={file}: nothing there; expected a .csv of boxes or a folder of masks"
+                f"LESIONS={file}: nothing there; expected a .csv or .json of lesions, or a folder "
+                "of masks"
             )
     return params
 

@@ -33,7 +33,7 @@ def run(params: AuditParams, results: Path, *, only_check: bool = False) -> int:
     """
     paths = StudyPaths(results, params.study)
     try:
-        audited_films.index_films(params)
+        audited_films.check(params)
         told = {"settings": hide(params.model_dump(mode="json", exclude_unset=True))}
         told["results"] = str(results)
         write_json(paths.root / "parameters.json", told)
