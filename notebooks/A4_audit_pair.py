@@ -35,9 +35,10 @@ from lib.data import cache as image_cache
 from lib.attribution.maps import blank_tables, load_maps
 from lib.drift import cases, pairings, summaries
 from lib.drift.priors import prior_table
+from lib.evidence import faithfulness
 from lib.hypotheses import stated
 from lib.figures import drift as drift_plots, pictures, style, training
-from lib.checkpoint_audit import classes as class_mapping, findings, lesions, measures
+from lib.checkpoint_audit import classes as class_mapping, findings, lesions, measures, sentences
 from lib.checkpoint_audit.questions import CHECKPOINTS, Question
 
 # %% [markdown]
@@ -95,6 +96,21 @@ style.save(figure, paths.figures / "confusions")
 # comparison of maps leaves those films out.
 
 # %% [markdown]
+# ## Do the maps tell what the prediction rests on?
+#
+# If not, neither their drift nor their rest says anything about evidence. Cells were blurred, or shown
+# on a blurred film, in the order of a map and in a random order; *excess* is how much more the
+# probability of the class followed the map: insertion less deletion, minus the same of random maps.
+# Maps that are not shown to be better than random ones are marked † below. Maps that were made
+# elsewhere cannot be asked without their model.
+
+# %%
+faithful = findings.faithful_table(paths.tables)
+marked = faithfulness.unfaithful(faithful)
+print(sentences.faithfulness_sentence(faithful) or "The maps were not asked.")
+faithful[["checkpoint", "role", "method", "films", "excess", "low", "high", "finding"]].round(3)
+
+# %% [markdown]
 # ## Drift
 #
 # On the films that both checkpoints classify correctly. Without training there is no placebo: the
@@ -135,8 +151,9 @@ shown.round(2)
 
 # %%
 figure = drift_plots.controls(
-    drift, between=("explainer", "ceiling"), title="Where does the change lie between its controls?"
-)
+    drift, between=("explainer", "ceiling"), marked=marked,
+    title="Where does the change lie between its controls?",
+)  # fmt: skip
 display(figure)
 style.save(figure, paths.figures / "controls")
 
@@ -152,8 +169,9 @@ style.save(figure, paths.figures / "controls")
 cell = dict(zip(("role", "method"), findings.primary_cell(drift), strict=True))
 first = drift[drift["role"].eq(cell["role"]) & drift["method"].eq(cell["method"])]
 figure = drift_plots.controls(
-    first, between=("explainer", "ceiling"), title="Did the evidence of this model move?"
-)
+    first, between=("explainer", "ceiling"), marked=marked,
+    title="Did the evidence of this model move?",
+)  # fmt: skip
 display(figure)
 style.save(figure, paths.figures / "answer")
 

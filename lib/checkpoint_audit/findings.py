@@ -1,6 +1,7 @@
 """What is to be said about a question of an audit before its drift is believed."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,8 @@ from lib.data.audit.summary import NOTE, SERIOUS, SEVERITIES, WARNING
 from lib.hypotheses.estimates import retained_table
 from lib.hypotheses.observations import Observations
 from lib.models import performance
-from lib.study.schema import AUDIT_PAIRINGS
+from lib.study.artefacts import read_table
+from lib.study.schema import AUDIT_PAIRINGS, TABLES
 
 _FEW, _BLANK, _COLLAPSE, _PRIMARY = 20, 0.2, 0.1, "iou_top20"
 _SIMILAR = (_PRIMARY, "soft_iou", "pearson")
@@ -150,6 +152,19 @@ def primary_cell(table: pd.DataFrame) -> tuple[str, str]:
         ``role`` and ``method`` in the order in which they were explained.
     """
     return str(table["role"].iloc[-1]), str(table["method"].iloc[0])
+
+
+def faithful_table(tables: Path) -> pd.DataFrame:
+    """What maps tell of the prediction; without a row where the models were not asked.
+
+    Returns
+    -------
+    DataFrame
+        As `lib.evidence.faithfulness.table_of`.
+    """
+    file = tables / "faithfulness.csv"
+    asked = file.exists()
+    return read_table(file) if asked else pd.DataFrame(columns=TABLES["faithfulness"].columns)
 
 
 def score_tables(

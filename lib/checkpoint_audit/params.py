@@ -45,6 +45,16 @@ class AuditedFilms(Section):
     shareable: bool = False
 
 
+class Attribution(Section):
+    """What the maps are asked; so called as in the parameters of a study.
+
+    ``faithfulness_films`` is how many maps are asked whether they tell what the prediction rests
+    on, at every version; 0 asks none. Of a multi-label model they are maps of any finding.
+    """
+
+    faithfulness_films: Annotated[int, Field(ge=0)] = 12
+
+
 class AuditParams(Section):
     """All parameters of an audit.
 
@@ -66,6 +76,7 @@ class AuditParams(Section):
     preprocessing: str = ""
     layers: tuple[str, ...] = ()
     methods: tuple[Literal[METHODS], ...] = GRADIENT_METHODS
+    attribution: Attribution = Attribution()
     rule: rules.Rule = rules.Rule()
     batch_size: Positive = 16
     seed: Seed = 20260413

@@ -12,7 +12,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import pandas as pd
 
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit import labels as film_labels
+from lib.evidence import faithfulness
 from lib.models.performance import prediction_table
 from lib.study.artefacts import begin, write_json, write_table
 from lib.study.errors import ArtefactError, DataError
@@ -40,16 +41,19 @@ class Version:
         A row per film, or per film and finding that it has; ``label`` is the class or finding.
     again, randomised : MapSet or None
         The controls, where there are any: made once more, and with permuted weights.
+    curves : DataFrame or None
+        What a sample of the maps tells of the prediction, see `lib.attribution.faithfulness`.
     """
 
     own: MapSet
     again: MapSet | None = None
     randomised: MapSet | None = None
+    curves: pd.DataFrame | None = None
 
     def each(self, change: Callable[[MapSet], MapSet]) -> "Version":
         """The version with a change made to all of its sets."""
-        sets = (getattr(self, field.name) for field in fields(self))
-        return Version(*(None if maps is None else change(maps) for maps in sets))
+        sets = {name: getattr(self, name) for name in ("own", "again", "randomised")}
+        return replace(self, **{name: change(maps) for name, maps in sets.items() if maps})
 
 
 @dataclass(frozen=True)
@@ -202,8 +206,9 @@ def ask(
             own = StudyPaths(paths.root, question.folder) if names else paths
             if names:
                 _link_films(own, paths, known, question, number if finding else None)
+            asked_of = _faithfulness([versions[step] for step in steps], manifest, architecture)
             _write(own, question, {name: maps for name, (maps, _) in sets.items()}, known, logits,
-                   {**tables, "checkpoints": told})  # fmt: skip
+                   {**tables, "checkpoints": told, **asked_of})  # fmt: skip
             asked.append(question)
     if not asked:
         raise DataError(
@@ -221,6 +226,23 @@ def _sets(two: Sequence[Version]) -> dict[str, tuple[MapSet, np.ndarray]]:
     found = {"before": before.own, "before_again": before.again, "after": after.own}
     found["randomised"] = before.randomised
     return {name: (maps, maps.logits) for name, maps in found.items() if maps is not None}
+
+
+def _faithfulness(two: Sequence[Version], manifest, architecture: str) -> dict[str, pd.DataFrame]:
+    """The table of what maps tell of the prediction; none where the models were not asked.
+
+    It is that of all findings together: what a method is worth does not depend on the question, and
+    each finding has but a few of the sample.
+    """
+    if any(version.curves is None for version in two):
+        return {}
+    names = {"architecture": architecture}
+    curves = [
+        version.curves.assign(**names, checkpoint=name)
+        for name, version in zip(CHECKPOINTS, two, strict=True)
+    ]
+    patients = manifest.set_index("image_id")["patient_id"]
+    return {"faithfulness": faithfulness.table_of(pd.concat(curves), patients)}
 
 
 def _link_films(own, audit, manifest, question, finding: int | None) -> None:

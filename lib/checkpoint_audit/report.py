@@ -12,6 +12,7 @@ import pandas as pd
 from lib.checkpoint_audit import rule as rules
 from lib.checkpoint_audit.questions import Question
 from lib.checkpoint_audit.sentences import QUESTION, answer, words_of_scale
+from lib.evidence.faithfulness import MARK
 from lib.report import page
 from lib.report.digest import PRIMARY, public_parameters
 from lib.report.page import Kind
@@ -59,10 +60,17 @@ def audit_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     -------
     dict of str to Table
     """
-    alike = study_tables({name: tables[name] for name in _CAPTIONS if name in tables})
+    names = [name for name in (*_CAPTIONS, "faithfulness") if name in tables]
+    alike = study_tables({name: tables[name] for name in names})
     if not tables["drift"]["pairing"].eq("explainer").any():
         alike["drift"] = _without_floor(alike["drift"])
-    found = {name: replace(table, caption=_CAPTIONS[name]) for name, table in alike.items()}
+    marked = f" {MARK}: maps that are not shown to be more faithful than random ones."
+    found = {
+        name: replace(table, caption=_CAPTIONS.get(name, table.caption))
+        for name, table in alike.items()
+    }
+    if "random" in found["drift"].columns:
+        found["drift"] = replace(found["drift"], caption=_CAPTIONS["drift"] + marked)
     scores = tables["performance"].set_index("checkpoint").drop(columns="architecture")
     scores = _measured(scores.rename(columns={"n": "films"}).reset_index(), counts=["films"])
     explained = tables["layers"][tables["layers"]["explained"]]
@@ -126,7 +134,7 @@ AUDIT = Kind(
     findings="findings.json",
     read=(
         *(*_CAPTIONS, "performance", "strata", "checkpoints", "mapping", "measured", "layers"),
-        "lesion",
+        *("lesion", "faithfulness"),
     ),
     figures={
         "answer": "Overlap of the strongest cells at the deepest layer: the grey bar reaches from "

@@ -8,6 +8,7 @@ import pandas as pd
 from lib.checkpoint_audit import rule as rules
 from lib.checkpoint_audit.findings import primary_cell
 from lib.checkpoint_audit.questions import CHECKPOINTS
+from lib.evidence import faithfulness
 from lib.report.digest import PRIMARY, drift_means
 from lib.report.words import listed, span
 from lib.study import names
@@ -153,6 +154,20 @@ def lesion_sentence(lesion: pd.DataFrame | None, cell: tuple[str, str]) -> str:
     return f"{text}; a map that is the same everywhere has {_number(row['area'])} there."
 
 
+def faithfulness_sentence(faithful: pd.DataFrame | None) -> str:
+    """Which maps do not tell what the prediction rests on; "" where they were not asked.
+
+    Parameters
+    ----------
+    faithful : DataFrame or None
+        As `lib.evidence.faithfulness.table_of`.
+    """
+    if faithful is None or faithful.empty:
+        return ""
+    films = faithful["films"].max()
+    return f"Asked on {films} films: {' '.join(faithfulness.sentences(faithful))}"
+
+
 def accuracy_sentence(performance: pd.DataFrame) -> str:
     """How accuracy and macro AUC changed.
 
@@ -185,6 +200,7 @@ def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None = None) 
         rule_sentence(tables.get("rule")),
         moved_sentence(tables.get("retained"), cell),
         overlap_sentence(tables["drift"], tables["support"], cell),
+        faithfulness_sentence(tables.get("faithfulness")),
         lesion_sentence(tables.get("lesion"), cell),
         accuracy_sentence(tables["performance"]),
     )

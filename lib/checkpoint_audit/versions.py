@@ -6,13 +6,14 @@ weights.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 
+from lib.attribution import faithfulness
 from lib.attribution.explainer import Explainer
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit import graph, preprocessing
@@ -21,6 +22,7 @@ from lib.checkpoint_audit.layers import audited_layers
 from lib.checkpoint_audit.questions import Version
 from lib.checkpoint_audit.same import require_same_architecture, swappable
 from lib.data.batches import Films
+from lib.models.performance import true_probability
 from lib.models.randomise import randomise
 from lib.study.artefacts import sha256
 
@@ -131,6 +133,9 @@ def explain_versions(
     methods: Sequence[str],
     batch_size: int,
     report: Callable[[str], Callable[[int, int], None]],
+    asked: Sequence[int] = (),
+    seed: int = 0,
+    probability: Callable = true_probability,
 ) -> list[Version]:
     """Maps of every version and of the controls, for the true class of every film.
 
@@ -147,6 +152,10 @@ def explain_versions(
         As `lib.checkpoint_audit.layers.audited_layers`.
     report : callable
         Receives what is counted, "films, before"; returns a reporter of (films done, in all).
+    asked : sequence of int
+        Places of maps that are asked whether they tell what the prediction rests on.
+    seed, probability
+        As of `lib.attribution.faithfulness.curves`.
 
     Returns
     -------
@@ -176,12 +185,20 @@ def explain_versions(
     for name, flat, own in zip(names, flats, weights, strict=True):
         host = first if swappable(first.graph, flat.graph) else flat
         graph.put_weights(host.graph, own)
-        sets = [explain(host, name)]
+        version = Version(explain(host, name))
+        if len(asked):
+            altered = np.asarray(films.images[films.rows[asked]])
+            curves = faithfulness.curves(
+                explainers[id(host)].logits, altered, version.own, np.asarray(asked), seed=seed,
+                probability=probability,
+            )  # fmt: skip
+            version = replace(version, curves=curves)
         if flat is not flats[-1]:
-            sets.append(explain(host, f"{name} again"))
+            again = explain(host, f"{name} again")
             randomise(host.graph, seed=0)
-            sets.append(explain(host, f"{name} randomised"))
-        found.append(Version(*sets))
+            permuted = explain(host, f"{name} randomised")
+            version = replace(version, again=again, randomised=permuted)
+        found.append(version)
     for flat, own in zip(flats, weights, strict=True):
         graph.put_weights(flat.graph, own)
     return found

@@ -220,7 +220,8 @@ def controls(
             [*labels, "from {} to {}".format(*between)],
         )
     note = "Whiskers: ± 1 standard deviation over the pairs, as far as values are possible."
-    if marked:
+    cells = rows[["architecture", "role", "method"]].itertuples(index=False, name=None)
+    if set(marked) & set(cells):
         note += " †: maps that are not shown to be more faithful than random ones."
     style.legend(figure, handles, labels, note)
     return figure

@@ -212,6 +212,7 @@ def test_each_finding_is_a_question_and_the_maps_decide_it(audited):
     assert (audited / "report/figures/trend.png").exists()
     page = (audited / "Mass/report/index.html").read_text()
     assert page.count("not measured") == 2  # the sentence, and a row of the table of drift
+    assert "was not asked: that takes the model" in page
     told = json.loads((audited / "Mass/findings.json").read_text())["findings"]
     texts = " ".join(finding["text"] for finding in told)
     assert "not made once more nor made with permuted weights" in texts

@@ -8,7 +8,7 @@ from material import encoded, film
 from lib.attribution.maps import MapSet, correct
 from lib.checkpoint_audit import classes, labels
 from lib.checkpoint_audit import films as audited_films
-from lib.checkpoint_audit.params import AuditParams
+from lib.checkpoint_audit.params import Attribution, AuditParams
 from lib.checkpoint_audit.questions import folder_names, pairs
 from lib.study.errors import DataError
 
@@ -39,6 +39,22 @@ def test_a_misspelt_finding_is_refused_with_what_there_is():
 def test_every_finding_of_a_film_is_explained_and_a_film_without_any_once():
     film_, finding = labels.rows_to_explain(status("Effusion|Mass", "", "Mass"))
     assert film_.tolist() == [0, 0, 1, 2] and finding.tolist() == [0, 1, 0, 1]
+
+
+def test_the_maps_that_are_asked_are_of_films_with_their_finding():
+    known = status("Effusion|Mass", "", "Mass", "Effusion?|Mass", "Effusion")
+    rows = labels.rows_to_explain(known)
+    params = AuditParams(versions=("a", "b"), name="x", data={"source": "x"})
+    assert labels.sample(known, *rows, params).tolist() == [0, 1, 3, 4, 5]  # not that of film 1
+    few = params.model_copy(update={"attribution": Attribution(faithfulness_films=2)})
+    drawn = labels.sample(known, *rows, few)
+    assert len(drawn) == 2 and 2 not in drawn and drawn.tolist() == sorted(drawn)
+    none = params.model_copy(update={"attribution": Attribution(faithfulness_films=0)})
+    assert not len(labels.sample(known, *rows, none))
+    assert len(labels.sample(None, np.arange(40), np.zeros(40, int), params)) == 12
+    assert labels.probability(np.array([[0, 9], [-9, np.log(3)]]), [0, 1]).tolist() == [
+        0.5, pytest.approx(0.75),
+    ]  # fmt: skip
 
 
 def test_a_version_names_a_finding_in_as_many_films_as_have_it():

@@ -28,6 +28,7 @@ from lib.checkpoint_audit.files import CheckpointRefused
 from lib.checkpoint_audit.preprocessing import PreprocessingUnknown, affine
 from lib.data import index as data
 from lib.drift import pairings, summaries
+from lib.evidence import faithfulness
 from lib.figures import drift as drift_plots
 from lib.figures import style
 from lib.study.artefacts import manifest_path, read_table, require, write_json
@@ -580,6 +581,13 @@ def test_the_report_repeats_the_audit(audited):
     assert " ".join(sentences.overlap_sentence(drift, support, cell).split()) in text
     own = drift.query("metric == 'iou_top20' and pairing == 'ceiling'").iloc[-2]["mean"]
     assert f"{own:.3f}" in text
+    faithful = read_table(paths.tables / "faithfulness.csv")
+    assert len(faithful) == 2 * drift[["role", "method"]].drop_duplicates().shape[0]
+    assert " ".join(sentences.faithfulness_sentence(faithful).split()) in text
+    marked = faithfulness.unfaithful(faithful)
+    table = paths.report.read_text().split('data-name="drift"')[1].split("</table>")[0]
+    assert table.count(f">{faithfulness.MARK}<") == len(marked)
+    assert ("not shown to be more faithful than random ones" in text) is bool(marked)
     common = f"Only {support['common'].sum()} of 12 films are classified correctly by both"
     first = text[: text.index("By the rule that was stated beforehand: passed.")]
     for finding in json.loads((paths.root / "findings.json").read_text())["findings"]:

@@ -9,8 +9,9 @@ from scipy.special import logit
 from tiny_models import classifier, films, pixels
 
 from lib import __main__ as commands
+from lib.attribution.faithfulness import curves
 from lib.attribution.maps import MapSet
-from lib.checkpoint_audit import given, labels, questions
+from lib.checkpoint_audit import findings, given, labels, questions
 from lib.checkpoint_audit import versions as audited
 from lib.data.batches import Films
 from lib.study.artefacts import begin, read_table, write_table
@@ -18,6 +19,7 @@ from lib.study.paths import StudyPaths
 
 FINDINGS = ("Mass", "Effusion")
 STATUS = np.array([[1, 0], [0, 1], [1, 1], [0, 0], [1, 0], [0, 1]], float)
+ASKED = np.array([0, 2, 3, 6])  # rows that have their finding
 IDS = np.array([f"film{number}" for number in range(len(STATUS))])
 FILES = ("v1.keras", "v2.keras", "v3.keras")
 CELL = ("post_activation", "gradcam")
@@ -31,7 +33,7 @@ def root(tmp_path_factory):
     return tmp_path_factory.mktemp("versions")
 
 
-def explained(root, models, data, ids):
+def explained(root, models, data, ids, **asked):
     """Maps of versions, as `explain_versions` makes them of their files."""
     files = [root / f"{number}.keras" for number in range(len(models))]
     for model, file in zip(models, files, strict=True):
@@ -40,7 +42,7 @@ def explained(root, models, data, ids):
     opened = audited.open_versions(*files, names=names)
     return audited.explain_versions(
         opened.plain, data, ids, names=names, methods=["gradcam"], batch_size=4,
-        report=lambda name: None,
+        report=lambda name: None, **asked,
     )  # fmt: skip
 
 
@@ -50,7 +52,8 @@ def found(root):
     models = [classifier(classes=2, end="sigmoid", seed=seed) for seed in (1, 2, 3)]
     film, finding = labels.rows_to_explain(STATUS)
     data = Films(films(len(IDS)).images, film, finding)
-    return models, explained(root, models, data, IDS[film]), film
+    asked = {"asked": ASKED, "seed": 3, "probability": labels.probability}
+    return models, explained(root, models, data, IDS[film], **asked), film
 
 
 @pytest.mark.network
@@ -69,6 +72,22 @@ def test_each_finding_is_explained_by_its_own_logit_alone(found, tmp_path):
     own = versions[1].own
     rows = own.label == 1
     np.testing.assert_allclose(own.maps[CELL][rows], 2 * single[film[rows]], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.network
+def test_every_version_is_asked_by_its_own_weights(found):
+    models, versions, film = found
+    altered = films(len(IDS)).images[film[ASKED]]
+    for model, version in zip(models, versions, strict=True):
+
+        def logits(images, model=model):
+            x = np.repeat(images[..., None], 3, -1).astype(np.float32)
+            return logit(model.predict(x, verbose=0).astype(float))
+
+        probability = {"seed": 3, "probability": labels.probability}
+        expected = curves(logits, altered, version.own, ASKED, **probability)
+        pd.testing.assert_frame_equal(version.curves, expected, rtol=1e-3, atol=1e-5)
+    assert not versions[0].curves.equals(versions[1].curves)
 
 
 @pytest.mark.network
@@ -100,6 +119,11 @@ def test_every_step_and_finding_is_a_question_with_its_films(found, root):
         told = read_table(folder / "tables/checkpoints.csv")
         assert told["file"].tolist() == [question.before, question.after]
         assert (folder / "maps/stranger/randomised.npz").exists()
+        faithful = findings.faithful_table(folder / "tables")
+        assert set(faithful["checkpoint"]) == {"before", "after"}
+        own = faithful.query("role == @CELL[0]")
+        assert (own["films"] + own["blank"] == len(ASKED)).all()
+        assert (own["patients"] <= 3).all() and len(own) == 2
 
 
 @pytest.mark.network
