@@ -193,7 +193,7 @@ retained.query("metric == 'iou_top20'").drop(columns=["metric", "se_seeds", "see
 # %%
 sides = {max(stack.shape[1:]) for stack in sets["before"].maps.values()}
 grids = sorted({min(side, measures.PRIOR_GRID) for side in sides})
-centre = stated.load().H4.prior.model_dump()
+centre = stated.load().H4.prior.model_dump() | {"pairs": measures.PRIOR_PAIRS}
 priors = prior_table(grids, **centre, seed=derive(known["seed"], "prior"))
 priors.pivot_table(index=["grid", "metric"], columns="prior", values="mean").round(3)
 
