@@ -111,6 +111,16 @@ print(sentences.faithfulness_sentence(faithful) or "The maps were not asked.")
 faithful[["checkpoint", "role", "method", "films", "excess", "low", "high", "finding"]].round(3)
 
 # %% [markdown]
+# Noise, less contrast and blur were put on the films, in several strengths. *Resistance* is how alike a
+# map stays where the prediction stays (1 = the same map). *Relevance* is how much more it moves where the
+# prediction changes under the same change of the film; a map at 0 does not heed what is predicted.
+
+# %%
+file = paths.tables / "perturbed.csv"
+steady = artefacts.read_table(file) if file.exists() else pd.DataFrame()
+steady.drop(columns=["architecture"], errors="ignore").round(3)
+
+# %% [markdown]
 # ## Drift
 #
 # On the films that both checkpoints classify correctly. Without training there is no placebo: the

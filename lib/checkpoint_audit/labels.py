@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
-from scipy.special import expit
 from scipy.stats import mannwhitneyu
 
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit.classes import CHANCE, LEVEL
 from lib.data.naming import meaning, to_type
 from lib.study.errors import DataError, few
-from lib.study.seeds import derive
 
 if TYPE_CHECKING:
     from lib.checkpoint_audit.params import AuditParams
@@ -129,31 +127,6 @@ def explained_rows(texts: pd.Series, classes: Sequence[str], params: "AuditParam
     known = params.data
     status = status_table(texts, classes, uncertain=known.uncertain, labels=known.labels)
     return status, *rows_to_explain(status)
-
-
-def sample(status: np.ndarray | None, film: np.ndarray, label: np.ndarray, params: "AuditParams"):
-    """Maps that are asked whether they tell what the prediction rests on, in their order.
-
-    They are drawn at random, of films with their own class or finding.
-
-    Parameters
-    ----------
-    status, film, label
-        As from `explained_rows`.
-
-    Returns
-    -------
-    ndarray of int
-        Places among the maps, at most ``attribution.faithfulness_films``.
-    """
-    usable = np.arange(len(film)) if status is None else np.flatnonzero(status[film, label] == 1)
-    draw = np.random.default_rng(derive(params.seed, "faithfulness films"))
-    return np.sort(draw.permutation(usable)[: params.attribution.faithfulness_films])
-
-
-def probability(logits: np.ndarray, findings: np.ndarray) -> np.ndarray:
-    """Sigmoid of the logit of one finding for each film, shape (films,)."""
-    return expit(np.asarray(logits, np.float64)[np.arange(len(findings)), findings])
 
 
 def operating_point(logits: np.ndarray, positive: np.ndarray) -> float:

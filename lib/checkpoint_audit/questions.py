@@ -12,7 +12,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import pandas as pd
 
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit import labels as film_labels
-from lib.evidence import faithfulness
+from lib.evidence import faithfulness, perturbed
 from lib.models.performance import prediction_table
 from lib.study.artefacts import begin, write_json, write_table
 from lib.study.errors import ArtefactError, DataError
@@ -41,14 +41,14 @@ class Version:
         A row per film, or per film and finding that it has; ``label`` is the class or finding.
     again, randomised : MapSet or None
         The controls, where there are any: made once more, and with permuted weights.
-    curves : DataFrame or None
-        What a sample of the maps tells of the prediction, see `lib.attribution.faithfulness`.
+    asked : mapping of str to DataFrame
+        What a sample of the maps tells, see `lib.checkpoint_audit.asking`.
     """
 
     own: MapSet
     again: MapSet | None = None
     randomised: MapSet | None = None
-    curves: pd.DataFrame | None = None
+    asked: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def each(self, change: Callable[[MapSet], MapSet]) -> "Version":
         """The version with a change made to all of its sets."""
@@ -206,7 +206,7 @@ def ask(
             own = StudyPaths(paths.root, question.folder) if names else paths
             if names:
                 _link_films(own, paths, known, question, number if finding else None)
-            asked_of = _faithfulness([versions[step] for step in steps], manifest, architecture)
+            asked_of = _asked([versions[step] for step in steps], manifest, architecture)
             _write(own, question, {name: maps for name, (maps, _) in sets.items()}, known, logits,
                    {**tables, "checkpoints": told, **asked_of})  # fmt: skip
             asked.append(question)
@@ -228,21 +228,24 @@ def _sets(two: Sequence[Version]) -> dict[str, tuple[MapSet, np.ndarray]]:
     return {name: (maps, maps.logits) for name, maps in found.items() if maps is not None}
 
 
-def _faithfulness(two: Sequence[Version], manifest, architecture: str) -> dict[str, pd.DataFrame]:
-    """The table of what maps tell of the prediction; none where the models were not asked.
+_ASKED = {"faithfulness": faithfulness.table_of, "perturbed": perturbed.table_of}
 
-    It is that of all findings together: what a method is worth does not depend on the question, and
+
+def _asked(two: Sequence[Version], manifest, architecture: str) -> dict[str, pd.DataFrame]:
+    """The tables of what maps tell; none where the models were not asked.
+
+    They are of all findings together: what a method is worth does not depend on the question, and
     each finding has but a few of the sample.
     """
-    if any(version.curves is None for version in two):
-        return {}
-    names = {"architecture": architecture}
-    curves = [
-        version.curves.assign(**names, checkpoint=name)
-        for name, version in zip(CHECKPOINTS, two, strict=True)
-    ]
-    patients = manifest.set_index("image_id")["patient_id"]
-    return {"faithfulness": faithfulness.table_of(pd.concat(curves), patients)}
+    patients, found = manifest.set_index("image_id")["patient_id"], {}
+    for name, make in _ASKED.items():
+        if all(name in version.asked for version in two):
+            parts = [
+                version.asked[name].assign(architecture=architecture, checkpoint=checkpoint)
+                for checkpoint, version in zip(CHECKPOINTS, two, strict=True)
+            ]
+            found[name] = make(pd.concat(parts, ignore_index=True), patients)
+    return found
 
 
 def _link_films(own, audit, manifest, question, finding: int | None) -> None:

@@ -47,6 +47,13 @@ _MEASURED = (
     "What a rule can be held against, at the deepest layer with the first method, with 95 % "
     "intervals over patients: of the common support, and accuracy of all films."
 )
+_PERTURBED = (
+    "Do maps stay where the prediction stays, and follow where it changes? Noise, less contrast "
+    "and blur were put on films. Resistance: overlap of the two maps where the prediction stays, "
+    "1 = the same map. Relevance: how much less they overlap where it changes, under the same "
+    "change of the film; 0 = the map does not heed the prediction. With 95 % intervals over "
+    "patients."
+)
 _RULE = (
     "The rule that was stated beforehand: passed where the whole interval lies on the good side of "
     "the bound, failed where it lies on the bad one."
@@ -85,6 +92,8 @@ def audit_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
         "checkpoints": shown("checkpoints", "The two files and what is in them.",
                              _side_by_side(tables["checkpoints"])),
         "measured": shown("measured", _MEASURED, tables["measured"]),
+        **({"perturbed": shown("perturbed", _PERTURBED, tables["perturbed"])}
+           if "perturbed" in tables else {}),
         **({"rule": shown("rule", _RULE, tables["rule"])} if "rule" in tables else {}),
         **({"lesion": shown("lesion", _LESION, tables["lesion"])} if "lesion" in tables else {}),
         "mapping": shown(
@@ -134,7 +143,7 @@ AUDIT = Kind(
     findings="findings.json",
     read=(
         *(*_CAPTIONS, "performance", "strata", "checkpoints", "mapping", "measured", "layers"),
-        *("lesion", "faithfulness"),
+        *("lesion", "faithfulness", "perturbed"),
     ),
     figures={
         "answer": "Overlap of the strongest cells at the deepest layer: the grey bar reaches from "

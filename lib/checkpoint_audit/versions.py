@@ -5,7 +5,7 @@ weights.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.attribution import faithfulness
 from lib.attribution.explainer import Explainer
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit import graph, preprocessing
@@ -22,7 +21,6 @@ from lib.checkpoint_audit.layers import audited_layers
 from lib.checkpoint_audit.questions import Version
 from lib.checkpoint_audit.same import require_same_architecture, swappable
 from lib.data.batches import Films
-from lib.models.performance import true_probability
 from lib.models.randomise import randomise
 from lib.study.artefacts import sha256
 
@@ -133,9 +131,7 @@ def explain_versions(
     methods: Sequence[str],
     batch_size: int,
     report: Callable[[str], Callable[[int, int], None]],
-    asked: Sequence[int] = (),
-    seed: int = 0,
-    probability: Callable = true_probability,
+    ask: Callable[[Explainer, MapSet], Mapping[str, pd.DataFrame]] | None = None,
 ) -> list[Version]:
     """Maps of every version and of the controls, for the true class of every film.
 
@@ -152,10 +148,9 @@ def explain_versions(
         As `lib.checkpoint_audit.layers.audited_layers`.
     report : callable
         Receives what is counted, "films, before"; returns a reporter of (films done, in all).
-    asked : sequence of int
-        Places of maps that are asked whether they tell what the prediction rests on.
-    seed, probability
-        As of `lib.attribution.faithfulness.curves`.
+    ask : callable, optional
+        What else a version is asked while its weights lie in the graph, see
+        `lib.checkpoint_audit.asking`.
 
     Returns
     -------
@@ -186,13 +181,8 @@ def explain_versions(
         host = first if swappable(first.graph, flat.graph) else flat
         graph.put_weights(host.graph, own)
         version = Version(explain(host, name))
-        if len(asked):
-            altered = np.asarray(films.images[films.rows[asked]])
-            curves = faithfulness.curves(
-                explainers[id(host)].logits, altered, version.own, np.asarray(asked), seed=seed,
-                probability=probability,
-            )  # fmt: skip
-            version = replace(version, curves=curves)
+        if ask:
+            version = replace(version, asked=ask(explainers[id(host)], version.own))
         if flat is not flats[-1]:
             again = explain(host, f"{name} again")
             randomise(host.graph, seed=0)

@@ -11,11 +11,13 @@ from tiny_models import classifier, films, pixels
 from lib import __main__ as commands
 from lib.attribution.faithfulness import curves
 from lib.attribution.maps import MapSet
-from lib.checkpoint_audit import findings, given, labels, questions
+from lib.checkpoint_audit import asking, findings, given, labels, questions
 from lib.checkpoint_audit import versions as audited
 from lib.data.batches import Films
+from lib.evidence import perturbed
 from lib.study.artefacts import begin, read_table, write_table
 from lib.study.paths import StudyPaths
+from lib.study.seeds import derive
 
 FINDINGS = ("Mass", "Effusion")
 STATUS = np.array([[1, 0], [0, 1], [1, 1], [0, 0], [1, 0], [0, 1]], float)
@@ -52,8 +54,8 @@ def found(root):
     models = [classifier(classes=2, end="sigmoid", seed=seed) for seed in (1, 2, 3)]
     film, finding = labels.rows_to_explain(STATUS)
     data = Films(films(len(IDS)).images, film, finding)
-    asked = {"asked": ASKED, "seed": 3, "probability": labels.probability}
-    return models, explained(root, models, data, IDS[film], **asked), film
+    ask = asking.asker(data, ASKED, batch_size=4, seed=3, status=STATUS, film=film)
+    return models, explained(root, models, data, IDS[film], ask=ask), film
 
 
 @pytest.mark.network
@@ -84,10 +86,20 @@ def test_every_version_is_asked_by_its_own_weights(found):
             x = np.repeat(images[..., None], 3, -1).astype(np.float32)
             return logit(model.predict(x, verbose=0).astype(float))
 
-        probability = {"seed": 3, "probability": labels.probability}
-        expected = curves(logits, altered, version.own, ASKED, **probability)
-        pd.testing.assert_frame_equal(version.curves, expected, rtol=1e-3, atol=1e-5)
-    assert not versions[0].curves.equals(versions[1].curves)
+        options = {"seed": derive(3, "faithfulness"), "probability": asking.probability}
+        expected = curves(logits, altered, version.own, ASKED, **options)
+        pd.testing.assert_frame_equal(version.asked["faithfulness"], expected, rtol=1e-3, atol=1e-5)
+        # What became of the predictions, from the films themselves.
+        told = version.asked["perturbed"].query("role == @CELL[0] and method == @CELL[1]")
+        decided = asking.deciding(version.own.logits, STATUS, film)
+        finding = version.own.label[ASKED]
+        before = decided(version.own.logits[ASKED], finding)
+        for change, images in perturbed.perturbed(altered, seed=derive(3, "perturbed")).items():
+            stays = told[told["change"] == change].set_index("image_id")["stays"]
+            assert stays.index.tolist() == IDS[film[ASKED]].tolist()
+            assert stays.tolist() == (decided(logits(images), finding) == before).tolist()
+    first, second = (version.asked["faithfulness"] for version in versions[:2])
+    assert not first.equals(second)
 
 
 @pytest.mark.network
@@ -124,6 +136,10 @@ def test_every_step_and_finding_is_a_question_with_its_films(found, root):
         own = faithful.query("role == @CELL[0]")
         assert (own["films"] + own["blank"] == len(ASKED)).all()
         assert (own["patients"] <= 3).all() and len(own) == 2
+        steady = read_table(folder / "tables/perturbed.csv")
+        pairs = len(ASKED) * sum(map(len, perturbed.STRENGTHS.values()))
+        assert (steady[["stay", "blank"]].sum(axis=1) <= pairs).all()
+        assert len(steady) == len(faithful)
 
 
 @pytest.mark.network
