@@ -151,8 +151,9 @@ def masks(
             return "" in (finding, name) or mean(name) == finding
 
         for source, read in told:
-            drawn = _from_folder(source, asked, row_of, sides, Squares(source, [size], aspect))
-            if read is not None:
+            if read is None:
+                drawn = _from_folder(source, asked, row_of, sides, Squares(source, [size], aspect))
+            else:
                 known = [one for one in read if one.draw and asked(one.finding)]
                 drawn = _from_outlines(source, known, row_of, sides, size, aspect)
             for row, square in drawn:

@@ -18,7 +18,7 @@ from material import encoded, film
 from tiny_models import body, classifier, films, sequential
 
 from lib import __main__ as commands
-from lib.attribution.maps import largest_difference
+from lib.attribution.maps import MapSet, largest_difference
 from lib.checkpoint_audit import classes, findings, sentences
 from lib.checkpoint_audit import films as audited_films
 from lib.checkpoint_audit import params as audit_params
@@ -545,6 +545,33 @@ def test_the_whole_audit_from_the_command(audited):
     assert told["verdict"] == "passed" and (paths.root / "rule.junit.xml").exists()
     assert audited.refused.returncode != 0
     assert "error: A4_audit_maps: CheckpointRefused" in audited.refused.stderr
+
+
+@pytest.mark.study
+def test_the_same_audit_by_way_of_maps_has_the_same_numbers(audited, tmp_path):
+    paths, files = audited.paths, {}
+    for name in ("before", "after"):
+        sets = {"maps": name} | (
+            {"again": "before_again", "randomised": "randomised"} if name == "before" else {}
+        )
+        loaded = {kind: MapSet.load(paths.maps("stranger", of)) for kind, of in sets.items()}
+        own = loaded["maps"]
+        stacks = {
+            "/".join((kind, *cell)): stack
+            for kind, maps in loaded.items()
+            for cell, stack in maps.maps.items()
+        }
+        files[name] = tmp_path / f"{name}.npz"
+        np.savez(files[name], image_id=own.image_id, logits=own.logits, **stacks)
+    words = ["--maps-before", files["before"], "--maps-after", files["after"]]
+    words += ["--data", paths.root.parent.parent / "films", "--results", tmp_path / "out"]
+    assert commands.main(["audit", *map(str, words)]) == 0
+    for table in ("drift", "retained", "measured", "performance", "support", "pairs"):
+        one, other = (
+            read_table(folder / f"tables/{table}.csv").drop(columns="architecture", errors="ignore")
+            for folder in (paths.root, tmp_path / "out/audit-before-after")
+        )
+        pd.testing.assert_frame_equal(one, other, rtol=1e-5)
 
 
 @pytest.mark.study
