@@ -160,8 +160,8 @@ def read_films(
         file.unlink()
     wanted = (params.findings or ("",)) if films.lesions else ()
     drawn_of = masks(
-        films.lesions, manifest, findings=wanted, labels=films.labels, size=size,
-        aspect=films.aspect,
+        films.lesions, manifest, findings=wanted, classes=() if params.findings else classes,
+        labels=films.labels, size=size, aspect=films.aspect,
     )  # fmt: skip
     for number, drawn in enumerate(drawn_of):
         with atomic(lesion_file(folder, size, number if params.findings else None)) as temporary:

@@ -115,6 +115,7 @@ def masks(
     manifest: pd.DataFrame,
     *,
     findings: Sequence[str],
+    classes: Sequence[str] = (),
     labels: Mapping[str, str],
     size: int,
     aspect: str,
@@ -126,9 +127,12 @@ def masks(
     sources, labels
         As `opened`; a film has all lesions that any source tells.
     manifest : DataFrame
-        ``image_id``, ``file``, ``width``, ``height``, before names are hashed.
+        ``image_id``, ``file``, ``width``, ``height``, before names are hashed; ``label`` where
+        there are classes.
     findings : sequence of str
         Those that are asked for; "" for all at once.
+    classes : sequence of str
+        Of a model that gives a film one: a lesion that is of another class than its film is none.
     size, aspect
         As in `lib.data.films.squares.resize`.
 
@@ -143,19 +147,22 @@ def masks(
         As `opened`, or if a lesion does not fit its film.
     """
     told, row_of = opened(sources, manifest, labels=labels), _row_of(manifest)
-    mean, sides = meaning(list(filter(None, findings)), dict(labels)), manifest[["width", "height"]]
+    mean = meaning(list(filter(None, findings)) or list(classes), dict(labels))
+    sides = manifest[["width", "height"]]
+    own = manifest["label"].tolist() if classes else [""] * len(manifest)
     for finding in findings:
         found = np.zeros((len(manifest), size, size), bool)
 
-        def asked(name: str, finding=finding) -> bool:
-            return "" in (finding, name) or mean(name) == finding
+        def asked(name: str, row: int, finding=finding, unknown: bool = True) -> bool:
+            known = mean(name) if name else ""
+            named = known in ("", finding or own[row])
+            return named or (unknown and not finding and known not in classes)
 
         for source, read in told:
             if read is None:
                 drawn = _from_folder(source, asked, row_of, sides, Squares(source, [size], aspect))
             else:
-                known = [one for one in read if one.draw and asked(one.finding)]
-                drawn = _from_outlines(source, known, row_of, sides, size, aspect)
+                drawn = _from_outlines(source, read, asked, row_of, sides, size, aspect)
             for row, square in drawn:
                 found[row] |= square
         yield found
@@ -170,17 +177,21 @@ def _from_folder(source, asked, row_of, sides, how: Squares) -> Iterator[tuple[i
     for file in _masks_in(source):
         row = row_of(file.stem)
         row = row_of(file.name) if row is None else row
-        if row is not None and (file.parent == source or asked(file.parent.name)):
+        of = file.parent.name if file.parent != source else ""
+        # A folder of another name may hold lungs, or anything.
+        if row is not None and asked(of, row, unknown=False):
             width, height = sides.iloc[row]
             name = file.relative_to(source).as_posix()
             yield row, how.of_mask(name, width=width, height=height)[0]
 
 
-def _from_outlines(source, known, row_of, sides, size, aspect) -> Iterator[tuple[int, np.ndarray]]:
+def _from_outlines(
+    source, read, asked, row_of, sides, size, aspect
+) -> Iterator[tuple[int, np.ndarray]]:
     """The same of outlines; those of one film in one frame are drawn together."""
     together: dict[tuple, list] = {}
-    for one in known:
-        if (row := row_of(one.film)) is not None:
+    for one in (one for one in read if one.draw):
+        if (row := row_of(one.film)) is not None and asked(one.finding, row):
             together.setdefault((row, one.frame), []).append(one)
     for (row, frame), of in together.items():
         width, height = sides.iloc[row]

@@ -67,6 +67,26 @@ def test_a_question_about_a_finding_has_the_lesions_of_that_finding(tmp_path):
     assert masks(tmp_path / "masks", finding="Effusion")[1].sum() == 800
 
 
+def test_a_lesion_of_another_class_than_its_film_is_none_of_it(tmp_path):
+    (tmp_path / "boxes.csv").write_text(
+        "image_id,label,x,y,width,height\n"
+        "a,Pneumonia,0,0,10,10\na,mass,20,20,10,10\nb,mass,0,0,20,20\nb,Opacity,30,30,10,10\n"
+    )
+    for folder in ("Mass", "lungs", "normal"):
+        (tmp_path / "masks" / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "masks" / folder / "c.png"), np.full((40, 80), 255, np.uint8))
+    films = FILMS.assign(label=["pneumonia", "normal", "mass"])
+    told = {"findings": [""], "classes": ["mass", "normal", "pneumonia"], "labels": {}}
+    told |= {"size": 40, "aspect": "squash"}
+    (found,) = lesions.masks([str(tmp_path / "boxes.csv")], films, **told)
+    assert found[0, :10, :10].all() and found[0].sum() == 100
+    assert found[1, 30:, 30:].all() and found[1].sum() == 100  # what names no class counts
+    assert not found[2].any()
+    assert next(lesions.masks([str(tmp_path / "masks")], films, **told))[2].all()
+    (tmp_path / "masks/Mass/c.png").unlink()
+    assert not next(lesions.masks([str(tmp_path / "masks")], films, **told)).any()
+
+
 @pytest.mark.parametrize(
     ("table", "why"),
     [
