@@ -38,7 +38,7 @@ from lib.data import cache as image_cache
 from lib.data.batches import Films
 from lib.models import backbones
 from lib.checkpoint_audit import classes as class_mapping, films as audited_films
-from lib.checkpoint_audit import labels, layers, params as audit_params, questions
+from lib.checkpoint_audit import asking, labels, layers, params as audit_params, questions
 from lib.checkpoint_audit import versions as audited
 
 # %% [markdown]
@@ -143,12 +143,21 @@ print(candidates.tail(12).to_string(index=False))
 #
 # From logits. Every version but the last is explained twice, and once more with its weights drawn
 # anew (Adebayo et al. 2018): maps that do not change with the weights do not show what was learnt.
+#
+# A sample of them (`attribution.faithfulness_films`) is also asked whether they tell what the prediction
+# rests on: the cells that a map ranks highest are blurred first, or shown first on the blurred film,
+# and the probability of the class is read off, as with random maps (Petsiuk et al. 2018). And noise, less
+# contrast and blur are put on the films: maps should stay where the prediction stays, and follow it
+# where it changes (Zhang et al. 2024).
 
 # %%
+asked = asking.sample(status, film, label, params)
 versions = audited.explain_versions(
     flats, films, manifest["image_id"].to_numpy()[film], names=params.words, layers=params.layers,
     methods=params.methods, batch_size=params.batch_size, report=counter,
+    ask=asking.asker(films, asked, batch_size=params.batch_size, seed=params.seed, status=status, film=film),
 )  # fmt: skip
+print(f"{len(asked)} maps of each kind were asked on altered films")
 
 # %% [markdown]
 # ## Do outputs mean the findings that we think?

@@ -35,9 +35,10 @@ from lib.data import cache as image_cache
 from lib.attribution.maps import blank_tables, load_maps
 from lib.drift import cases, pairings, summaries
 from lib.drift.priors import prior_table
+from lib.evidence import faithfulness
 from lib.hypotheses import stated
 from lib.figures import drift as drift_plots, pictures, style, training
-from lib.checkpoint_audit import classes as class_mapping, findings, lesions, measures
+from lib.checkpoint_audit import classes as class_mapping, findings, lesions, measures, sentences
 from lib.checkpoint_audit.questions import CHECKPOINTS, Question
 
 # %% [markdown]
@@ -59,7 +60,8 @@ pd.Series({"asked": question.title, "classes": ", ".join(classes), "model": name
 # ## Films and maps
 #
 # Of BEFORE there may be two more sets, the controls: explained again, and with permuted weights. Maps
-# that were made elsewhere may lack them. Then the floor is exact, and the other is no control.
+# that were made elsewhere may lack them. Then the floor is not measured, but taken as exact, and the
+# other is no control.
 
 # %% tags=["nbval-check-output"]
 manifest = artefacts.read_table(paths.manifest)
@@ -92,6 +94,31 @@ style.save(figure, paths.figures / "confusions")
 # %% [markdown]
 # Rows are true classes. What moves between the two panels are decisions that changed; the primary
 # comparison of maps leaves those films out.
+
+# %% [markdown]
+# ## Do the maps tell what the prediction rests on?
+#
+# If not, neither their drift nor their rest says anything about evidence. Cells were blurred, or shown
+# on a blurred film, in the order of a map and in a random order; *excess* is how much more the
+# probability of the class followed the map: insertion less deletion, minus the same of random maps.
+# Maps that are not shown to be better than random ones are marked † below. Maps that were made
+# elsewhere cannot be asked without their model.
+
+# %%
+faithful = findings.faithful_table(paths.tables)
+marked = faithfulness.unfaithful(faithful)
+print(sentences.faithfulness_sentence(faithful) or "The maps were not asked.")
+faithful[["checkpoint", "role", "method", "films", "excess", "low", "high", "finding"]].round(3)
+
+# %% [markdown]
+# Noise, less contrast and blur were put on the films, in several strengths. *Resistance* is how alike a
+# map stays where the prediction stays (1 = the same map). *Relevance* is how much more it moves where the
+# prediction changes under the same change of the film; a map at 0 does not heed what is predicted.
+
+# %%
+file = paths.tables / "perturbed.csv"
+steady = artefacts.read_table(file) if file.exists() else pd.DataFrame()
+steady.drop(columns=["architecture"], errors="ignore").round(3)
 
 # %% [markdown]
 # ## Drift
@@ -134,8 +161,9 @@ shown.round(2)
 
 # %%
 figure = drift_plots.controls(
-    drift, between=("explainer", "ceiling"), title="Where does the change lie between its controls?"
-)
+    drift, between=("explainer", "ceiling"), marked=marked,
+    title="Where does the change lie between its controls?",
+)  # fmt: skip
 display(figure)
 style.save(figure, paths.figures / "controls")
 
@@ -151,8 +179,9 @@ style.save(figure, paths.figures / "controls")
 cell = dict(zip(("role", "method"), findings.primary_cell(drift), strict=True))
 first = drift[drift["role"].eq(cell["role"]) & drift["method"].eq(cell["method"])]
 figure = drift_plots.controls(
-    first, between=("explainer", "ceiling"), title="Did the evidence of this model move?"
-)
+    first, between=("explainer", "ceiling"), marked=marked,
+    title="Did the evidence of this model move?",
+)  # fmt: skip
 display(figure)
 style.save(figure, paths.figures / "answer")
 
@@ -174,7 +203,7 @@ retained.query("metric == 'iou_top20'").drop(columns=["metric", "se_seeds", "see
 # %%
 sides = {max(stack.shape[1:]) for stack in sets["before"].maps.values()}
 grids = sorted({min(side, measures.PRIOR_GRID) for side in sides})
-centre = stated.load().H4.prior.model_dump()
+centre = stated.load().H4.prior.model_dump() | {"pairs": measures.PRIOR_PAIRS}
 priors = prior_table(grids, **centre, seed=derive(known["seed"], "prior"))
 priors.pivot_table(index=["grid", "metric"], columns="prior", values="mean").round(3)
 

@@ -12,6 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+# Through nbformat comes jsonschema, which would read the grammar of international addresses, for longer
+# than all else here takes to start; no notebook has a field of that format.
+sys.modules.setdefault("rfc3987_syntax", None)
+
 import jupytext
 import papermill
 from ipykernel.kernelspec import make_ipkernel_cmd

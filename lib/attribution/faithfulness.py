@@ -29,7 +29,7 @@ _AT_ONCE = 8  # films: bounds the memory
 
 def curves(
     logits: Callable[[np.ndarray], np.ndarray], films: np.ndarray, maps: MapSet, chosen: np.ndarray,
-    *, seed: int,
+    *, seed: int, probability: Callable[[np.ndarray, np.ndarray], np.ndarray] = true_probability,
 ) -> pd.DataFrame:  # fmt: skip
     """Area under the deletion and the insertion curve of every map, and of a random map.
 
@@ -44,6 +44,8 @@ def curves(
         Places of `films` among those of `maps`.
     seed : int
         Of the random maps, and of the order of cells that a map holds equal.
+    probability : callable
+        ``(logits, classes) → probabilities``; the softmax unless sigmoids are to be asked.
 
     Returns
     -------
@@ -68,9 +70,10 @@ def curves(
         area
         for start in range(0, len(chosen), _AT_ONCE)
         for area in _areas(
-            logits, films, ranks | randoms, label, range(len(chosen))[start : start + _AT_ONCE]
+            logits, films, ranks | randoms, label, probability,
+            range(len(chosen))[start : start + _AT_ONCE],
         )
-    ]
+    ]  # fmt: skip
     parts = []
     for key, rank in ranks.items():
         blank = blank_reason(maps.maps[key][chosen]) != ""
@@ -93,7 +96,7 @@ def _ranks(stack: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return ranks.reshape(stack.shape)
 
 
-def _areas(logits, films, ranks, label, places) -> list[dict]:
+def _areas(logits, films, ranks, label, probability, places) -> list[dict]:
     """Areas under both curves by name of the ranks, for each of some films, by one call."""
     altered, asked = [], []
     for place in places:
@@ -103,7 +106,7 @@ def _areas(logits, films, ranks, label, places) -> list[dict]:
     answers, shares = logits(np.stack(altered)), (0, *FRACTIONS, 1)
     found = []
     for place, rows in zip(places, asked, strict=True):
-        told = true_probability(answers, np.full(len(answers), label[place]))
+        told = probability(answers, np.full(len(answers), label[place]))
         found.append({name: np.trapezoid(told[each], shares) for name, each in rows.items()})
     return found
 

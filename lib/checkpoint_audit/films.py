@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.checkpoint_audit.labels import canonical, require_findings
-from lib.checkpoint_audit.lesions import masks
+from lib.checkpoint_audit.lesions import masks, opened
 from lib.checkpoint_audit.params import AuditedFilms, AuditParams
 from lib.checkpoint_audit.questions import lesion_file
 from lib.data import cache, tables
@@ -85,6 +85,19 @@ def index_films(params: AuditParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
     return rows, classes
 
 
+def check(params: AuditParams) -> None:
+    """Look through the films of an audit and their lesions before anything is decoded or loaded.
+
+    Raises
+    ------
+    DataError
+        As `index_films` and `lib.checkpoint_audit.lesions.opened`.
+    """
+    rows, _ = index_films(params)
+    known = params.data
+    opened(known.lesions, rows, findings=params.findings, labels=known.labels)
+
+
 def _index_findings(source: Path, params: AuditParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The same of a multi-label model, where the class of a film is all of its findings."""
     if source.is_dir():
@@ -145,12 +158,13 @@ def read_films(
         file.unlink()
     for file in folder.rglob("lesion_*.npy"):
         file.unlink()
-    for number, finding in enumerate(params.findings or ("",)) if films.lesions else ():
-        drawn = masks(
-            films.lesions, manifest, finding=finding, labels=films.labels, size=size,
-            aspect=films.aspect,
-        )  # fmt: skip
-        with atomic(lesion_file(folder, size, number if finding else None)) as temporary:
+    wanted = (params.findings or ("",)) if films.lesions else ()
+    drawn_of = masks(
+        films.lesions, manifest, findings=wanted, classes=() if params.findings else classes,
+        labels=films.labels, size=size, aspect=films.aspect,
+    )  # fmt: skip
+    for number, drawn in enumerate(drawn_of):
+        with atomic(lesion_file(folder, size, number if params.findings else None)) as temporary:
             np.save(temporary, drawn)
     if salt := read_salt(films.salt_file):
         manifest, rejected = pseudonymise(manifest, rejected, salt=salt)

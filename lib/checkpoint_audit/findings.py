@@ -1,6 +1,7 @@
 """What is to be said about a question of an audit before its drift is believed."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,11 @@ from lib.data.audit.summary import NOTE, SERIOUS, SEVERITIES, WARNING
 from lib.hypotheses.estimates import retained_table
 from lib.hypotheses.observations import Observations
 from lib.models import performance
-from lib.study.schema import AUDIT_PAIRINGS
+from lib.study.artefacts import read_table
+from lib.study.schema import AUDIT_PAIRINGS, TABLES
 
 _FEW, _BLANK, _COLLAPSE, _PRIMARY = 20, 0.2, 0.1, "iou_top20"
+_SIMILAR = (_PRIMARY, "soft_iou", "pearson")
 
 
 def findings(
@@ -151,6 +154,19 @@ def primary_cell(table: pd.DataFrame) -> tuple[str, str]:
     return str(table["role"].iloc[-1]), str(table["method"].iloc[0])
 
 
+def faithful_table(tables: Path) -> pd.DataFrame:
+    """What maps tell of the prediction; without a row where the models were not asked.
+
+    Returns
+    -------
+    DataFrame
+        As `lib.evidence.faithfulness.table_of`.
+    """
+    file = tables / "faithfulness.csv"
+    asked = file.exists()
+    return read_table(file) if asked else pd.DataFrame(columns=TABLES["faithfulness"].columns)
+
+
 def score_tables(
     predictions: pd.DataFrame, *, classes: Sequence[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -202,7 +218,8 @@ def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
     Parameters
     ----------
     pairs : DataFrame
-        ``tables/pairs.csv`` of the audit.
+        ``tables/pairs.csv`` of the audit. Where nothing was explained twice, a map is taken to be
+        equal to itself.
     patients : Series
         Patient by image id.
 
@@ -212,9 +229,13 @@ def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
         As `hypotheses.estimates.retained_table`. Intervals are over patients: there is one pair of
         checkpoints, and nothing is said about other trainings.
     """
+    if not pairs["pairing"].eq("explainer").any():
+        own = pairs[pairs["pairing"].eq("change") & pairs[_PRIMARY].notna()]
+        same = own.assign(pairing="explainer", after="before", **dict.fromkeys(_SIMILAR, 1.0))
+        pairs = pd.concat([pairs, same], ignore_index=True)
     known = pairs.assign(before=pairs["before"] + "-s0", after=pairs["after"] + "-s0")
     return retained_table(
         Observations.from_tables(known, patients),
-        metrics=("iou_top20", "soft_iou", "pearson"),
+        metrics=_SIMILAR,
         pairings=("change", "explainer", "ceiling"),
     )

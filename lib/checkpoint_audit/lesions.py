@@ -1,21 +1,19 @@
-"""Where the lesions of films are: boxes in a table, masks in a folder, brought to the films' frame.
+"""Where the lesions of films are, from annotations and masks, brought to the films' frame.
 
-A table has a row per box, with the film, the box in pixels of the film as it lies there, and, where
-films have several findings, which it is: the tables of NIH ChestX-ray14 (``BBox_List``), RSNA and
-VinDr-CXR are read as they are. A folder has a PNG per film, of the film's name; of a multi-label
-model in a folder per finding.
+Annotations are files of boxes, polygons or run-lengths, see `lib.checkpoint_audit.outlines`. Masks
+are a folder with a PNG per film, of its name; of a multi-label model in a folder per finding.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from lib.attribution.maps import MapSet
+from lib.checkpoint_audit import outlines
 from lib.data.films.squares import Squares, resize_mask
-from lib.data.naming import meaning, plain
+from lib.data.naming import meaning, to_type
 from lib.drift.pairings import Pairing
 from lib.evidence.changes import (
     change_summary,
@@ -26,157 +24,193 @@ from lib.evidence.changes import (
 from lib.study.errors import DataError, few
 from lib.study.paths import resolve
 
-_FILM = ("imageindex", "imageid", "patientid", "file", "dicomid")
-_FINDING = ("findinglabel", "classname", "label", "finding")
-_CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x", "y", "width", "height"), ("x", "y", "w", "h"),
-            ("bboxx", "y", "w", "h"))  # fmt: skip
-_SLACK = 1.01  # boxes are drawn a pixel beyond the edge
+_SKEW = 0.01  # by which the proportions of a film and of what was drawn on it may differ
 
 
-def read_boxes(path: Path) -> pd.DataFrame:
-    """Boxes of a table; rows without one, of films without a lesion, are left out.
+def _row_of(films: pd.DataFrame) -> Callable[[str], int | None]:
+    """A function from what a source calls a film to its row; what may be two films is none.
+
+    A film is called by its id or by the end of its path, with or without the ending of the file;
+    folders may be joined by underscores, as in CheXlocalize. A longer path that ends in that of the
+    film will do too.
+    """
+    found: dict[str, set[int]] = {}
+    whole = {}
+    for row, (name, file) in enumerate(zip(films["image_id"], films["file"], strict=True)):
+        whole |= {name: row, file: row}
+        path = PurePosixPath(file)
+        ends = [parts[n:] for parts in (path.parts, path.with_suffix("").parts)
+                for n in range(len(parts))]  # fmt: skip
+        for key in {name, *("/".join(end) for end in ends), *("_".join(end) for end in ends)}:
+            found.setdefault(key, set()).add(row)
+    rows = {key: of.pop() for key, of in found.items() if len(of) == 1}
+
+    def row_of(called: str) -> int | None:
+        parts = PurePosixPath(called.replace("\\", "/")).parts
+        longer = ("/".join(parts[n:]) for n in range(1, len(parts)))
+        return rows.get(called, next((whole[end] for end in longer if end in whole), None))
+
+    return row_of
+
+
+def opened(
+    sources: Sequence[str],
+    films: pd.DataFrame,
+    *,
+    findings: Sequence[str] = (),
+    labels: Mapping[str, str],
+) -> list[tuple[Path, list[outlines.Outline] | None]]:
+    """Annotations and masks, looked through but not drawn.
+
+    Parameters
+    ----------
+    sources : sequence of path-like
+        Files of annotations and folders of masks.
+    films : DataFrame
+        ``image_id`` and ``file``, before names are hashed.
+    findings : sequence of str
+        Those of a multi-label model.
+    labels : mapping of str to str
+        Finding by what a source calls otherwise.
 
     Returns
     -------
-    DataFrame
-        ``film`` and ``finding`` as written ("" where the table has none), ``left``, ``top``,
-        ``right``, ``bottom`` in pixels.
+    list of (Path, list of Outline)
+        None in the place of outlines for a folder.
 
     Raises
     ------
     DataError
-        If it is no such table, or a box is no four numbers that make one.
+        If a source cannot be read, knows none of the films or, where it tells findings apart, none
+        of the findings.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, index_col=False, encoding="utf-8-sig").fillna("")
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path}: not a CSV of boxes in UTF-8 ({error}). Save it again.") from error
-    spelt = {re.sub("[^a-z]", "", str(name).casefold()): name for name in table}
-    film = next((spelt[name] for name in _FILM if name in spelt), None)
-    corners = next((names for names in _CORNERS if set(names) <= set(spelt)), None)
-    if film is None or corners is None:
-        raise DataError(
-            f"{path}: found columns {few(map(str, table), 20)}, expected those of the film "
-            "(image_id), and of its boxes x_min, y_min, x_max, y_max or x, y, width, height in "
-            "pixels. Name them so."
-        )
-    of = table[next((spelt[name] for name in _FINDING if name in spelt), film)]
-    boxes = table[[spelt[name] for name in corners]].apply(pd.to_numeric, errors="coerce")
-    boxes.columns = ["left", "top", "right", "bottom"]
-    if corners[2] != "xmax":
-        boxes["right"] += boxes["left"]
-        boxes["bottom"] += boxes["top"]
-    blank = (table[[spelt[name] for name in corners]] == "").all(axis=1)
-    wrong = ~blank & ~((boxes["left"] < boxes["right"]) & (boxes["top"] < boxes["bottom"]))
-    if wrong.any():
-        raise DataError(
-            f"{path}: rows {few((np.flatnonzero(wrong) + 1).tolist())}: found no box, expected "
-            f"numbers in {', '.join(spelt[name] for name in corners)} that make one. Correct them, "
-            "or leave all of them blank where there is no lesion."
-        )
-    names = {"film": table[film], "finding": "" if of.name == film else of}
-    return boxes.assign(**names)[~blank].reset_index(drop=True)
-
-
-def _rows_by_name(manifest: pd.DataFrame) -> dict[str, int]:
-    """Row of every film by all that it may be called; what may be two films is none of them."""
-    found: dict[str, set[int]] = {}
-    for row, (name, file) in enumerate(zip(manifest["image_id"], manifest["file"], strict=True)):
-        path = PurePosixPath(file)
-        for key in {name, file, path.name, path.stem}:
-            found.setdefault(key, set()).add(row)
-    return {key: rows.pop() for key, rows in found.items() if len(rows) == 1}
+    made, row_of = [], _row_of(films)
+    mean = meaning(list(findings), dict(labels))
+    for source in map(resolve, sources):
+        if source.is_dir():
+            read, files = None, _masks_in(source)
+            told = [(x.stem, x.parent.name if x.parent != source else "") for x in files]
+        else:
+            read = outlines.read(source)
+            told = [(one.film, one.finding) for one in read]
+        if told and not any(row_of(film) is not None for film, _ in told):
+            raise DataError(
+                f"LESIONS={source}: knows none of the {len(films)} films, such as "
+                f"{films['image_id'].iloc[0]!r}; found {few(dict.fromkeys(x for x, _ in told))}. "
+                "Give lesions the names of the films."
+            )
+        others = sorted({finding for _, finding in told} - {""})
+        if findings and others and not any(mean(name) in findings for name in others):
+            raise DataError(
+                f"LESIONS={source}: found lesions of {few(others, 20)}, expected some of "
+                f"{few(findings, 20)}. Say what one of those means: "
+                f"{to_type('data.labels', {others[0]: findings[0]})}"
+            )
+        made.append((source, read))
+    return made
 
 
 def masks(
     sources: Sequence[str],
     manifest: pd.DataFrame,
     *,
-    finding: str,
+    findings: Sequence[str],
+    classes: Sequence[str] = (),
     labels: Mapping[str, str],
     size: int,
     aspect: str,
-) -> np.ndarray:
-    """Lesions of the films, as the network sees these.
+) -> Iterator[np.ndarray]:
+    """Lesions of the films, as the network sees these, finding by finding.
 
     Parameters
     ----------
-    sources : sequence of path-like
-        Tables of boxes and folders of masks; a film has all lesions that any of them tells.
+    sources, labels
+        As `opened`; a film has all lesions that any source tells.
     manifest : DataFrame
-        ``image_id``, ``file``, ``width``, ``height``, before names are hashed.
-    finding : str
-        The finding that is asked for; "" for all.
-    labels : mapping of str to str
-        Finding by what a table calls otherwise.
+        ``image_id``, ``file``, ``width``, ``height``, before names are hashed; ``label`` where
+        there are classes.
+    findings : sequence of str
+        Those that are asked for; "" for all at once.
+    classes : sequence of str
+        Of a model that gives a film one: a lesion that is of another class than its film is none.
     size, aspect
         As in `lib.data.films.squares.resize`.
 
-    Returns
-    -------
+    Yields
+    ------
     ndarray of bool, shape (films, size, size)
-        Empty where no lesion is known.
+        For each of `findings`; empty where no lesion is known.
 
     Raises
     ------
     DataError
-        If a source cannot be read, knows none of the films, or a box lies outside its film.
+        As `opened`, or if a lesion does not fit its film.
     """
-    found = np.zeros((len(manifest), size, size), bool)
-    sides = manifest[["width", "height"]].to_numpy()
-    rows = _rows_by_name(manifest)
-    mean = meaning([finding], labels) if finding else None
-    for source in map(resolve, sources):
-        if source.is_dir():
-            known = _from_folder(source, finding, rows, sides, found, aspect)
-        else:
-            boxes = read_boxes(source)
-            known = boxes["film"].isin(rows).any() or boxes.empty
-            boxes = boxes[boxes["film"].isin(rows)]
-            if mean:
-                boxes = boxes[[name == "" or mean(name) == finding for name in boxes["finding"]]]
-            for film, of in boxes.groupby("film"):
-                width, height = sides[rows[film]]
-                drawn = _drawn(of, width, height, source)
-                found[rows[film]] |= resize_mask(drawn, size=size, aspect=aspect)
-        if not known:
-            raise DataError(
-                f"LESIONS={source}: knows none of the {len(manifest)} films, such as "
-                f"{manifest['image_id'].iloc[0]!r}. Give lesions the names of the films."
-            )
-    return found
+    told, row_of = opened(sources, manifest, labels=labels), _row_of(manifest)
+    mean = meaning(list(filter(None, findings)) or list(classes), dict(labels))
+    sides = manifest[["width", "height"]]
+    own = manifest["label"].tolist() if classes else [""] * len(manifest)
+    for finding in findings:
+        found = np.zeros((len(manifest), size, size), bool)
+
+        def asked(name: str, row: int, finding=finding, unknown: bool = True) -> bool:
+            known = mean(name) if name else ""
+            named = known in ("", finding or own[row])
+            return named or (unknown and not finding and known not in classes)
+
+        for source, read in told:
+            if read is None:
+                drawn = _from_folder(source, asked, row_of, sides, Squares(source, [size], aspect))
+            else:
+                drawn = _from_outlines(source, read, asked, row_of, sides, size, aspect)
+            for row, square in drawn:
+                found[row] |= square
+        yield found
 
 
-def _from_folder(source, finding, rows, sides, found, aspect) -> bool:
-    """Add the masks of a folder; whether it has any of the films, for any finding."""
-    how = Squares(source, [found.shape[1]], aspect)
-    files = sorted(source.rglob("*.png"))
-    own = [f for f in files if f.parent == source or plain(f.parent.name) == plain(finding)]
-    for file in own:
-        if (row := rows.get(file.stem, rows.get(file.name))) is not None:
-            width, height = sides[row]
+def _masks_in(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.png"))
+
+
+def _from_folder(source, asked, row_of, sides, how: Squares) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows of films with the squares of their masks."""
+    for file in _masks_in(source):
+        row = row_of(file.stem)
+        row = row_of(file.name) if row is None else row
+        of = file.parent.name if file.parent != source else ""
+        # A folder of another name may hold lungs, or anything.
+        if row is not None and asked(of, row, unknown=False):
+            width, height = sides.iloc[row]
             name = file.relative_to(source).as_posix()
-            found[row] |= how.of_mask(name, width=width, height=height)[0]
-    return any(file.stem in rows or file.name in rows for file in files)
+            yield row, how.of_mask(name, width=width, height=height)[0]
 
 
-def _drawn(boxes: pd.DataFrame, width: int, height: int, source: Path) -> np.ndarray:
-    mask = np.zeros((height, width), bool)
-    for box in boxes.itertuples():
-        if (
-            box.right > _SLACK * width
-            or box.bottom > _SLACK * height
-            or min(box.left, box.top) < -1
-        ):
-            raise DataError(
-                f"LESIONS={source}: film {box.film!r}: found a box to ({box.right:g}, "
-                f"{box.bottom:g}), expected one inside its {width}x{height} pixels. Boxes may be "
-                "of films of another size: multiply them, or give the films that they were "
-                "drawn on."
-            )
-        left, top = (max(0, round(x)) for x in (box.left, box.top))
-        mask[top : round(box.bottom), left : round(box.right)] = True
-    return mask
+def _from_outlines(
+    source, read, asked, row_of, sides, size, aspect
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The same of outlines; those of one film in one frame are drawn together."""
+    together: dict[tuple, list] = {}
+    for one in (one for one in read if one.draw):
+        if (row := row_of(one.film)) is not None and asked(one.finding, row):
+            together.setdefault((row, one.frame), []).append(one)
+    for (row, frame), of in together.items():
+        width, height = sides.iloc[row]
+        tall, wide = frame or (height, width)
+        drawn = np.zeros((tall, wide), bool)
+        for one in of:
+            try:
+                if abs(wide * height - tall * width) > _SKEW * wide * height:
+                    raise ValueError(
+                        f"found a frame of {wide}x{tall} pixels, expected the proportions of its "
+                        f"film, {width}x{height}"
+                    )
+                drawn |= one.draw(tall, wide)
+            except ValueError as error:
+                raise DataError(
+                    f"LESIONS={source}: film {one.film!r}, {one.entry}: {error}. It may be of a "
+                    "film of another size: scale it, or give the films that it was drawn on."
+                ) from error
+        yield row, resize_mask(drawn, size=size, aspect=aspect)
 
 
 def lesion_table(

@@ -15,6 +15,8 @@ from lib.report.digest import PRIMARY
 
 PRIOR_GRID = 32
 """Cells on a side at which priors are drawn for finer grids too: nobody waits for those."""
+PRIOR_PAIRS = 4000
+"""Pairs drawn for a prior: its mean is known to a few thousandths, and no verdict reads it."""
 
 
 def measured(

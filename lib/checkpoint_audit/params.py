@@ -28,7 +28,7 @@ class AuditedFilms(Section):
     ``most`` are drawn at random where there are more. ``aspect`` is "squash" by default, as in
     ``keras.utils.image_dataset_from_directory``. ``uncertain`` says what becomes of a finding that
     a table calls uncertain (-1): its film is left out of the question, or counted as having it or
-    not. ``lesions`` are tables of boxes and folders of masks, see `lib.checkpoint_audit.lesions`.
+    not. ``lesions`` are annotations and folders of masks, see `lib.checkpoint_audit.lesions`.
     The rest as in `lib.study.data_params.Data`.
     """
 
@@ -43,6 +43,16 @@ class AuditedFilms(Section):
     most: Annotated[int, Field(ge=2)] = 1000
     salt_file: str = ""
     shareable: bool = False
+
+
+class Attribution(Section):
+    """What the maps are asked; so called as in the parameters of a study.
+
+    ``faithfulness_films`` is how many maps are asked whether they tell what the prediction rests
+    on, at every version; 0 asks none. Of a multi-label model they are maps of any finding.
+    """
+
+    faithfulness_films: Annotated[int, Field(ge=0)] = 12
 
 
 class AuditParams(Section):
@@ -66,6 +76,7 @@ class AuditParams(Section):
     preprocessing: str = ""
     layers: tuple[str, ...] = ()
     methods: tuple[Literal[METHODS], ...] = GRADIENT_METHODS
+    attribution: Attribution = Attribution()
     rule: rules.Rule = rules.Rule()
     batch_size: Positive = 16
     seed: Seed = 20260413
@@ -137,7 +148,8 @@ def validate(settings: Mapping[str, Any]) -> AuditParams:
     for file in params.data.lesions:
         if not resolve(file).exists():
             raise ParamsError(
-                f"LESIONS={file}: nothing there; expected a .csv of boxes or a folder of masks"
+                f"LESIONS={file}: nothing there; expected a .csv or .json of lesions, or a folder "
+                "of masks"
             )
     return params
 

@@ -10,8 +10,10 @@ import json
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ import pandas as pd
 
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit import labels as film_labels
+from lib.evidence import faithfulness, perturbed
 from lib.models.performance import prediction_table
 from lib.study.artefacts import begin, write_json, write_table
 from lib.study.errors import ArtefactError, DataError
@@ -38,16 +41,19 @@ class Version:
         A row per film, or per film and finding that it has; ``label`` is the class or finding.
     again, randomised : MapSet or None
         The controls, where there are any: made once more, and with permuted weights.
+    asked : mapping of str to DataFrame
+        What a sample of the maps tells, see `lib.checkpoint_audit.asking`.
     """
 
     own: MapSet
     again: MapSet | None = None
     randomised: MapSet | None = None
+    asked: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def each(self, change: Callable[[MapSet], MapSet]) -> "Version":
         """The version with a change made to all of its sets."""
-        sets = (getattr(self, field.name) for field in fields(self))
-        return Version(*(None if maps is None else change(maps) for maps in sets))
+        sets = {name: getattr(self, name) for name in ("own", "again", "randomised")}
+        return replace(self, **{name: change(maps) for name, maps in sets.items() if maps})
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,23 @@ class Question:
 def lesion_file(folder: Path, size: int, finding: int | None = None) -> Path:
     """Where lesions lie in a folder of data: of all films, or of one finding, by its number."""
     return folder / ("" if finding is None else f"lesions-{finding}") / f"lesion_{size}.npy"
+
+
+_OF_AUDIT = ("data", "figures", "maps", "notebooks", "report", "tables")
+
+
+def folder_names(findings: Sequence[str]) -> list[str]:
+    """A folder for every finding, of letters that any file system takes.
+
+    Findings that differ in other letters alone, or in nothing but case, are told apart by the
+    beginning of the SHA-256 of their names; so are those that would take a folder of the audit.
+    """
+    plain = [re.sub(r"[^A-Za-z0-9_.-]+", "_", finding).strip(".") for finding in findings]
+    taken = Counter(name.casefold() for name in (*plain, *_OF_AUDIT, ""))
+    return [
+        name if taken[name.casefold()] == 1 else f"{name}-{sha256(of.encode()).hexdigest()[:8]}"
+        for name, of in zip(plain, findings, strict=True)
+    ]
 
 
 def pairs(versions: int) -> list[tuple[int, int]]:
@@ -161,11 +184,11 @@ def ask(
     DataError
         If no finding can be asked for.
     """
-    asked = []
+    asked, own_folders = [], folder_names(classes)
     for steps in pairs(len(versions)):
         for number, finding in enumerate([""] if status is None else classes):
             names = [f"{step + 1}" for step in steps] if len(versions) > 2 else []
-            names += [re.sub(r"[^A-Za-z0-9_.-]+", "_", finding)] if finding else []
+            names += [own_folders[number]] if finding else []
             sets = _sets([versions[step] for step in steps])
             known, of = manifest, tuple(classes)
             told = tables["checkpoints"].iloc[list(steps)].reset_index(drop=True)
@@ -183,8 +206,9 @@ def ask(
             own = StudyPaths(paths.root, question.folder) if names else paths
             if names:
                 _link_films(own, paths, known, question, number if finding else None)
+            asked_of = _asked([versions[step] for step in steps], manifest, architecture)
             _write(own, question, {name: maps for name, (maps, _) in sets.items()}, known, logits,
-                   {**tables, "checkpoints": told})  # fmt: skip
+                   {**tables, "checkpoints": told, **asked_of})  # fmt: skip
             asked.append(question)
     if not asked:
         raise DataError(
@@ -197,14 +221,31 @@ def ask(
 
 
 def _sets(two: Sequence[Version]) -> dict[str, tuple[MapSet, np.ndarray]]:
-    """The sets of one comparison, each with the logits of its films.
-
-    Without maps that were made once more the floor is exact, as nothing else can be said of it.
-    """
+    """The sets of one comparison that there are, each with the logits of its films."""
     before, after = two
-    found = {"before": before.own, "before_again": before.again or before.own, "after": after.own}
-    found |= {} if before.randomised is None else {"randomised": before.randomised}
-    return {name: (maps, maps.logits) for name, maps in found.items()}
+    found = {"before": before.own, "before_again": before.again, "after": after.own}
+    found["randomised"] = before.randomised
+    return {name: (maps, maps.logits) for name, maps in found.items() if maps is not None}
+
+
+_ASKED = {"faithfulness": faithfulness.table_of, "perturbed": perturbed.table_of}
+
+
+def _asked(two: Sequence[Version], manifest, architecture: str) -> dict[str, pd.DataFrame]:
+    """The tables of what maps tell; none where the models were not asked.
+
+    They are of all findings together: what a method is worth does not depend on the question, and
+    each finding has but a few of the sample.
+    """
+    patients, found = manifest.set_index("image_id")["patient_id"], {}
+    for name, make in _ASKED.items():
+        if all(name in version.asked for version in two):
+            parts = [
+                version.asked[name].assign(architecture=architecture, checkpoint=checkpoint)
+                for checkpoint, version in zip(CHECKPOINTS, two, strict=True)
+            ]
+            found[name] = make(pd.concat(parts, ignore_index=True), patients)
+    return found
 
 
 def _link_films(own, audit, manifest, question, finding: int | None) -> None:
@@ -222,7 +263,8 @@ def _link_films(own, audit, manifest, question, finding: int | None) -> None:
 
 def _write(own, question, sets, manifest, logits, tables) -> None:
     """All files of a question but its films and those that are made from its maps."""
-    shutil.rmtree(own.tables, ignore_errors=True)  # those of other maps
+    for folder in (own.tables, own.root / "maps"):  # of an earlier run, which had other sets
+        shutil.rmtree(folder, ignore_errors=True)
     write_json(own.root / QUESTION, asdict(question))
     for name, maps in sets.items():
         record = begin(

@@ -1,11 +1,12 @@
 """One audit from its parameters to its pages: maps, then a notebook and a report per question."""
 
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import nbformat
 import pandas as pd
 
 from lib.checkpoint_audit import films as audited_films
@@ -20,6 +21,8 @@ from lib.study.errors import DataError, ParamsError
 from lib.study.paths import ROOT, StudyPaths, resolve
 
 MAPS, PAIR = "A4_audit_maps", "A4_audit_pair"
+_AT_ONCE = 4  # questions that are answered at the same time, a process each
+_FINDINGS = tuple(f"{severity}: " for severity in SEVERITIES)
 _SIZE = 224  # pixels on a side in which films are shown where no model says which it takes
 
 
@@ -33,7 +36,7 @@ def run(params: AuditParams, results: Path, *, only_check: bool = False) -> int:
     """
     paths = StudyPaths(results, params.study)
     try:
-        audited_films.index_films(params)
+        audited_films.check(params)
         told = {"settings": hide(params.model_dump(mode="json", exclude_unset=True))}
         told["results"] = str(results)
         write_json(paths.root / "parameters.json", told)
@@ -46,20 +49,29 @@ def run(params: AuditParams, results: Path, *, only_check: bool = False) -> int:
             _forget(paths, MAPS)
         raise ParamsError(str(error)) from None
     private = bool(params.data.salt_file)
-    if not params.maps and not _executed(MAPS, paths, told, private=private):
+    if not params.maps and not _say(*_executed(MAPS, paths, told, private=private)):
         return 2
-    for folder, question in questions.read_all(paths.root):
-        if question.folder != ".":
-            print(f"\n{question.title}")
+    asked = questions.read_all(paths.root)
+
+    def answer(one: tuple[Path, questions.Question]) -> tuple[bool, list[str]]:
+        folder, _ = one
         own = StudyPaths(folder.parent, folder.name)
-        if not _executed(PAIR, own, {"folder": str(folder)}, private=private):
-            return 2
-        print(f"Tables, figures and the notebook: {folder}")
+        return _executed(PAIR, own, {"folder": str(folder)}, private=private)
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _AT_ONCE)) as pool:
+        for (folder, question), done in zip(asked, pool.map(answer, asked), strict=True):
+            if question.folder != ".":
+                print(f"\n{question.title}")
+            if not _say(*done):
+                return 2
+            print(f"Tables, figures and the notebook: {folder}")
     return report(paths.root)
 
 
-def _executed(name: str, paths: StudyPaths, parameters: dict, *, private: bool) -> bool:
-    """Run a notebook, and say its findings, or why it failed."""
+def _executed(
+    name: str, paths: StudyPaths, parameters: dict, *, private: bool
+) -> tuple[bool, list[str]]:
+    """Run a notebook; whether it ran, and its findings, or why it failed."""
     # Not through Snakemake: notebooks on files that no rule makes have nothing to put in order.
     log = paths.root / "audit.log"
     command = [sys.executable, str(ROOT / "notebooks/execute.py"), name]
@@ -68,16 +80,18 @@ def _executed(name: str, paths: StudyPaths, parameters: dict, *, private: bool) 
         start = output.tell()
         failed = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
     lines = log.read_bytes()[start:].decode(errors="replace").splitlines()
-    if failed:
-        reasons = [line for line in lines if line.startswith("error: ")] or lines[-3:]
-        print(*reasons, sep="\n", file=sys.stderr)
     if private:
         _forget(paths, name)
-    told = tuple(f"{severity}: " for severity in SEVERITIES)
-    for line in [] if failed else lines:
-        if line.startswith(told):
-            print(line)
-    return not failed
+    if failed:
+        return False, [line for line in lines if line.startswith("error: ")] or lines[-3:]
+    return True, [line for line in lines if line.startswith(_FINDINGS)]
+
+
+def _say(ran: bool, lines: list[str]) -> bool:
+    """Print what a notebook said, a failure as an error; whether it ran."""
+    if lines:
+        print(*lines, sep="\n", file=None if ran else sys.stderr)
+    return ran
 
 
 def _forget(paths: StudyPaths, name: str) -> None:
@@ -87,6 +101,8 @@ def _forget(paths: StudyPaths, name: str) -> None:
     for file in (paths.root / "audit.log", executed.with_suffix(".failed.ipynb"), *journals):
         file.unlink(missing_ok=True)
     if executed.exists():
+        import nbformat  # here: it takes seconds, and few audits need it
+
         notebook = nbformat.read(executed, as_version=4)
         for cell in notebook.cells:
             if cell.cell_type == "code":

@@ -8,6 +8,7 @@ import pandas as pd
 from lib.checkpoint_audit import rule as rules
 from lib.checkpoint_audit.findings import primary_cell
 from lib.checkpoint_audit.questions import CHECKPOINTS
+from lib.evidence import faithfulness
 from lib.report.digest import PRIMARY, drift_means
 from lib.report.words import listed, span
 from lib.study import names
@@ -35,6 +36,7 @@ def words_of_scale() -> str:
 
 _LISTED = 3  # criteria of a verdict that the first screen names; the table has all
 _WIDE = 3  # steps of `MOVED` from one end of an interval to the other that say too little
+NOT_MEASURED = "with the same checkpoint explained twice it was not measured"
 _CONTROLS = {
     "explainer": "{} where the same checkpoint is explained twice",
     "ceiling": "{} between maps of different patients' films",
@@ -119,7 +121,8 @@ def overlap_sentence(drift: pd.DataFrame, support: pd.DataFrame, cell: tuple[str
     text = f"{where}, the strongest 20\u00a0% of the cells of a film's two maps overlap by "
     text += f"{_number(own['change'])} (1 = the same places)"
     parts = [words.format(_number(own[name])) for name, words in _CONTROLS.items() if name in own]
-    text += f", against {listed(parts)}." if parts else "."
+    text += f", against {listed(parts)}" if parts else ""
+    text += "." if "explainer" in own else f"; {NOT_MEASURED}."
     at = f"{names.METHOD_TITLES.get(cell[1], cell[1])} at {cell[0]}"
     return f"{text} That is {at}; over all layers and methods it is {span(means['change'])}."
 
@@ -149,6 +152,20 @@ def lesion_sentence(lesion: pd.DataFrame | None, cell: tuple[str, str]) -> str:
         interval = span(pd.Series([row["low"], row["high"]]))
         text += f" (change {_number(row['change'])}, 95\u00a0% interval {interval})"
     return f"{text}; a map that is the same everywhere has {_number(row['area'])} there."
+
+
+def faithfulness_sentence(faithful: pd.DataFrame | None) -> str:
+    """Which maps do not tell what the prediction rests on; "" where they were not asked.
+
+    Parameters
+    ----------
+    faithful : DataFrame or None
+        As `lib.evidence.faithfulness.table_of`.
+    """
+    if faithful is None or faithful.empty:
+        return ""
+    films = faithful["films"].max()
+    return f"Asked on {films} films: {' '.join(faithfulness.sentences(faithful))}"
 
 
 def accuracy_sentence(performance: pd.DataFrame) -> str:
@@ -183,6 +200,7 @@ def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None = None) 
         rule_sentence(tables.get("rule")),
         moved_sentence(tables.get("retained"), cell),
         overlap_sentence(tables["drift"], tables["support"], cell),
+        faithfulness_sentence(tables.get("faithfulness")),
         lesion_sentence(tables.get("lesion"), cell),
         accuracy_sentence(tables["performance"]),
     )

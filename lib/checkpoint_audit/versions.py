@@ -5,8 +5,8 @@ weights.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -131,6 +131,7 @@ def explain_versions(
     methods: Sequence[str],
     batch_size: int,
     report: Callable[[str], Callable[[int, int], None]],
+    ask: Callable[[Explainer, MapSet], Mapping[str, pd.DataFrame]] | None = None,
 ) -> list[Version]:
     """Maps of every version and of the controls, for the true class of every film.
 
@@ -147,6 +148,9 @@ def explain_versions(
         As `lib.checkpoint_audit.layers.audited_layers`.
     report : callable
         Receives what is counted, "films, before"; returns a reporter of (films done, in all).
+    ask : callable, optional
+        What else a version is asked while its weights lie in the graph, see
+        `lib.checkpoint_audit.asking`.
 
     Returns
     -------
@@ -176,12 +180,15 @@ def explain_versions(
     for name, flat, own in zip(names, flats, weights, strict=True):
         host = first if swappable(first.graph, flat.graph) else flat
         graph.put_weights(host.graph, own)
-        sets = [explain(host, name)]
+        version = Version(explain(host, name))
+        if ask:
+            version = replace(version, asked=ask(explainers[id(host)], version.own))
         if flat is not flats[-1]:
-            sets.append(explain(host, f"{name} again"))
+            again = explain(host, f"{name} again")
             randomise(host.graph, seed=0)
-            sets.append(explain(host, f"{name} randomised"))
-        found.append(Version(*sets))
+            permuted = explain(host, f"{name} randomised")
+            version = replace(version, again=again, randomised=permuted)
+        found.append(version)
     for flat, own in zip(flats, weights, strict=True):
         graph.put_weights(flat.graph, own)
     return found

@@ -186,16 +186,16 @@ def summarise(
     totals = values.mul(weights, axis=0).groupby(**groups).sum()
     weight = pd.Series(weights * scored, pairs.index).groupby(**groups).sum()
     blanks = (blank & (weights > 0)).groupby(**groups).sum()
-    tables = [
-        by_group[metric].agg(n="count", sd="std").assign(
-            metric=metric, weight=weight, mean=totals[metric] / weight.where(weight > 0),
-            blank=blanks,
-        ).reset_index()
-        for metric in metrics
-    ]  # fmt: skip
-    # Row g of every table is group g: a stable sort on it keeps the metrics in order.
-    table = pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
-    return table[[*by, "metric", "n", "weight", "mean", "sd", "blank"]]
+    count, means = by_group.count(), totals.div(weight.where(weight > 0), axis=0)
+    # A row per group and metric: all metrics of a group, then those of the next.
+    group = np.repeat(np.arange(len(count)), len(metrics))
+    found = {
+        "metric": np.tile(np.array(metrics, object), len(count)), "n": count.to_numpy().ravel(),
+        "weight": weight.to_numpy()[group], "mean": means.to_numpy().ravel(),
+        "sd": by_group.std().to_numpy().ravel(), "blank": blanks.to_numpy()[group],
+    }  # fmt: skip
+    table = count.index.to_frame(index=False).iloc[group].reset_index(drop=True)
+    return table.assign(**found)
 
 
 def transitions(pairs: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:

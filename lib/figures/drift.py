@@ -212,13 +212,16 @@ def controls(
         ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}")
         style.rows_of_architectures(ax, architectures)
     style.outer_labels(axes, style.two_lines("Mean " + metric_label(metric)), "Architecture")
-    handles = [
-        *(Line2D([], [], **style.dot(PAIRING[name])) for name in pairings),
-        Patch(color="0.85"),
-    ]
-    labels = [*style.titles(PAIRING, pairings), "from {} to {}".format(*between)]
+    handles = [Line2D([], [], **style.dot(PAIRING[name])) for name in pairings]
+    labels = style.titles(PAIRING, pairings)
+    if set(between) <= set(pairings):
+        handles, labels = (
+            [*handles, Patch(color="0.85")],
+            [*labels, "from {} to {}".format(*between)],
+        )
     note = "Whiskers: ± 1 standard deviation over the pairs, as far as values are possible."
-    if marked:
+    cells = rows[["architecture", "role", "method"]].itertuples(index=False, name=None)
+    if set(marked) & set(cells):
         note += " †: maps that are not shown to be more faithful than random ones."
     style.legend(figure, handles, labels, note)
     return figure

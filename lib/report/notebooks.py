@@ -6,10 +6,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import bleach
-import nbformat
 from jinja2 import Template
 from markupsafe import Markup
-from nbconvert import HTMLExporter
 
 from lib.study.artefacts import write_text
 from lib.study.paths import StudyPaths
@@ -74,6 +72,9 @@ def notebook_pages(
     sources, pages = executed(paths), []
     if not sources:
         return [], []
+    import nbformat  # here: the two take seconds, and most commands do not need them
+    from nbconvert import HTMLExporter
+
     exporter = HTMLExporter(template_name="basic", sanitize_html=True)
     exporter.register_filter("clean_html", sanitised)
     links = [(source.stem, f"{quote(source.stem)}.html") for source in sources]

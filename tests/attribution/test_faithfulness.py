@@ -75,6 +75,21 @@ def test_random_maps_and_flat_ones_have_the_areas_of_chance():
     assert flat["deletion"].mean() == pytest.approx(expected, abs=0.07)
 
 
+def test_a_sigmoid_is_asked_for_its_own_finding_whatever_the_others_say():
+    def two_findings(films):
+        own = sees_the_spot(films)[:, 1]
+        return np.stack([np.full(len(films), 90.0), own], axis=1)
+
+    def sigmoid(logits, findings):
+        return 1 / (1 + np.exp(-logits[np.arange(len(logits)), findings]))
+
+    maps = pointing(SPOT)
+    told = [two_findings, bright_spot(len(maps)), map_set(maps), np.arange(len(maps))]
+    found = curves(*told, seed=4, probability=sigmoid)
+    assert found["insertion"].to_numpy() == pytest.approx(0.9)
+    assert curves(*told, seed=4)["insertion"].to_numpy() == pytest.approx(0)  # of a softmax
+
+
 def test_blank_maps_have_no_answer_and_scale_none():
     maps = pointing(SPOT)
     plain = asked(maps)

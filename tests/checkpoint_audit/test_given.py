@@ -10,7 +10,7 @@ from browser import DESKTOP, PHONE, barriers, launched, visits
 from material import encoded, film
 
 from lib import __main__ as commands
-from lib.checkpoint_audit import given
+from lib.checkpoint_audit import findings, given, sentences
 from lib.checkpoint_audit.files import CheckpointRefused
 from lib.study.artefacts import read_table
 from lib.study.paths import ROOT
@@ -56,6 +56,35 @@ def test_controls_come_along_where_there_are_any(tmp_path):
     both, said = given.common_films([version, version], ("A", "B"), FILMS)
     assert len(said) == 1 and "not made with permuted weights" in said[0]
     assert both[0].again.maps["layer4", "gradcam"].tolist() == stack.tolist()
+
+
+def test_a_floor_that_was_not_measured_is_taken_as_exact_and_said():
+    generator, films = np.random.default_rng(5), [f"f{number}" for number in range(12)]
+    facts = {"architecture": "model", "method": "cam", "role": "last", "common": True}
+    parts = []
+    for pairing, after in (("change", "after"), ("explainer", "again"), ("ceiling", "after")):
+        values = np.ones(12) if pairing == "explainer" else generator.random(12)
+        partner = np.roll(films, 1) if pairing == "ceiling" else films
+        told = facts | {"pairing": pairing, "before": "before", "after": after}
+        told |= {"image_id": films, "partner_id": partner}
+        scores = dict.fromkeys(("iou_top20", "soft_iou", "pearson"), values)
+        parts.append(pd.DataFrame(told | scores))
+    parts[0].loc[3, "iou_top20"] = parts[1].loc[3, "iou_top20"] = np.nan
+    pairs, patients = pd.concat(parts), pd.Series(films, films)
+    measured = findings.retained(pairs, patients)
+    assumed = findings.retained(pairs[pairs["pairing"] != "explainer"], patients)
+    pd.testing.assert_frame_equal(measured, assumed)
+    assert measured["estimate"].notna().all()
+    drift = pd.concat(parts).groupby(["architecture", "role", "method", "pairing"], sort=False)
+    drift = drift["iou_top20"].mean().rename("mean").reset_index().assign(metric="iou_top20")
+    support = pd.DataFrame({"films": [12], "common": [12]})
+
+    def said(table):
+        return sentences.overlap_sentence(table, support, ("last", "cam"))
+
+    assert "1.00 where the same checkpoint" in said(drift)
+    text = said(drift[drift["pairing"] != "explainer"])
+    assert "1.00" not in text and "same checkpoint explained twice it was not measured." in text
 
 
 def test_a_finer_grid_is_averaged_in_the_frame_of_the_film(tmp_path):
@@ -182,8 +211,11 @@ def test_each_finding_is_a_question_and_the_maps_decide_it(audited):
         assert f'href="../{finding}/report/index.html"' in page
         assert (audited / finding / "report/cases.html").exists()
     assert (audited / "report/figures/trend.png").exists()
-    found = json.loads((audited / "Mass/findings.json").read_text())["findings"]
-    texts = " ".join(finding["text"] for finding in found)
+    page = (audited / "Mass/report/index.html").read_text()
+    assert page.count("not measured") == 2  # the sentence, and a row of the table of drift
+    assert "was not asked: that takes the model" in page
+    told = json.loads((audited / "Mass/findings.json").read_text())["findings"]
+    texts = " ".join(finding["text"] for finding in told)
     assert "not made once more nor made with permuted weights" in texts
 
 

@@ -6,10 +6,10 @@ import pytest
 from material import encoded, film
 
 from lib.attribution.maps import MapSet, correct
-from lib.checkpoint_audit import classes, labels
+from lib.checkpoint_audit import asking, classes, labels
 from lib.checkpoint_audit import films as audited_films
-from lib.checkpoint_audit.params import AuditParams
-from lib.checkpoint_audit.questions import pairs
+from lib.checkpoint_audit.params import Attribution, AuditParams
+from lib.checkpoint_audit.questions import folder_names, pairs
 from lib.study.errors import DataError
 
 NAMES = ("Effusion", "Mass")
@@ -39,6 +39,34 @@ def test_a_misspelt_finding_is_refused_with_what_there_is():
 def test_every_finding_of_a_film_is_explained_and_a_film_without_any_once():
     film_, finding = labels.rows_to_explain(status("Effusion|Mass", "", "Mass"))
     assert film_.tolist() == [0, 0, 1, 2] and finding.tolist() == [0, 1, 0, 1]
+
+
+def test_the_maps_that_are_asked_are_of_films_with_their_finding():
+    known = status("Effusion|Mass", "", "Mass", "Effusion?|Mass", "Effusion")
+    rows = labels.rows_to_explain(known)
+    params = AuditParams(versions=("a", "b"), name="x", data={"source": "x"})
+    assert asking.sample(known, *rows, params).tolist() == [0, 1, 3, 4, 5]  # not that of film 1
+    few = params.model_copy(update={"attribution": Attribution(faithfulness_films=2)})
+    drawn = asking.sample(known, *rows, few)
+    assert len(drawn) == 2 and 2 not in drawn and drawn.tolist() == sorted(drawn)
+    none = params.model_copy(update={"attribution": Attribution(faithfulness_films=0)})
+    assert not len(asking.sample(known, *rows, none))
+    assert len(asking.sample(None, np.arange(40), np.zeros(40, int), params)) == 12
+    assert asking.probability(np.array([[0, 9], [-9, np.log(3)]]), [0, 1]).tolist() == [
+        0.5, pytest.approx(0.75),
+    ]  # fmt: skip
+
+
+def test_a_version_decides_by_the_highest_logit_or_for_each_finding_by_its_own():
+    known = status("Effusion|Mass", "", "Mass", "Effusion?|Mass")
+    film_, _ = labels.rows_to_explain(known)
+    logits = np.array([[9, -5], [2, -9], [1, -3], [8, -4]])[film_]
+    decided = asking.deciding(logits, known, film_)
+    # One of three known films has an effusion: that above (9 + 2) / 2. Three of four have a mass.
+    found = np.array([[5, 0], [6, 0], [0, -8], [0, -6]])
+    assert decided(found, np.array([0, 0, 1, 1])).tolist() == [False, True, False, True]
+    plain = asking.deciding(logits, None, None)
+    assert plain(np.array([[0, 2], [3, 1]]), None).tolist() == [1, 0]
 
 
 def test_a_version_names_a_finding_in_as_many_films_as_have_it():
@@ -100,6 +128,16 @@ def test_a_rare_finding_is_judged_by_its_auc_and_not_by_accuracy():
     assert found.at_chance == {} and not found.permuted and np.isnan(found.p_chance)
     blind = classes.check_finding(-two, truth.astype(int), classes=["no Mass", "Mass"])
     assert list(blind.at_chance) == ["Mass"]
+
+
+def test_findings_that_differ_in_odd_letters_alone_have_folders_of_their_own():
+    names = ["Mass", "Mass (left)", "Mass [left]", "mass_left_", "Data", "..", "", "Lung Lesion"]
+    folders = folder_names(names)
+    assert folders[0] == "Mass" and folders[-1] == "Lung_Lesion"
+    assert len({name.casefold() for name in folders}) == len(names)
+    assert not {"data", "", ".", ".."} & {name.casefold() for name in folders}
+    assert all(name.strip(".") and "/" not in name for name in folders)
+    assert folder_names(names[:2]) == ["Mass", "Mass_left_"]  # as long as nothing is like it
 
 
 def test_versions_are_compared_with_the_one_before_and_with_the_first():

@@ -21,10 +21,11 @@ RSNA = "patientId,x,y,width,height,Target\na,10,20,20,10,1\nb,,,,,0\n"
 
 
 def masks(*sources, finding="", **labels):
-    return lesions.masks(
-        [str(source) for source in sources], FILMS, finding=finding, labels=labels, size=40,
+    (found,) = lesions.masks(
+        [str(source) for source in sources], FILMS, findings=[finding], labels=labels, size=40,
         aspect="squash",
     )  # fmt: skip
+    return found
 
 
 @pytest.mark.parametrize("table", [NIH, VINDR, RSNA])
@@ -61,14 +62,38 @@ def test_a_question_about_a_finding_has_the_lesions_of_that_finding(tmp_path):
         drawn = np.zeros((40, 40), np.uint8)
         drawn[:value] = 255
         cv2.imwrite(str(tmp_path / "masks" / name / "b.png"), drawn)
+    assert masks(tmp_path / "masks", finding="Fluid", effusion="Fluid")[1].sum() == 800
     assert masks(tmp_path / "masks", finding="Mass")[1].sum() == 400
     assert masks(tmp_path / "masks", finding="Effusion")[1].sum() == 800
+
+
+def test_a_lesion_of_another_class_than_its_film_is_none_of_it(tmp_path):
+    (tmp_path / "boxes.csv").write_text(
+        "image_id,label,x,y,width,height\n"
+        "a,Pneumonia,0,0,10,10\na,mass,20,20,10,10\nb,mass,0,0,20,20\nb,Opacity,30,30,10,10\n"
+    )
+    for folder in ("Mass", "lungs", "normal"):
+        (tmp_path / "masks" / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "masks" / folder / "c.png"), np.full((40, 80), 255, np.uint8))
+    films = FILMS.assign(label=["pneumonia", "normal", "mass"])
+    told = {"findings": [""], "classes": ["mass", "normal", "pneumonia"], "labels": {}}
+    told |= {"size": 40, "aspect": "squash"}
+    (found,) = lesions.masks([str(tmp_path / "boxes.csv")], films, **told)
+    assert found[0, :10, :10].all() and found[0].sum() == 100
+    assert found[1, 30:, 30:].all() and found[1].sum() == 100  # what names no class counts
+    assert not found[2].any()
+    assert next(lesions.masks([str(tmp_path / "masks")], films, **told))[2].all()
+    (tmp_path / "masks/Mass/c.png").unlink()
+    assert not next(lesions.masks([str(tmp_path / "masks")], films, **told)).any()
 
 
 @pytest.mark.parametrize(
     ("table", "why"),
     [
-        ("image_id,x,y,width,height\na,0,0,1024,900\n", "expected one inside its 40x40 pixels"),
+        (
+            "image_id,x,y,width,height\na,0,0,1024,900\n",
+            "film 'a', row 1: found a box .* expected one inside its 40x40 pixels",
+        ),
         ("image_id,x,y,width,height\na,5,5,-3,9\n", "rows 1: found no box"),
         ("image_id,x,y,width,height\na,5,5,,9\n", "rows 1: found no box"),
         ("image_id,left,top\na,5,5\n", "expected those of the film"),
@@ -82,6 +107,35 @@ def test_boxes_that_cannot_be_meant_are_refused(tmp_path, table, why):
     (tmp_path / "boxes.csv").write_text(table)
     with pytest.raises(DataError, match=why):
         masks(tmp_path / "boxes.csv")
+
+
+def test_a_source_may_call_a_film_by_any_end_of_its_path():
+    films = pd.DataFrame(
+        {"image_id": ["1", "2", "3"], "file": ["p1/s1/view.jpg", "p2/s1/view.jpg", "p2/s2/lat.jpg"]}
+    )
+    row_of = lesions._row_of(films)
+    called = {"p1_s1_view": 0, "p2/s1/view.jpg": 1, "s2/lat": 2, "lat.jpg": 2, "3": 2,
+              "valid/p1/s1/view.jpg": 0, "valid\\p1\\s1\\view.jpg": 0}  # fmt: skip
+    assert {name: row_of(name) for name in called} == called
+    for ambiguous in ("view", "s1_view", "s1/view.jpg", "p3/s2/lat.jpg", "p3_s1_view"):
+        assert row_of(ambiguous) is None, ambiguous
+
+
+def test_what_is_wrong_with_lesions_is_said_before_anything_is_drawn(tmp_path):
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("image_id,label,x,y,width,height\na,Infiltrate,0,0,10,10\n")
+
+    def opened(*sources, findings, **labels):
+        return lesions.opened(map(str, sources), FILMS, findings=findings, labels=labels)
+
+    way_out = r"found lesions of 'Infiltrate', expected .*data.labels={Infiltrate: Mass}"
+    with pytest.raises(DataError, match=way_out):
+        opened(boxes, findings=["Mass", "Effusion"])
+    assert len(opened(boxes, findings=["Mass", "Effusion"], Infiltrate="Mass")) == 1
+    (tmp_path / "masks/mass").mkdir(parents=True)
+    (tmp_path / "masks/mass/other.png").write_bytes(b"is never read")
+    with pytest.raises(DataError, match=r"masks: knows none of the 3 films.*found 'other'"):
+        opened(boxes, tmp_path / "masks", findings=[])
 
 
 def test_evidence_in_the_lesion_has_its_area_beside_it():

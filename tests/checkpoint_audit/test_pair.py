@@ -18,7 +18,7 @@ from material import encoded, film
 from tiny_models import body, classifier, films, sequential
 
 from lib import __main__ as commands
-from lib.attribution.maps import largest_difference
+from lib.attribution.maps import MapSet, largest_difference
 from lib.checkpoint_audit import classes, findings, sentences
 from lib.checkpoint_audit import films as audited_films
 from lib.checkpoint_audit import params as audit_params
@@ -28,6 +28,7 @@ from lib.checkpoint_audit.files import CheckpointRefused
 from lib.checkpoint_audit.preprocessing import PreprocessingUnknown, affine
 from lib.data import index as data
 from lib.drift import pairings, summaries
+from lib.evidence import faithfulness
 from lib.figures import drift as drift_plots
 from lib.figures import style
 from lib.study.artefacts import manifest_path, read_table, require, write_json
@@ -547,6 +548,33 @@ def test_the_whole_audit_from_the_command(audited):
 
 
 @pytest.mark.study
+def test_the_same_audit_by_way_of_maps_has_the_same_numbers(audited, tmp_path):
+    paths, files = audited.paths, {}
+    for name in ("before", "after"):
+        sets = {"maps": name} | (
+            {"again": "before_again", "randomised": "randomised"} if name == "before" else {}
+        )
+        loaded = {kind: MapSet.load(paths.maps("stranger", of)) for kind, of in sets.items()}
+        own = loaded["maps"]
+        stacks = {
+            "/".join((kind, *cell)): stack
+            for kind, maps in loaded.items()
+            for cell, stack in maps.maps.items()
+        }
+        files[name] = tmp_path / f"{name}.npz"
+        np.savez(files[name], image_id=own.image_id, logits=own.logits, **stacks)
+    words = ["--maps-before", files["before"], "--maps-after", files["after"]]
+    words += ["--data", paths.root.parent.parent / "films", "--results", tmp_path / "out"]
+    assert commands.main(["audit", *map(str, words)]) == 0
+    for table in ("drift", "retained", "measured", "performance", "support", "pairs"):
+        one, other = (
+            read_table(folder / f"tables/{table}.csv").drop(columns="architecture", errors="ignore")
+            for folder in (paths.root, tmp_path / "out/audit-before-after")
+        )
+        pd.testing.assert_frame_equal(one, other, rtol=1e-5)
+
+
+@pytest.mark.study
 def test_the_pages_of_an_audit_work_in_a_browser(audited):
     with launched() as chromium, visits(chromium) as visit:
         first = visit(audited.paths.report.parent, "index.html")
@@ -580,6 +608,13 @@ def test_the_report_repeats_the_audit(audited):
     assert " ".join(sentences.overlap_sentence(drift, support, cell).split()) in text
     own = drift.query("metric == 'iou_top20' and pairing == 'ceiling'").iloc[-2]["mean"]
     assert f"{own:.3f}" in text
+    faithful = read_table(paths.tables / "faithfulness.csv")
+    assert len(faithful) == 2 * drift[["role", "method"]].drop_duplicates().shape[0]
+    assert " ".join(sentences.faithfulness_sentence(faithful).split()) in text
+    marked = faithfulness.unfaithful(faithful)
+    table = paths.report.read_text().split('data-name="drift"')[1].split("</table>")[0]
+    assert table.count(f">{faithfulness.MARK}<") == len(marked)
+    assert ("not shown to be more faithful than random ones" in text) is bool(marked)
     common = f"Only {support['common'].sum()} of 12 films are classified correctly by both"
     first = text[: text.index("By the rule that was stated beforehand: passed.")]
     for finding in json.loads((paths.root / "findings.json").read_text())["findings"]:

@@ -9,15 +9,19 @@ from scipy.special import logit
 from tiny_models import classifier, films, pixels
 
 from lib import __main__ as commands
+from lib.attribution.faithfulness import curves
 from lib.attribution.maps import MapSet
-from lib.checkpoint_audit import given, labels, questions
+from lib.checkpoint_audit import asking, findings, given, labels, questions
 from lib.checkpoint_audit import versions as audited
 from lib.data.batches import Films
+from lib.evidence import perturbed
 from lib.study.artefacts import begin, read_table, write_table
 from lib.study.paths import StudyPaths
+from lib.study.seeds import derive
 
 FINDINGS = ("Mass", "Effusion")
 STATUS = np.array([[1, 0], [0, 1], [1, 1], [0, 0], [1, 0], [0, 1]], float)
+ASKED = np.array([0, 2, 3, 6])  # rows that have their finding
 IDS = np.array([f"film{number}" for number in range(len(STATUS))])
 FILES = ("v1.keras", "v2.keras", "v3.keras")
 CELL = ("post_activation", "gradcam")
@@ -31,7 +35,7 @@ def root(tmp_path_factory):
     return tmp_path_factory.mktemp("versions")
 
 
-def explained(root, models, data, ids):
+def explained(root, models, data, ids, **asked):
     """Maps of versions, as `explain_versions` makes them of their files."""
     files = [root / f"{number}.keras" for number in range(len(models))]
     for model, file in zip(models, files, strict=True):
@@ -40,7 +44,7 @@ def explained(root, models, data, ids):
     opened = audited.open_versions(*files, names=names)
     return audited.explain_versions(
         opened.plain, data, ids, names=names, methods=["gradcam"], batch_size=4,
-        report=lambda name: None,
+        report=lambda name: None, **asked,
     )  # fmt: skip
 
 
@@ -50,7 +54,8 @@ def found(root):
     models = [classifier(classes=2, end="sigmoid", seed=seed) for seed in (1, 2, 3)]
     film, finding = labels.rows_to_explain(STATUS)
     data = Films(films(len(IDS)).images, film, finding)
-    return models, explained(root, models, data, IDS[film]), film
+    ask = asking.asker(data, ASKED, batch_size=4, seed=3, status=STATUS, film=film)
+    return models, explained(root, models, data, IDS[film], ask=ask), film
 
 
 @pytest.mark.network
@@ -69,6 +74,32 @@ def test_each_finding_is_explained_by_its_own_logit_alone(found, tmp_path):
     own = versions[1].own
     rows = own.label == 1
     np.testing.assert_allclose(own.maps[CELL][rows], 2 * single[film[rows]], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.network
+def test_every_version_is_asked_by_its_own_weights(found):
+    models, versions, film = found
+    altered = films(len(IDS)).images[film[ASKED]]
+    for model, version in zip(models, versions, strict=True):
+
+        def logits(images, model=model):
+            x = np.repeat(images[..., None], 3, -1).astype(np.float32)
+            return logit(model.predict(x, verbose=0).astype(float))
+
+        options = {"seed": derive(3, "faithfulness"), "probability": asking.probability}
+        expected = curves(logits, altered, version.own, ASKED, **options)
+        pd.testing.assert_frame_equal(version.asked["faithfulness"], expected, rtol=1e-3, atol=1e-5)
+        # What became of the predictions, from the films themselves.
+        told = version.asked["perturbed"].query("role == @CELL[0] and method == @CELL[1]")
+        decided = asking.deciding(version.own.logits, STATUS, film)
+        finding = version.own.label[ASKED]
+        before = decided(version.own.logits[ASKED], finding)
+        for change, images in perturbed.perturbed(altered, seed=derive(3, "perturbed")).items():
+            stays = told[told["change"] == change].set_index("image_id")["stays"]
+            assert stays.index.tolist() == IDS[film[ASKED]].tolist()
+            assert stays.tolist() == (decided(logits(images), finding) == before).tolist()
+    first, second = (version.asked["faithfulness"] for version in versions[:2])
+    assert not first.equals(second)
 
 
 @pytest.mark.network
@@ -100,6 +131,15 @@ def test_every_step_and_finding_is_a_question_with_its_films(found, root):
         told = read_table(folder / "tables/checkpoints.csv")
         assert told["file"].tolist() == [question.before, question.after]
         assert (folder / "maps/stranger/randomised.npz").exists()
+        faithful = findings.faithful_table(folder / "tables")
+        assert set(faithful["checkpoint"]) == {"before", "after"}
+        own = faithful.query("role == @CELL[0]")
+        assert (own["films"] + own["blank"] == len(ASKED)).all()
+        assert (own["patients"] <= 3).all() and len(own) == 2
+        steady = read_table(folder / "tables/perturbed.csv")
+        pairs = len(ASKED) * sum(map(len, perturbed.STRENGTHS.values()))
+        assert (steady[["stay", "blank"]].sum(axis=1) <= pairs).all()
+        assert len(steady) == len(faithful)
 
 
 @pytest.mark.network

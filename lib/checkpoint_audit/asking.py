@@ -1,0 +1,137 @@
+"""What a version is asked beside its maps, while its weights lie in the graph that makes them.
+
+A sample of the films is altered: do the maps tell what the prediction rests on, and do they stay
+with it?
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from lib.attribution import faithfulness
+from lib.attribution.maps import MapSet
+from lib.checkpoint_audit.labels import operating_point
+from lib.data.batches import Films
+from lib.evidence import perturbed
+from lib.models.performance import true_probability
+from lib.study.seeds import derive
+
+if TYPE_CHECKING:
+    from lib.attribution.explainer import Explainer
+    from lib.checkpoint_audit.params import AuditParams
+
+
+def sample(status: np.ndarray | None, film: np.ndarray, label: np.ndarray, params: "AuditParams"):
+    """Maps that are asked whether they tell what the prediction rests on, in their order.
+
+    They are drawn at random, of films with their own class or finding.
+
+    Parameters
+    ----------
+    status, film, label
+        As from `lib.checkpoint_audit.labels.explained_rows`.
+
+    Returns
+    -------
+    ndarray of int
+        Places among the maps, at most ``attribution.faithfulness_films``.
+    """
+    usable = np.arange(len(film)) if status is None else np.flatnonzero(status[film, label] == 1)
+    draw = np.random.default_rng(derive(params.seed, "faithfulness films"))
+    return np.sort(draw.permutation(usable)[: params.attribution.faithfulness_films])
+
+
+def probability(logits: np.ndarray, findings: np.ndarray) -> np.ndarray:
+    """Sigmoid of the logit of one finding for each film, shape (films,)."""
+    return expit(np.asarray(logits, np.float64)[np.arange(len(findings)), findings])
+
+
+def deciding(logits: np.ndarray, status: np.ndarray | None, film: np.ndarray | None):
+    """How a version decides: ``(logits, classes) → predictions``.
+
+    Parameters
+    ----------
+    logits : ndarray of float, shape (rows, classes)
+        Of its maps.
+    status, film
+        As from `lib.checkpoint_audit.labels.explained_rows`. Without them the class with the
+        highest logit is predicted, else whether a film has the finding, by `operating_point`.
+    """
+    if status is None:
+        return lambda found, classes: found.argmax(axis=1)
+    first = logits[np.unique(film, return_index=True)[1]]
+    points = [
+        operating_point(own[~np.isnan(known)], known[~np.isnan(known)] == 1)
+        if (known == 1).any() else np.nan
+        for own, known in zip(first.T, status.T, strict=True)
+    ]  # fmt: skip
+    return lambda found, classes: found[np.arange(len(found)), classes] > np.take(points, classes)
+
+
+def asker(
+    films: Films,
+    rows: np.ndarray,
+    *,
+    batch_size: int,
+    seed: int,
+    status: np.ndarray | None = None,
+    film: np.ndarray | None = None,
+) -> Callable[["Explainer", MapSet], dict[str, pd.DataFrame]]:
+    """A function from an explainer, and the maps that it made, to what a sample of them tells.
+
+    Parameters
+    ----------
+    films : Films
+        Those of the maps.
+    rows : ndarray of int
+        Places of the sample, see `sample`; none asks nothing.
+    batch_size : int
+        Of the maps: a graph for another one would have to be traced.
+    seed : int
+        Of random maps and noise.
+    status, film
+        Of a multi-label model, as from `lib.checkpoint_audit.labels.explained_rows`.
+
+    Returns
+    -------
+    callable
+        Its tables are ``faithfulness``, as `lib.attribution.faithfulness.curves`, and
+        ``perturbed``, as `lib.evidence.perturbed.compared`.
+    """
+    sure = true_probability if status is None else probability
+    images, classes = np.asarray(films.images[films.rows[rows]]), films.labels[rows]
+
+    def ask(explain: "Explainer", own: MapSet) -> dict[str, pd.DataFrame]:
+        if not len(rows):
+            return {}
+        curves = faithfulness.curves(
+            explain.logits, images, own, rows, seed=derive(seed, "faithfulness"),
+            probability=sure,
+        )  # fmt: skip
+        changed = perturbed.perturbed(images, seed=derive(seed, "perturbed"))
+        stack, place = np.concatenate([*changed.values()]), np.arange(len(images))
+        batch = min(batch_size, len(films))
+        order = np.arange(-(-len(stack) // batch) * batch) % len(stack)
+        data = Films(stack, order, np.tile(classes, len(changed))[order])
+        maps = explain(data, own.image_id[rows[order % len(rows)]], batch_size=batch)
+        sets = {name: _of(maps, n * len(rows) + place) for n, name in enumerate(changed)}
+        decided = deciding(own.logits, status, film)
+        return {
+            "faithfulness": curves,
+            "perturbed": perturbed.compared(_of(own, rows), sets, decided),
+        }
+
+    return ask
+
+
+def _of(maps: MapSet, rows: np.ndarray) -> MapSet:
+    """The same set for some of its rows."""
+    facts = {
+        name: getattr(maps, name)[rows]
+        for name in ("image_id", "label", "explained_class", "logits")
+    }
+    return replace(maps, **facts, maps={key: stack[rows] for key, stack in maps.maps.items()})
