@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from lib.hypotheses.verdicts import REFUTED, SUPPORTED, UNDEFINED
+from lib.hypotheses.answers import REFUTED, SUPPORTED, UNDEFINED
 from lib.study.names import ARCHITECTURE_TITLES
 
 COLUMNS = ("claim", "published", "measured", "holds", "differs")
