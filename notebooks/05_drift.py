@@ -267,6 +267,7 @@ if len(pairs):
             "'finetune_seeds', 'transfer_seeds', 'ceiling')"
         ),
         metric="iou_top20",
+        marked=marked,
     )
     display(figure)
     style.save(figure, paths.figures / "drift_distributions")
@@ -297,7 +298,7 @@ else:
 # %%
 tuned = summary.query("pairing == 'finetune'")
 ranking = summaries.rank_architectures(tuned, metric="iou_top20")
-figure = drift.ranking(ranking, metric="iou_top20")
+figure = drift.ranking(ranking, metric="iou_top20", marked=marked)
 display(figure)
 style.save(figure, paths.figures / "ranking")
 
@@ -477,7 +478,7 @@ for sentence in way.sentences(trajectory, **cell):
 
 # %%
 if len(trajectory):
-    display(figure := drift.trajectory(trajectory, **cell))
+    display(figure := evidence_plots.trajectory(trajectory, **cell, marked=marked))
     style.save(figure, paths.figures / "trajectory")
 
 # %% [markdown]

@@ -297,6 +297,27 @@ def test_rank_probabilities_are_printed_and_gaps_marked(ranks):
 
 
 @pytest.mark.usefixtures("printed_style")
+def test_maps_no_better_than_random_ones_are_marked_wherever_they_are_drawn(study, retained, ranks):
+    table = rankings.crossover_table(study, RULE, GRIDS)
+    two = table[table[["method_a", "method_b"]].eq(["layercam", "gradcam"]).all(axis=1)]
+    drawn = [
+        # Of the map of reversals: two pairs of networks, two of methods, three metrics.
+        (hypotheses.retained, retained, 1),
+        (hypotheses.decomposition, estimates.decomposition_table(study), 1),
+        (ranking_figures.rank_probabilities, ranks[0], 1),
+        (ranking_figures.reversal_map, table, 2 * 2 * 3),
+        (ranking_figures.interaction, two[two["metric"] == "soft_iou"], 2),
+    ]
+    for draw, rows, count in drawn:
+        for marked in ((), {("resnet50v2", "auto_conv", "gradcam")}):
+            figure = draw(rows, marked=marked)
+            marks = [text for ax in figure.axes for text in texts(ax) if "†" in text]
+            assert len(marks) == (count if marked else 0), draw
+            assert ("†: maps" in figure.legends[0].get_title().get_text()) == bool(marked)
+            assert_legible(figure)
+
+
+@pytest.mark.usefixtures("printed_style")
 @pytest.mark.parametrize(
     ("draw", "name", "column"),
     [
