@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from lib.hypotheses.verdicts import STATEMENT
-from lib.report.words import span
+from lib.report.phrases import span
 from lib.study.names import METHOD_TITLES, label
 
 
