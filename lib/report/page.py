@@ -18,7 +18,7 @@ from lib.report import marks, telling, words
 from lib.report.browser import write_cases
 from lib.report.digest import manifests, provenance, verdicts
 from lib.report.extremes import extremes
-from lib.report.intervals import interval_rows, reach
+from lib.report.intervals import interval_rows, reach, second_reference
 from lib.report.kinds import QUESTION, STUDY, Kind
 from lib.report.notebooks import executed, notebook_pages
 from lib.report.tables import Table, shown
@@ -259,7 +259,8 @@ def _shown_verdict(name: str, verdict: Mapping) -> dict:
         return f"{100 + 96 * max(-1, min(1, value / widest)):.1f}"
 
     facts = {key: verdict[key] for key in ("question", "verdict", "sentence", "reasons")}
-    return {"name": name, "rows": rows, "scale": scale, "reach": reach(rows), **facts}
+    facts |= {"reach": reach(rows), "beside": second_reference(verdict)}
+    return {"name": name, "rows": rows, "scale": scale, **facts}
 
 
 def _artefacts(complete: Mapping) -> list[list]:

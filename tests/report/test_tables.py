@@ -5,7 +5,7 @@ import pytest
 
 from lib.hypotheses.paper import BLANK_SHARE
 from lib.hypotheses.stated import load
-from lib.report import marks, words
+from lib.report import intervals, marks, words
 from lib.report.tables import study_tables
 
 PLACE = {"architecture": "resnet50v2", "method": "layercam", "role": "post_activation"}
@@ -186,6 +186,20 @@ def test_a_method_without_maps_is_said_to_be_undefined_there():
     headline = words.headline({"decomposition": moved} | tables, None)
     assert "moved the maps an undefined part (ResNet50V2, where 9 of 40 pairs of maps" in headline
     assert "and 70\u00a0% (DenseNet201) of the way" in headline
+
+
+def test_the_second_reference_stands_apart_from_the_one_that_decides():
+    row = {"metric": "centroid_displacement", "sd": 0.01}
+    prior = [row | {"grid": grid, "prior": name, "mean": mean} for grid, name, mean in (
+        (5, "uniform", 0.0266), (5, "centre", 0.0201), (8, "uniform", 0.02), (8, "centre", 0.01),
+    )]  # fmt: skip
+    assert intervals.second_reference({"prior": prior}) == (
+        "A second reference stands apart and decides nothing, as its width is a choice: the "
+        "centroid displacement (share of the diagonal) of two maps that share nothing else is "
+        "0.020 with a preference for the centre and 0.027 without one (5 × 5 squares) and 0.010 "
+        "with a preference for the centre and 0.020 without one (8 × 8 squares)."
+    )
+    assert intervals.second_reference({"prior": []}) == intervals.second_reference({}) == ""
 
 
 def test_the_first_page_says_whose_maps_are_not_shown_to_be_faithful():
