@@ -11,6 +11,8 @@ SUPPORTED, REFUTED, OPEN = "supported", "not supported", "inconclusive"
 UNDEFINED = "undefined"
 NOT_EVALUATED = "not evaluated"
 VERDICTS = (SUPPORTED, REFUTED, UNDEFINED, OPEN, NOT_EVALUATED)
+BLANK_SHARE = 0.2
+"""Of the pairs, as in every rule: a method that is blank for more of them is undefined there."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from lib.evidence.faithfulness import MARK, NOTE, unfaithful
-from lib.hypotheses.paper import BLANK_SHARE
+from lib.hypotheses.answers import BLANK_SHARE
 from lib.report.digest import PRIMARY
 from lib.report.phrases import CELL, LAYERS, listed, percent
 from lib.study.names import label

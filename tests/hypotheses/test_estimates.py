@@ -103,6 +103,9 @@ def test_drift_is_split_into_the_planted_parts(study):
     assert estimates.decomposition_table(observed(dead))["estimate"].isna().all()
     one = estimates.decomposition_table(observed(pairs_table(seeds=1)))
     assert set(one["part"]) == {"placebo", "unrelated", "way_to_unrelated"}
+    place = {"role": DEAD["role"], "method": DEAD["method"]}
+    lost = estimates.composition(estimates.decomposition_table(observed(dead)), **place)[1]
+    assert lost == "ResNet50V2: the method is undefined there, 360 of 360 pairs of maps are blank."
     (told, *_) = estimates.composition(table, role="post_activation", method="layercam")
     assert told.startswith("DenseNet201: fine-tuning moved 49% (")
     assert (

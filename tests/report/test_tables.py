@@ -3,9 +3,11 @@
 import pandas as pd
 import pytest
 
-from lib.hypotheses.paper import BLANK_SHARE
+from lib.hypotheses.answers import BLANK_SHARE
 from lib.hypotheses.stated import load
-from lib.report import intervals, marks, words
+from lib.report import intervals, marks, trust_tables, words
+from lib.report.kinds import STUDY
+from lib.report.page import TEMPLATES
 from lib.report.tables import study_tables
 
 PLACE = {"architecture": "resnet50v2", "method": "layercam", "role": "post_activation"}
@@ -123,6 +125,14 @@ def test_a_study_without_these_tables_shows_nothing_of_them():
     named = {"head_and_features": [], "metric_agreement": [], "evidence": [], "supports": []}
     empty = {name: pd.DataFrame(columns=["role", "metric"]) for name in named}
     assert set(study_tables({"drift": drift_table()} | empty)) == {"drift", "metrics"}
+
+
+def test_every_figure_and_table_of_a_study_has_a_place_in_its_page():
+    page = (TEMPLATES / "index.html.j2").read_text(encoding="utf-8")
+    for name in set(STUDY.figures) - {"answer", "moved"}:  # these may lead the page
+        assert f'figure("{name}")' in page, name
+    for name in ("drift", *trust_tables.MAKERS):
+        assert f'maybe("{name}")' in page, name
 
 
 def test_lost_maps_stand_as_zero_beside_the_scored_pairs():
