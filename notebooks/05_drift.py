@@ -439,7 +439,7 @@ validity = metric_validity(
 if known:
     joined = with_change(compared.query("pairing == 'finetune'"), change)
     figure = evidence_plots.drift_against_evidence(
-        joined, validity, role=cell["role"], metric="iou_top20"
+        joined, validity, role=cell["role"], metric="iou_top20", marked=marked
     )
     display(figure)
     style.save(figure, paths.figures / "drift_against_evidence")

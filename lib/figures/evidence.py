@@ -44,6 +44,7 @@ def drift_against_evidence(
     role: str,
     metric: str = "iou_top20",
     target: str = "lesion_mass",
+    marked: Collection[Cell] = (),
 ) -> Figure:
     """Drift against the change of the true evidence, a panel per method × architecture.
 
@@ -59,6 +60,8 @@ def drift_against_evidence(
         Drift metric; a similarity S is drawn as 1 − S.
     target : str
         Measure of evidence whose change is drawn.
+    marked : collection of (architecture, role, method)
+        As in `lib.figures.drift.controls`.
     """
     measure = f"{target}_change"
     keys = ["architecture", "method", "role"]
@@ -105,6 +108,7 @@ def drift_against_evidence(
         span = high - low
         ax.set_ylim(low - 0.08 * span, high + 0.08 * span)
         head = f"{ARCHITECTURE[architectures[j]].title} · {METHOD_TITLES[methods[i]]}"
+        head += style.sign([(architectures[j], role, methods[i])], marked)
         ax.set_title(f"{head}\n{_told(told, architectures[j], methods[i])}", fontsize=9)
         ax.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
     most = max([2, *(cells.get_array().max() for cells in drawn)])
@@ -124,6 +128,7 @@ def drift_against_evidence(
     bar.set_ticks(ticks, labels=[str(tick) for tick in ticks])
     note = "Right of the line: evidence gained, left: lost. "
     note += "ρ: Spearman, of drift with the size of the change and with the signed change."
+    note += style.marked_note(marked)
     style.legend(figure, [], [], note)
     return figure
 
