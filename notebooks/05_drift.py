@@ -267,6 +267,7 @@ if len(pairs):
             "'finetune_seeds', 'transfer_seeds', 'ceiling')"
         ),
         metric="iou_top20",
+        marked=marked,
     )
     display(figure)
     style.save(figure, paths.figures / "drift_distributions")
@@ -297,7 +298,7 @@ else:
 # %%
 tuned = summary.query("pairing == 'finetune'")
 ranking = summaries.rank_architectures(tuned, metric="iou_top20")
-figure = drift.ranking(ranking, metric="iou_top20")
+figure = drift.ranking(ranking, metric="iou_top20", marked=marked)
 display(figure)
 style.save(figure, paths.figures / "ranking")
 
@@ -438,7 +439,7 @@ validity = metric_validity(
 if known:
     joined = with_change(compared.query("pairing == 'finetune'"), change)
     figure = evidence_plots.drift_against_evidence(
-        joined, validity, role=cell["role"], metric="iou_top20"
+        joined, validity, role=cell["role"], metric="iou_top20", marked=marked
     )
     display(figure)
     style.save(figure, paths.figures / "drift_against_evidence")
@@ -477,7 +478,7 @@ for sentence in way.sentences(trajectory, **cell):
 
 # %%
 if len(trajectory):
-    display(figure := drift.trajectory(trajectory, **cell))
+    display(figure := evidence_plots.trajectory(trajectory, **cell, marked=marked))
     style.save(figure, paths.figures / "trajectory")
 
 # %% [markdown]

@@ -23,8 +23,8 @@
 # **inconclusive**; the last one is no failure, it says that these films and seeds cannot tell.
 
 # %% [markdown]
-# **Reads** `tables/{pairs,seed_agreement,lesion_gain,shortcut}.csv`, `data/manifest.csv`,
-# `params/hypotheses.yml`. **Writes**
+# **Reads** `tables/{pairs,seed_agreement,lesion_gain,shortcut,faithfulness}.csv`,
+# `data/manifest.csv`, `params/hypotheses.yml`. **Writes**
 # `verdicts.json`, `figures/hypotheses/*` and `tables/{retained,supports,decomposition,
 # head_and_features,partial_agreement,contrasts,crossover,ranks,agreement,priors,paper}.csv`.
 
@@ -35,7 +35,9 @@ from IPython.display import Markdown
 from lib.study import StudyPaths, artefacts, derive, load_stage, schema
 from lib.study.architectures import ARCHITECTURES
 from lib.drift.priors import prior_table
+from lib.evidence.faithfulness import unfaithful
 from lib.hypotheses import estimates, observations, paper, rankings
+from lib.hypotheses.answers import without_seeds
 from lib.hypotheses import stated as hypotheses, verdicts as judge
 from lib.figures import (
     controls as control_plots, hypotheses as inference_plots, rankings as ranking_plots, style,
@@ -127,11 +129,13 @@ priors.pivot_table(index=["grid", "metric"], columns="prior", values=["mean", "e
 # %%
 retained = estimates.retained_table(observed)
 primary = retained.query("metric == 'iou_top20'")
-display(figure := inference_plots.retained(primary))
+marked = unfaithful(artefacts.read_table(paths.tables / "faithfulness.csv"))
+display(figure := inference_plots.retained(primary, marked=marked))
 style.save(figure, paths.figures / "hypotheses/retained")
 
 # %% [markdown]
-# A bar that crosses 0 cannot be told from unrelated films, one that crosses 1 not from the placebo.
+# A bar that crosses 0 cannot be told from unrelated films, one that crosses 1 not from the placebo. As
+# in notebook 5, † marks maps that are not shown to be more faithful than random ones.
 # An arrow means that the interval leaves the picture: there the placebo itself is hardly more alike
 # than unrelated films, and R means little.
 
@@ -153,7 +157,7 @@ for sentence in estimates.composition(together, role="post_activation", method="
 
 # %%
 if len(decomposition):
-    display(figure := inference_plots.decomposition(decomposition))
+    display(figure := inference_plots.decomposition(decomposition, marked=marked))
     style.save(figure, paths.figures / "hypotheses/decomposition")
 
 # %% [markdown]
@@ -179,7 +183,7 @@ agreed.query("role == 'post_activation'")[shown].round(3)
 
 # %%
 if len(swaps):
-    display(figure := control_plots.head_and_features(swaps))
+    display(figure := control_plots.head_and_features(swaps, marked=marked))
     style.save(figure, paths.figures / "hypotheses/head_and_features")
 
 # %% [markdown]
@@ -221,7 +225,7 @@ crossover = rankings.crossover_table(observed, rules.H2, grids)
 if len(crossover):
     stated = crossover[crossover[["method_a", "method_b"]].eq(list(rules.H2.methods)).all(axis=1)]
     stated = stated[stated["metric"] == rules.H2.metric]
-    display(figure := ranking_plots.interaction(stated))
+    display(figure := ranking_plots.interaction(stated, marked=marked))
     style.save(figure, paths.figures / "hypotheses/interaction")
 else:
     print("One architecture: there is no pair to compare.")
@@ -238,7 +242,7 @@ else:
 # %%
 if len(crossover):
     print(rankings.reversal_sentence(crossover))
-    display(figure := ranking_plots.reversal_map(crossover))
+    display(figure := ranking_plots.reversal_map(crossover, marked=marked))
     style.save(figure, paths.figures / "hypotheses/reversals")
 
 # %%
@@ -246,7 +250,7 @@ ranks, agreement = rankings.rank_tables(
     observed, metric="soft_iou", seed=derive(params.seed, "bootstrap")
 )
 if len(ranks):
-    display(figure := ranking_plots.rank_probabilities(ranks))
+    display(figure := ranking_plots.rank_probabilities(ranks, marked=marked))
     style.save(figure, paths.figures / "hypotheses/ranks")
 
 # %% [markdown]
@@ -258,11 +262,14 @@ if len(ranks):
 
 # %%
 found = judge.evaluate(rules, {"pairs": observed} | tables, grids=grids, priors=priors)
-Markdown("\n\n".join(f"**{v.question}** {v.sentence}" for v in found))
+answers = {verdict.name: verdict.as_json() for verdict in found}
+told = [f"**{verdict.question}** {verdict.sentence}" for verdict in found]
+Markdown("\n\n".join([*told, without_seeds(answers)]))
 
 # %% [markdown]
 # Each sentence is made from the numbers of its family of tests, which `verdicts.json` holds in full,
-# with every reason for which a comparison was not judged. In a word each:
+# with every reason for which a comparison was not judged. A verdict that hangs on one training is worth
+# less: from four seeds on each is reached anew without each of them. In a word each:
 
 # %% tags=["nbval-check-output"]
 for verdict in found:
@@ -294,7 +301,6 @@ written = {
     "crossover": crossover, "ranks": ranks, "agreement": agreement, "priors": priors, "paper": published,
 }  # fmt: skip
 files = schema.write_tables(paths.tables, written)
-answers = {verdict.name: verdict.as_json() for verdict in found}
 artefacts.write_json(
     paths.verdicts, {"study": study, "verdicts": answers, "rules": rules.model_dump(mode="json")}
 )

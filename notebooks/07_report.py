@@ -28,6 +28,7 @@
 
 # %%
 from lib.study import StudyPaths, artefacts, load_stage
+from lib.evidence.faithfulness import unfaithful
 from lib.figures import drift as drift_plots, style
 from lib.report import page as report
 from lib.report.digest import public_parameters
@@ -64,7 +65,8 @@ style.style()
 drift = artefacts.read_table(paths.tables / "drift.csv")
 cell = drift["role"].eq(params.attribution.roles[-1])
 cell &= drift["method"].eq(params.attribution.methods[0])
-display(figure := drift_plots.controls(drift[cell], metric="iou_top20"))
+marked = unfaithful(artefacts.read_table(paths.tables / "faithfulness.csv"))
+display(figure := drift_plots.controls(drift[cell], metric="iou_top20", marked=marked))
 style.save(figure, paths.figures / "answer")
 
 # %% [markdown]

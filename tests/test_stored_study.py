@@ -147,6 +147,8 @@ def test_verdicts_follow_from_the_pairs_that_are_published(finished, tmp_path):
     found = {verdict.name: verdict.as_json() for verdict in recompute.judge(tmp_path)}
     assert found == expected
     assert {verdict["verdict"] for verdict in found.values()} > {"supported"}
+    sizes = recompute.power(tmp_path, rules, seeds=3, films=28)
+    assert {"H1", "H4", "H5", "H6"} <= set(sizes) and "H3" not in sizes
     # Another rule can be put to the same pairs.
     near = rules.H4.model_copy(update={"most_way": 0.01})
     other = {v.name: v for v in recompute.judge(tmp_path, rules.model_copy(update={"H4": near}))}

@@ -17,6 +17,7 @@ from lib.study.schema import TABLES
 MORE, NOT_SHOWN, UNKNOWN = "more than random", "not shown", "unknown"
 MARK = "†"
 """Stands beside the drift of maps that are `NOT_SHOWN` to be more faithful than random ones."""
+NOTE = f"{MARK}: maps that are not shown to be more faithful than random ones."
 _AREAS = ["deletion", "insertion", "deletion_random", "insertion_random"]
 Cell = tuple[str, str, str]
 

@@ -1,16 +1,21 @@
 """The one figure that heads a report: how far fine-tuning moved the maps, with its interval."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from lib.evidence.faithfulness import Cell
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK
 from lib.study.schema import require_columns
 
 
-def way(moved: pd.DataFrame) -> Figure:
+def way(
+    moved: pd.DataFrame, *, panel: tuple[str, str] = ("", ""), marked: Collection[Cell] = ()
+) -> Figure:
     """How far the maps moved between two controls, a row per architecture.
 
     Parameters
@@ -18,6 +23,10 @@ def way(moved: pd.DataFrame) -> Figure:
     moved : pandas.DataFrame
         "architecture", "estimate", "low", "high": 0 is training the head alone, 1 are maps of other
         patients' films. An interval without finite ends is not drawn. "measure": the unit in words.
+    panel : tuple of str
+        Role and method of the maps.
+    marked : collection of (architecture, role, method)
+        Maps that are not shown to be more faithful than random ones.
     """
     require_columns(moved, ["architecture", "estimate", "low", "high", "measure"], "moved")
     architectures = style.present(moved["architecture"], ARCHITECTURE, "architecture")
@@ -32,7 +41,7 @@ def way(moved: pd.DataFrame) -> Figure:
         ax.plot(row["estimate"], place, **style.dot(ARCHITECTURE[name], size=9))
         told = f"{round(100 * row['estimate'])} %"
         ax.annotate(told, (row["estimate"], place), (0, 8), textcoords="offset points", ha="center")
-    style.rows_of_architectures(ax, architectures)
+    style.rows_of_architectures(ax, architectures, panel, marked)
     ax.set_ylim(len(rows) - 0.4, -0.75)
     ends = rows[["estimate", "low", "high"]].melt()["value"]
     ax.set_xlim(min(-0.05, ends.min() - 0.05), max(1.05, ends.max() + 0.05))
@@ -41,7 +50,8 @@ def way(moved: pd.DataFrame) -> Figure:
     ax.xaxis.set_major_formatter(PercentFormatter(1, symbol="\u2009%"))
     ax.set_xlabel(
         "0 %: as if the head alone were trained · 100 %: maps of other patients’ films\n"
-        f"LayerCAM at the pooled map, {moved['measure'].iloc[0]}; lines: 95 % intervals",
+        f"LayerCAM at the pooled map, {moved['measure'].iloc[0]}; lines: 95 % intervals"
+        + style.marked_note(marked).replace(" ", "\n", 1),
         fontsize=style.SMALL,
     )
     return figure

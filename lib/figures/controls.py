@@ -1,5 +1,7 @@
 """Figures of controls and of what a map explains, from tables and without computing."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -7,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lib.drift.metrics import TABLE
+from lib.evidence.faithfulness import Cell
 from lib.figures import style
 from lib.figures.style import INK, PAIRING, SMALL, STAGE
 from lib.study.names import METHOD_TITLES, stage_of
@@ -18,13 +21,15 @@ _SWAPS = {
 }
 
 
-def head_and_features(table: pd.DataFrame) -> Figure:
+def head_and_features(table: pd.DataFrame, *, marked: Collection[Cell] = ()) -> Figure:
     """What of the drift came with the head and what with the features, by layer and method.
 
     Parameters
     ----------
     table : pandas.DataFrame
         From `lib.hypotheses.estimates.decomposition_table` with its ``SWAPS``.
+    marked : collection of (architecture, role, method)
+        As in `lib.figures.drift.controls`.
     """
     require_columns(table, ["architecture", "method", "role", "part", "estimate"], "table")
     roles, methods, architectures = style.facets(table)
@@ -50,11 +55,12 @@ def head_and_features(table: pd.DataFrame) -> Figure:
                 ends[value > 0] += value
         ax.axvline(0, color=INK, linewidth=1)
         ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}", fontsize=9)
-        style.rows_of_architectures(ax, architectures)
+        style.rows_of_architectures(ax, architectures, (roles[i], methods[j]), marked)
     style.outer_labels(axes, "Squared distance\n(maps of unit length)", "Architecture")
     looks = [PAIRING[name] for _, name in _SWAPS.values()]
     handles = [Patch(facecolor=look.colour, edgecolor=INK, hatch=look.hatch) for look in looks]
     note = "Both parts add to the drift of fine-tuning. Intervals: tables/head_and_features.csv."
+    note += style.marked_note(marked)
     style.legend(figure, handles, [title for title, _ in _SWAPS.values()], note)
     return figure
 

@@ -11,16 +11,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from lib.drift.metrics import metric_label
+from lib.evidence.faithfulness import Cell
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, PAIRING, SMALL, Look
 from lib.study.names import METHOD_TITLES
 from lib.study.schema import require_columns
 
 
-def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
+def drift_distributions(
+    pairs: pd.DataFrame, *, metric: str = "iou_top20", marked: Collection[Cell] = ()
+) -> Figure:
     """Distribution of a drift metric by architecture and pairing, a panel per role and method.
 
     Parameters
@@ -28,6 +30,8 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
     pairs : pandas.DataFrame
         A row per pair: "architecture", "method", "role", "pairing", the metric and "blank" ("" or
         missing where neither map is blank).
+    marked : collection of (architecture, role, method)
+        As in `controls`.
     """
     keys = ["role", "method", "architecture", "pairing"]
     require_columns(pairs, [*keys, metric, "blank"], "pairs")
@@ -58,7 +62,9 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
                 ax.text(x + offset, -0.02, count, ha="center", fontsize=SMALL, **place)
                 longest = max(longest, len(count))
         ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}")
-        ax.set_xticks(range(len(architectures)), style.titles(ARCHITECTURE, architectures))
+        signs = [style.sign([(name, roles[i], methods[j])], marked) for name in architectures]
+        names = zip(style.titles(ARCHITECTURE, architectures), signs, strict=True)
+        ax.set_xticks(range(len(architectures)), [" ".join(filter(None, name)) for name in names])
         ax.set_xlim(-0.55, len(architectures) - 0.45)
         ax.grid(False, axis="x")
     for ax in axes.flat:
@@ -73,6 +79,7 @@ def drift_distributions(pairs: pd.DataFrame, *, metric: str = "iou_top20") -> Fi
     ]
     note = "Box: quartiles and median; whiskers: 5 % to 95 % of the pairs; marker: mean. "
     note += "Under each box: pairs scored, + pairs without a value because a map is blank."
+    note += style.marked_note(marked)
     style.legend(figure, handles, style.titles(PAIRING, pairings), note)
     return figure
 
@@ -96,7 +103,7 @@ def _box(ax, values: np.ndarray, x: float, width: float, look: Look) -> None:
     ax.plot(x, values.mean(), **style.dot(look, size=6, zorder=3, markeredgecolor="white"))
 
 
-def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
+def ranking(ranking: pd.DataFrame, *, metric: str, marked: Collection[Cell] = ()) -> Figure:
     """Mean and rank of every architecture by method: lines that cross are a reversed ranking.
 
     Parameters
@@ -105,6 +112,8 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
         One pairing: "method", "role", "architecture", "mean" and "rank" (1 = most stable).
     metric : str
         The metric that "mean" is of.
+    marked : collection of (architecture, role, method)
+        As in `controls`.
     """
     keys = ["role", "architecture", "method"]
     require_columns(ranking, [*keys, "mean", "rank"], "ranking")
@@ -134,7 +143,8 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
                     absent[k].append(look.title)
                 else:
                     text = {"ha": "center", "va": "center_baseline", "fontsize": SMALL}
-                    ax.text(x[k], mean, f"{rank:g}", zorder=3, color="black", **text)
+                    rank = f"{rank:g}{style.sign([(architecture, role, methods[k])], marked)}"
+                    ax.text(x[k], mean, rank, zorder=3, color="black", **text)
         for k, missing in enumerate(absent):
             if missing:
                 lines = max(lines, 1 + len(missing))
@@ -148,7 +158,7 @@ def ranking(ranking: pd.DataFrame, *, metric: str) -> Figure:
     axes[0, 0].set_ylim(low - (high - low) * 0.07 * lines, high)
     axes[0, 0].set_ylabel(style.two_lines("Mean " + metric_label(metric)))
     handles = [Line2D([], [], **style.hollow(ARCHITECTURE[name], size=9)) for name in architectures]
-    note = "Number in each marker: rank, 1 = most stable."
+    note = f"Number in each marker: rank, 1 = most stable.{style.marked_note(marked)}"
     style.legend(figure, handles, style.titles(ARCHITECTURE, architectures), note)
     return figure
 
@@ -158,7 +168,7 @@ def controls(
     *,
     metric: str = "iou_top20",
     between: tuple[str, str] = ("placebo", "ceiling"),
-    marked: Collection[tuple[str, str, str]] = (),
+    marked: Collection[Cell] = (),
     title: str = "Where does fine-tuning lie between placebo and ceiling?",
 ) -> Figure:
     """Mean drift of every pairing: where fine-tuning lies between placebo and ceiling.
@@ -192,8 +202,6 @@ def controls(
     for (i, j), ax in np.ndenumerate(axes):
         panel = rows[(rows["role"] == roles[i]) & (rows["method"] == methods[j])]
         for y, architecture in enumerate(architectures):
-            if (architecture, roles[i], methods[j]) in marked:
-                ax.text(1.01, y, "†", transform=ax.get_yaxis_transform(), va="center")
             own = panel[panel["architecture"] == architecture].set_index("pairing")
             ends = own.loc[own.index.isin(between), "mean"].dropna()
             if set(ends.index) == set(between):
@@ -210,7 +218,7 @@ def controls(
                 whisker = {"xerr": ends, "ecolor": INK, "elinewidth": 1}
                 ax.errorbar(mean, height, **whisker, **style.dot(PAIRING[pairing], size=6))
         ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}")
-        style.rows_of_architectures(ax, architectures)
+        style.rows_of_architectures(ax, architectures, (roles[i], methods[j]), marked)
     style.outer_labels(axes, style.two_lines("Mean " + metric_label(metric)), "Architecture")
     handles = [Line2D([], [], **style.dot(PAIRING[name])) for name in pairings]
     labels = style.titles(PAIRING, pairings)
@@ -220,10 +228,8 @@ def controls(
             [*labels, "from {} to {}".format(*between)],
         )
     note = "Whiskers: ± 1 standard deviation over the pairs, as far as values are possible."
-    cells = rows[["architecture", "role", "method"]].itertuples(index=False, name=None)
-    if set(marked) & set(cells):
-        note += " †: maps that are not shown to be more faithful than random ones."
-    style.legend(figure, handles, labels, note)
+    cells = {*rows[["architecture", "role", "method"]].itertuples(index=False, name=None)}
+    style.legend(figure, handles, labels, note + style.marked_note(cells & {*marked}))
     return figure
 
 
@@ -269,52 +275,4 @@ def transitions(table: pd.DataFrame) -> Figure:
     style.outer_labels(axes, "Share of the pairs", "Architecture")
     handles = [Patch(facecolor=c, edgecolor=INK, hatch=h) for _, c, h in _OUTCOMES.values()]
     style.legend(figure, handles, [title for title, *_ in _OUTCOMES.values()], "All test films.")
-    return figure
-
-
-_ON_THE_WAY = {
-    "unit_distance": "Squared distance from the start\n(maps of unit length)",
-    "lesion_mass": "Share of the map in the lesion",
-    "balanced_accuracy": "Balanced accuracy, test films",
-    "blank": "Blank maps (share)",
-}
-
-
-def trajectory(table: pd.DataFrame, *, role: str, method: str) -> Figure:
-    """Drift, known evidence, accuracy and blank maps against the epoch of fine-tuning.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Of `lib.evidence.trajectory`.
-    role, method : str
-        The maps that are shown.
-    """
-    columns = ["architecture", "epoch", "kept", "role", "method", "films", *_ON_THE_WAY]
-    require_columns(table, columns, "table")
-    rows = table[(table["role"] == role) & (table["method"] == method)]
-    rows = rows.assign(blank=rows["blank"] / rows["films"].where(rows["films"] > 0))
-    architectures = style.present(rows["architecture"], ARCHITECTURE, "architecture")
-    figure, axes = style.panels(
-        2, 2, width=8, height=2.2, sharex=True,
-        title=f"What came first, accuracy or drift? {METHOD_TITLES[method]} at {role}",
-    )  # fmt: skip
-    for ax, (quantity, title) in zip(axes.flat, _ON_THE_WAY.items(), strict=True):
-        for name in architectures:
-            look, own = ARCHITECTURE[name], rows[rows["architecture"] == name]
-            line = {"color": look.colour, "linestyle": look.line, "marker": ".", "linewidth": 1.4}
-            ax.plot(own["epoch"], own[quantity], **line)
-            kept = own[own["kept"].astype(bool)]
-            ax.plot(kept["epoch"], kept[quantity], **style.dot(look, zorder=3))
-        if rows[quantity].isna().all():
-            place = {"transform": ax.transAxes, "ha": "center", "va": "center"}
-            ax.text(0.5, 0.5, "no value", color=INK, fontsize=SMALL, **place)
-        ax.set_ylim(bottom=0)
-        ax.set_ylabel(title)
-        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-    for ax in axes[-1]:
-        ax.set_xlabel("Epoch of fine-tuning (0 = transfer)")
-    handles = [Line2D([], [], **style.dot(ARCHITECTURE[name])) for name in architectures]
-    note = "One seed each. Large marker: the epoch kept."
-    style.legend(figure, handles, style.titles(ARCHITECTURE, architectures), note)
     return figure

@@ -4,6 +4,8 @@ A table without a column that is needed, with a cell that occurs twice, or with 
 look is refused with a ValueError.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
@@ -13,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lib.drift.metrics import SIMILARITIES, metric_label
+from lib.evidence.faithfulness import Cell
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, SMALL, STAGE
 from lib.study.names import METHOD_TITLES
@@ -41,6 +44,7 @@ def drift_against_evidence(
     role: str,
     metric: str = "iou_top20",
     target: str = "lesion_mass",
+    marked: Collection[Cell] = (),
 ) -> Figure:
     """Drift against the change of the true evidence, a panel per method × architecture.
 
@@ -56,6 +60,8 @@ def drift_against_evidence(
         Drift metric; a similarity S is drawn as 1 − S.
     target : str
         Measure of evidence whose change is drawn.
+    marked : collection of (architecture, role, method)
+        As in `lib.figures.drift.controls`.
     """
     measure = f"{target}_change"
     keys = ["architecture", "method", "role"]
@@ -102,6 +108,7 @@ def drift_against_evidence(
         span = high - low
         ax.set_ylim(low - 0.08 * span, high + 0.08 * span)
         head = f"{ARCHITECTURE[architectures[j]].title} · {METHOD_TITLES[methods[i]]}"
+        head += style.sign([(architectures[j], role, methods[i])], marked)
         ax.set_title(f"{head}\n{_told(told, architectures[j], methods[i])}", fontsize=9)
         ax.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
     most = max([2, *(cells.get_array().max() for cells in drawn)])
@@ -121,6 +128,7 @@ def drift_against_evidence(
     bar.set_ticks(ticks, labels=[str(tick) for tick in ticks])
     note = "Right of the line: evidence gained, left: lost. "
     note += "ρ: Spearman, of drift with the size of the change and with the signed change."
+    note += style.marked_note(marked)
     style.legend(figure, [], [], note)
     return figure
 
@@ -186,4 +194,60 @@ def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> F
     labels = [*style.titles(STAGE, stages), "uniform map", "centre prior"]
     note = "Whiskers: 95 % interval over patients. Marks without colour: chance on the same films."
     style.legend(figure, handles, labels, note)
+    return figure
+
+
+_ON_THE_WAY = {
+    "unit_distance": "Squared distance from the start\n(maps of unit length)",
+    "lesion_mass": "Share of the map in the lesion",
+    "balanced_accuracy": "Balanced accuracy, test films",
+    "blank": "Blank maps (share)",
+}
+
+
+def trajectory(
+    table: pd.DataFrame, *, role: str, method: str, marked: Collection[Cell] = ()
+) -> Figure:
+    """Drift, known evidence, accuracy and blank maps against the epoch of fine-tuning.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `lib.evidence.trajectory`.
+    role, method : str
+        The maps that are shown.
+    marked : collection of (architecture, role, method)
+        As in `lib.figures.drift.controls`.
+    """
+    columns = ["architecture", "epoch", "kept", "role", "method", "films", *_ON_THE_WAY]
+    require_columns(table, columns, "table")
+    rows = table[(table["role"] == role) & (table["method"] == method)]
+    rows = rows.assign(blank=rows["blank"] / rows["films"].where(rows["films"] > 0))
+    architectures = style.present(rows["architecture"], ARCHITECTURE, "architecture")
+    figure, axes = style.panels(
+        2, 2, width=8, height=2.2, sharex=True,
+        title=f"What came first, accuracy or drift? {METHOD_TITLES[method]} at {role}",
+    )  # fmt: skip
+    for ax, (quantity, title) in zip(axes.flat, _ON_THE_WAY.items(), strict=True):
+        for name in architectures:
+            look, own = ARCHITECTURE[name], rows[rows["architecture"] == name]
+            line = {"color": look.colour, "linestyle": look.line, "marker": ".", "linewidth": 1.4}
+            ax.plot(own["epoch"], own[quantity], **line)
+            kept = own[own["kept"].astype(bool)]
+            ax.plot(kept["epoch"], kept[quantity], **style.dot(look, zorder=3))
+        if rows[quantity].isna().all():
+            place = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+            ax.text(0.5, 0.5, "no value", color=INK, fontsize=SMALL, **place)
+        ax.set_ylim(bottom=0)
+        ax.set_ylabel(title)
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    for ax in axes[-1]:
+        ax.set_xlabel("Epoch of fine-tuning (0 = transfer)")
+    handles = [Line2D([], [], **style.dot(ARCHITECTURE[name])) for name in architectures]
+    note = f"One seed each. Large marker: the epoch kept.{style.marked_note(marked)}"
+    titles = [
+        ARCHITECTURE[name].title + style.sign([(name, role, method)], marked)
+        for name in architectures
+    ]
+    style.legend(figure, handles, titles, note)
     return figure

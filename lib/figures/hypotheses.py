@@ -5,6 +5,8 @@ without a value is named. A table without a column that is needed, or with a val
 is refused with a ValueError.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -13,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lib.drift.metrics import metric_label
+from lib.evidence.faithfulness import Cell
 from lib.figures import style
 from lib.figures.style import ARCHITECTURE, INK, PAIRING, SMALL
 from lib.study.names import METHOD_TITLES
@@ -23,7 +26,9 @@ _SKY, _VERMILION, _PINK = (PAIRING[n].colour for n in ("placebo", "finetune", "f
 _WINDOW = (-0.5, 1.5)  # of R: an interval that leaves it has an arrow
 
 
-def retained(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
+def retained(
+    table: pd.DataFrame, *, metric: str = "iou_top20", marked: Collection[Cell] = ()
+) -> Figure:
     """Forest plot of retained evidence: a row per layer and architecture, a panel per method.
 
     Parameters
@@ -32,6 +37,8 @@ def retained(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         From `lib.hypotheses.estimates.retained_table`.
     metric : str
         One of those in "metric".
+    marked : collection of (architecture, role, method)
+        As in `lib.figures.drift.controls`.
     """
     columns = ["architecture", "method", "role", "metric", "estimate", "low", "high", "seed_level"]
     require_columns(table, [*columns, "films", "pairs", "blank"], "table")
@@ -55,6 +62,8 @@ def retained(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         for place, y in zip(places, heights, strict=True):
             if place in own.index:
                 _forest_row(ax, own.loc[place], y, ARCHITECTURE[place[1]])
+        shown = [(name, role, method) for role, name in places]
+        style.mark(ax, [(y, [cell]) for y, cell in zip(heights, shown, strict=True)], marked)
         ax.set(title=METHOD_TITLES[method], xlim=_WINDOW, xlabel="Retained evidence R")
         ax.grid(False, axis="y")
     first = axes[0, 0]
@@ -70,6 +79,7 @@ def retained(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     titles = [*style.titles(ARCHITECTURE, architectures), "1 = placebo", "0 = unrelated films"]
     measured = metric_label(metric).split(" (")[0]
     note = f"{measured}; bars: intervals, arrows: they go on. {seeds_note(rows['seed_level'])}"
+    note += style.marked_note(marked)
     style.legend(figure, handles, titles, note)
     return figure
 
@@ -114,13 +124,15 @@ _PARTS = {
 }
 
 
-def decomposition(table: pd.DataFrame) -> Figure:
+def decomposition(table: pd.DataFrame, *, marked: Collection[Cell] = ()) -> Figure:
     """What drift is made of: stacked parts by architecture, a panel per layer and method.
 
     Parameters
     ----------
     table : pandas.DataFrame
         From `lib.hypotheses.estimates.decomposition_table`.
+    marked : collection of (architecture, role, method)
+        As in `lib.figures.drift.controls`.
     """
     require_columns(table, ["architecture", "method", "role", "part", "estimate"], "table")
     roles, methods, architectures = style.facets(table)
@@ -142,10 +154,11 @@ def decomposition(table: pd.DataFrame) -> Figure:
             part = values.loc[place] if place in values.index else pd.Series(dtype=float)
             _stack(ax, y, part.reindex(list(_PARTS)))
         ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}", fontsize=9)
-        style.rows_of_architectures(ax, architectures)
+        style.rows_of_architectures(ax, architectures, (roles[i], methods[j]), marked)
     style.outer_labels(axes, "Squared distance\n(maps of unit length)", "Architecture")
     handles = [Patch(facecolor=c, edgecolor=INK, hatch=h) for _, c, h in _PARTS.values()]
     note = "Drift of fine-tuning: all that is not grey. Intervals: tables/decomposition.csv."
+    note += style.marked_note(marked)
     style.legend(figure, handles, [title for title, *_ in _PARTS.values()], note)
     return figure
 

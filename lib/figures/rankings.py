@@ -5,6 +5,7 @@ without a value is named. A table without a column that is needed, or with a val
 is refused with a ValueError.
 """
 
+from collections.abc import Collection
 from textwrap import fill
 
 import numpy as np
@@ -18,6 +19,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from lib.drift.metrics import metric_label
+from lib.evidence.faithfulness import Cell
 from lib.figures import style
 from lib.figures.hypotheses import seeds_note
 from lib.figures.style import ARCHITECTURE, INK, PAIRING, SMALL
@@ -35,13 +37,16 @@ _ANSWERS = {
 """Colour and sign of each answer: readable without colour."""
 
 
-def reversal_map(table: pd.DataFrame) -> Figure:
+def reversal_map(table: pd.DataFrame, *, marked: Collection[Cell] = ()) -> Figure:
     """Whether the order of two architectures reverses, for every pair of methods, layer and metric.
 
     Parameters
     ----------
     table : pandas.DataFrame
         From `lib.hypotheses.rankings.crossover_table`.
+    marked : collection of (architecture, role, method)
+        Maps that are not shown to be more faithful than random ones; an answer is marked if it
+        rests on any of them.
     """
     require_columns(table, ["metric", "first", "second", "role", "method_a", "method_b",
                             "answer", "seed_level"], "table")  # fmt: skip
@@ -71,9 +76,11 @@ def reversal_map(table: pd.DataFrame) -> Figure:
         ]
         codes = [[order.index(answer) for answer in row] for row in found]
         ax.pcolormesh(codes, cmap=colours, vmin=-0.5, vmax=len(order) - 0.5, edgecolors=INK, lw=0.6)
-        for y, row in enumerate(found):
+        for y, (pair, row) in enumerate(zip(compared, found, strict=True)):
             for x, answer in enumerate(row):
-                ax.text(x + 0.5, y + 0.5, _ANSWERS[answer][1], ha="center", va="center", color=INK)
+                role, both = columns[x]
+                told = _ANSWERS[answer][1] + _sign(pair, role, both, marked)
+                ax.text(x + 0.5, y + 0.5, told, ha="center", va="center", color=INK)
         ax.set_title(fill(metric_label(metric).split(" (")[0], 22), fontsize=9)
         names = [f"{role}: {METHOD_TITLES[a]} / {METHOD_TITLES[b]}" for role, (a, b) in columns]
         ax.set_xticks(np.arange(len(columns)) + 0.5, names, rotation=90, fontsize=SMALL)
@@ -83,18 +90,28 @@ def reversal_map(table: pd.DataFrame) -> Figure:
     axes[0, 0].invert_yaxis()
     handles = [Patch(facecolor=c, edgecolor=INK) for c, _ in _ANSWERS.values()]
     labels = [f"{sign}  {answer}" for answer, (_, sign) in _ANSWERS.items()]
-    note = "All comparisons are one family. =: both methods are the same map by algebra. "
-    style.legend(figure, handles, labels, note + seeds_note(table["seed_level"]))
+    note = "The error of all comparisons together is kept (Holm). =: both methods are the same map "
+    note += f"by algebra. {seeds_note(table['seed_level'])}{style.marked_note(marked)}"
+    style.legend(figure, handles, labels, note)
     return figure
 
 
-def interaction(table: pd.DataFrame) -> Figure:
+def _sign(
+    pair: tuple[str, str], role: str, methods: tuple[str, str], marked: Collection[Cell]
+) -> str:
+    """The mark of a comparison of two architectures under two methods."""
+    return style.sign([(name, role, method) for name in pair for method in methods], marked)
+
+
+def interaction(table: pd.DataFrame, *, marked: Collection[Cell] = ()) -> Figure:
     """Difference of two architectures under either method: a reversal has opposite signs.
 
     Parameters
     ----------
     table : pandas.DataFrame
         From `lib.hypotheses.rankings.crossover_table`: one pair of methods, one metric.
+    marked : collection of (architecture, role, method)
+        As in `reversal_map`.
     """
     parts = [f"{name}{end}" for name in ("effect_a", "effect_b", "interaction")
              for end in ("", "_low", "_high")]  # fmt: skip
@@ -107,7 +124,8 @@ def interaction(table: pd.DataFrame) -> Figure:
     style.present([*table["first"], *table["second"]], ARCHITECTURE, "first, second")
     roles = style.roles_present(table["role"])
     compared = list(dict.fromkeys(zip(table["first"], table["second"], strict=True)))
-    titles = [METHOD_TITLES[table[side].iloc[0]] for side in ("method_a", "method_b")]
+    both = tuple(table[side].iloc[0] for side in ("method_a", "method_b"))
+    titles = [METHOD_TITLES[method] for method in both]
     white = {"markerfacecolor": "white", "linestyle": "--"}
     # Not the colours of architectures: a row is of two.
     marks = {
@@ -135,7 +153,8 @@ def interaction(table: pd.DataFrame) -> Figure:
             for offset, (name, mark) in zip((-0.26, 0, 0.26), marks.items(), strict=True):
                 _effect(ax, row, name, y + offset, mark)
             word = "not judged" if row["answer"] == "open" and row["problem"] else row["answer"]
-            if word not in ("open", "ruled out"):
+            word = "" if word in ("open", "ruled out") else word
+            if word := f"{word} {_sign(pair, role, both, marked)}".strip():
                 place = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "top"}
                 ax.text(0.98, y - 0.48, word, fontsize=SMALL, color=INK, **place)
         ax.set_title(role)
@@ -148,8 +167,8 @@ def interaction(table: pd.DataFrame) -> Figure:
     axes[0, 0].set_ylabel("Pair of architectures")
     handles = [Line2D([], [], linewidth=1.6, **mark) for mark in marks.values()]
     note = "Reversal: the two methods on opposite sides of 0, bars (intervals) and all. "
-    labels = [mark["label"] for mark in marks.values()]
-    style.legend(figure, handles, labels, note + seeds_note(table["seed_level"]))
+    note += seeds_note(table["seed_level"]) + style.marked_note(marked)
+    style.legend(figure, handles, [mark["label"] for mark in marks.values()], note)
     return figure
 
 
@@ -165,13 +184,15 @@ def _effect(ax, row: pd.Series, name: str, y: float, mark: dict) -> None:
     ax.plot([row[name]], [y], zorder=3, **point)
 
 
-def rank_probabilities(table: pd.DataFrame) -> Figure:
+def rank_probabilities(table: pd.DataFrame, *, marked: Collection[Cell] = ()) -> Figure:
     """How often each architecture takes each rank: a row per layer, a panel per method.
 
     Parameters
     ----------
     table : pandas.DataFrame
         The ranks of `lib.hypotheses.rankings.rank_tables`.
+    marked : collection of (architecture, role, method)
+        As in `reversal_map`.
     """
     keys = ["role", "method", "architecture"]
     require_columns(table, [*keys, "rank", "probability", "seeds"], "table")
@@ -197,6 +218,8 @@ def rank_probabilities(table: pd.DataFrame) -> Figure:
         ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}", fontsize=9)
         ax.set_xticks(range(len(ranks)), [f"{rank}" for rank in ranks])
         ax.set_yticks(range(len(architectures)), style.titles(ARCHITECTURE, architectures))
+        shown = enumerate((name, roles[i], methods[j]) for name in architectures)
+        style.mark(ax, [(y, [cell]) for y, cell in shown], marked)
         ax.grid(False)
     style.outer_labels(axes, "Rank (1 = most stable)", "Architecture")
     label = "Share of the resamples (0 to 1)"
@@ -204,5 +227,5 @@ def rank_probabilities(table: pd.DataFrame) -> Figure:
     least = table["seeds"].min()
     note = "–: no value, because every map is blank, or a rank that is not given out. "
     seeds = "Patients resampled only: one seed." if least < 2 else "Seeds and patients resampled."
-    style.legend(figure, [], [], note + seeds)
+    style.legend(figure, [], [], note + seeds + style.marked_note(marked))
     return figure

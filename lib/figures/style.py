@@ -6,7 +6,7 @@ a marker, hatch or line style repeats it.
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -20,6 +20,7 @@ from IPython.core.pylabtools import select_figure_formats
 from matplotlib.figure import Figure
 
 from lib.drift.metrics import metric_label
+from lib.evidence.faithfulness import MARK, NOTE, Cell
 from lib.study.architectures import ROLES
 from lib.study.artefacts import atomic
 from lib.study.names import ARCHITECTURE_TITLES, METHOD_TITLES, PAIRING_TITLES, STAGE_TITLES
@@ -147,11 +148,43 @@ def of_metric(table: pd.DataFrame, metric: str, column: str = "metric") -> pd.Da
     return rows
 
 
-def rows_of_architectures(ax, architectures: Sequence[str]) -> None:
-    """A row of the panel for each architecture, the first on top."""
+def rows_of_architectures(
+    ax, architectures: Sequence[str], panel: tuple[str, str] = ("", ""),
+    marked: Collection[Cell] = (),
+) -> None:  # fmt: skip
+    """A row of the panel for each architecture, the first on top.
+
+    `panel` is its role and method; rows of maps that are `marked` have their mark.
+    """
+    mark(ax, [(y, [(name, *panel)]) for y, name in enumerate(architectures)], marked)
     ax.set_yticks(range(len(architectures)), titles(ARCHITECTURE, architectures))
     ax.set_ylim(len(architectures) - 0.5, -0.5)
     ax.grid(False, axis="y")
+
+
+def mark(ax, rows: Iterable[tuple[float, Iterable[Cell]]], marked: Collection[Cell]) -> None:
+    """Put `MARK` to the right of the rows that show the drift of maps no better than random ones.
+
+    Parameters
+    ----------
+    rows : iterable of (height, cells)
+        Where a row lies, and the architecture, role and method of the maps that it shows.
+    marked : collection of (architecture, role, method)
+        Of `lib.evidence.faithfulness.unfaithful`.
+    """
+    for y, cells in rows:
+        if sign(cells, marked):
+            ax.text(1.01, y, MARK, transform=ax.get_yaxis_transform(), va="center")
+
+
+def sign(cells: Iterable[Cell], marked: Collection[Cell]) -> str:
+    """`MARK` if the maps of one of the cells are marked, else nothing."""
+    return MARK if any(cell in marked for cell in cells) else ""
+
+
+def marked_note(marked: Collection[Cell]) -> str:
+    """What `MARK` means, for a legend; nothing where no maps are marked."""
+    return f" {NOTE}" if marked else ""
 
 
 def outer_labels(axes: np.ndarray, x: str, y: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lib.drift.metrics import SIMILARITIES
+from lib.hypotheses.answers import BLANK_SHARE
 from lib.hypotheses.observations import NO_PAIRS, Observations
 from lib.inference.contrasts import Estimate, contrast, ratio_of_contrasts, retained_evidence
 from lib.inference.crossed import CrossedCells
@@ -195,6 +196,13 @@ def composition(table: pd.DataFrame, *, role: str, method: str) -> list[str]:
     told = []
     for architecture, of in rows.groupby("architecture", sort=False):
         of = of.set_index("part")
+        blank, pairs = of.reindex(["way_to_unrelated"])[["blank", "pairs"]].iloc[0]
+        if blank > BLANK_SHARE * pairs:
+            told.append(
+                f"{label(architecture)}: the method is undefined there, {blank:.0f} of {pairs:.0f} "
+                "pairs of maps are blank."
+            )
+            continue
         told.append(
             f"{label(architecture)}: fine-tuning moved {_percent(of, 'way_to_unrelated')} of the "
             f"way to unrelated films; {_percent(of, 'systematic_share')} of the drift is the same "

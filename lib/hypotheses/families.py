@@ -261,7 +261,7 @@ def identity_table(observed: Observations, hypothesis: Identity) -> pd.DataFrame
         A row per architecture and role, over the pairings transfer → fine-tuned: ``pairs`` (with a
         value under both), ``largest`` (absolute difference, NaN without a pair), ``exceeding``
         (pairs above the tolerance), ``blank_in_one`` (pairs that only one method leaves blank),
-        ``problem``.
+        ``undefined`` (too many pairs are blank under both), ``problem``.
     """
     rows = observed.pairs[observed.pairs["pairing"] == "finetune"]
     metric, found = hypothesis.metric, []
@@ -278,9 +278,13 @@ def identity_table(observed: Observations, hypothesis: Identity) -> pd.DataFrame
             {"architecture": architecture, "role": role, "pairs": int(difference.notna().sum()),
              "largest": difference.max(),
              "exceeding": int((difference > hypothesis.tolerance).sum()),
-             "blank_in_one": int((first.isna() != second.isna()).sum()),
-             "problem": observed.problem(metric, names, hypothesis.minimum)}
+             "blank_in_one": int((first.isna() != second.isna()).sum())}
         )  # fmt: skip
+        # One film refutes an exact prediction, however many others have no map.
+        broken = found[-1]["exceeding"] + found[-1]["blank_in_one"]
+        lost = "" if broken else observed.undefined(metric, names, hypothesis.minimum)
+        problem = "" if lost else observed.problem(metric, names, hypothesis.minimum)
+        found[-1] |= {"undefined": lost, "problem": problem}
     return pd.DataFrame(found)
 
 

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from lib.hypotheses.verdicts import REFUTED, SUPPORTED, UNDEFINED
+from lib.hypotheses.answers import BLANK_SHARE, REFUTED, SUPPORTED, UNDEFINED
 from lib.study.names import ARCHITECTURE_TITLES
 
 COLUMNS = ("claim", "published", "measured", "holds", "differs")
 YES, NO, OPEN, BLANK = "yes", "no", "not shown", "cannot be judged"
 ROLE = "auto_conv"
 """The layer behind "the penultimate convolutional layer", inferred from tf-keras-vis."""
-SURE, BLANK_SHARE = 0.95, 0.2
+SURE = 0.95
 
 
 def beside_the_paper(

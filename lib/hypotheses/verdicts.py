@@ -4,10 +4,21 @@ The rules are those of ``params/hypotheses.yml``; the families of tests are tabl
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pandas as pd
 
+from lib.hypotheses.answers import (
+    NOT_EVALUATED,
+    OPEN,
+    REFUTED,
+    SUPPORTED,
+    UNDEFINED,
+    Verdict,
+    effects,
+    interval,
+    p_text,
+)
 from lib.hypotheses.families import (
     CELL_KEYS,
     Statement,
@@ -19,67 +30,9 @@ from lib.hypotheses.observations import Observations
 from lib.hypotheses.stated import Hypotheses, Hypothesis, Identity, Reversal
 from lib.study.names import label
 
-SUPPORTED, REFUTED, OPEN = "supported", "not supported", "inconclusive"
-UNDEFINED = "undefined"
-NOT_EVALUATED = "not evaluated"
-VERDICTS = (SUPPORTED, REFUTED, UNDEFINED, OPEN, NOT_EVALUATED)
 Observed = Mapping[str, Observations | None]
 """Observations by table: "pairs", "seed_agreement", "lesion_gain", "shortcut"; None where the study
 has no such table."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Answer to one hypothesis.
-
-    Attributes
-    ----------
-    verdict : str
-        One of `VERDICTS`; "undefined" where no cell has maps enough, "not evaluated" only where
-        what the hypothesis needs is not part of the study.
-    sentence : str
-        In plain language, with the numbers that decide.
-    reasons : tuple of str
-        Why cells could not be judged, or have no maps.
-    seed_level : str
-        Whether the spread between seeds is part of the intervals.
-    tables : dict of name to DataFrame
-        The family of tests ("family") and what else the rule looks at.
-    without : dict of seed to verdict
-        The verdict without each seed in turn; empty below four seeds.
-    """
-
-    name: str
-    question: str
-    verdict: str
-    sentence: str
-    reasons: tuple[str, ...] = ()
-    seed_level: str = "not estimated"
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    without: dict[int, str] = field(default_factory=dict)
-
-    def as_json(self) -> dict:
-        """Plain JSON values; a number that does not exist is null, digits beyond six are cut."""
-        tables = {
-            name: [{key: _plain(value) for key, value in row.items()} for row in rows]
-            for name, table in self.tables.items()
-            for rows in [table.to_dict("records")]
-        }
-        return {
-            "question": self.question,
-            "verdict": self.verdict,
-            "sentence": self.sentence,
-            "reasons": list(self.reasons),
-            "seed_level": self.seed_level,
-            "without_seed": {str(seed): verdict for seed, verdict in self.without.items()},
-            **tables,
-        }
-
-
-def _plain(value):
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if abs(value) < float("inf") else None  # also for NaN
-    return value.item() if hasattr(value, "item") else value
 
 
 def evaluate(
@@ -114,8 +67,11 @@ def evaluate(
         kept = tuple(a for a in stated.architectures if a in grids)
         hypothesis = stated.model_copy(update={"architectures": kept})
         verdict = judge(name, hypothesis, observed, grids=grids, priors=priors)
-        if len(fewer) > 3 and len(fewer) in hypothesis.looks:
-            looks = {len(fewer) - 1: hypothesis.looks[len(fewer)]}
+        looks, count = hypothesis.looks, len(fewer)
+        asked = verdict.verdict != NOT_EVALUATED and (not looks or count in looks)
+        if count > 3 and asked:
+            # One seed fewer is no look of its own: it is judged by the rule of this one.
+            looks = {count - 1: looks[count]} if looks else {}
             hypothesis = hypothesis.model_copy(update={"looks": looks})
             verdict = _with_others(verdict, {
                 seed: judge(name, hypothesis, left, grids=grids, priors=priors).verdict
@@ -283,8 +239,9 @@ def _reversal(
 def _identity(name: str, hypothesis: Identity, observed: Observations) -> Verdict:
     """H3: two methods agree film by film."""
     table = identity_table(observed, hypothesis)
-    broken = table["exceeding"] + table["blank_in_one"] > 0
-    verdict = settle((table["problem"] == "") & ~broken, broken)
+    defined = table[table["undefined"] == ""]
+    broken = defined["exceeding"] + defined["blank_in_one"] > 0
+    verdict = settle((defined["problem"] == "") & ~broken, broken) if len(defined) else UNDEFINED
     text = ""
     if table["largest"].notna().any():
         text = (
@@ -294,13 +251,15 @@ def _identity(name: str, hypothesis: Identity, observed: Observations) -> Verdic
         text += f"({table['exceeding'].sum()} beyond the tolerance {hypothesis.tolerance:g})"
     if table["blank_in_one"].any():
         text += f"; {table['blank_in_one'].sum()} are blank under one method only"
-    reasons = tuple(dict.fromkeys("; ".join(filter(None, table["problem"])).split("; ")))
-    reasons = tuple(filter(None, reasons))
-    because = f"not judged: {reasons[0]}" if reasons else ""
-    told = "; ".join(filter(None, (text, because)))
-    sentence = f"{name} is {verdict}: {told}."
+    problems, missing = _reasons(table)
+    notes = [text, _first(NO_MAP, missing), f"not judged: {problems[0]}" if problems else ""]
+    sentence = f"{name} is {verdict}: {'; '.join(filter(None, notes))}."
     seed_level = "an identity of formulas, for which seeds do not matter"
-    facts = {"reasons": reasons, "seed_level": seed_level, "tables": {"family": table}}
+    facts = {
+        "reasons": (*problems, *missing),
+        "seed_level": seed_level,
+        "tables": {"family": table},
+    }
     return Verdict(name, hypothesis.question, verdict, sentence, **facts)
 
 
@@ -317,15 +276,12 @@ def _short(name: str, hypothesis: Hypothesis, verdict: str, why: str) -> Verdict
 
 def _told(name: str, hypothesis: Hypothesis, verdict: str, text: str, table) -> Verdict:
     """A verdict with its sentence: what decides, what is not defined, and why not more."""
-    problems, missing = (
-        list(dict.fromkeys(part for found in table[key] for part in found.split("; ") if part))
-        for key in ("problem", "undefined")
-    )
+    problems, missing = _reasons(table)
     usable = table[(table["problem"] == "") & (table["undefined"] == "")]
     seed_level = "; ".join((usable if len(usable) else table)["seed_level"].unique())
     if not text and verdict == OPEN:
         text = "no cell can be judged"
-    notes = [text, _first("no map, so no answer, in", missing), _first("not judged", problems)]
+    notes = [text, _first(NO_MAP, missing), _first("not judged", problems)]
     if text and len(usable):
         notes.append(f"intervals: {100 * hypothesis.level:g} %")
     if "not estimated" in seed_level and verdict != UNDEFINED:
@@ -336,33 +292,17 @@ def _told(name: str, hypothesis: Hypothesis, verdict: str, text: str, table) -> 
     return Verdict(name, hypothesis.question, verdict, sentence, reasons, seed_level, tables)
 
 
+NO_MAP = "no map, so no answer, in"
+
+
+def _reasons(table: pd.DataFrame) -> list[list[str]]:
+    """Why cells were not judged, and which have no maps; each reason once."""
+    return [
+        list(dict.fromkeys(part for found in table[key] for part in found.split("; ") if part))
+        for key in ("problem", "undefined")
+    ]
+
+
 def _first(what: str, reasons: list[str]) -> str:
     more = f" (and {len(reasons) - 1} more in verdicts.json)" if len(reasons) > 1 else ""
     return f"{what}: {reasons[0]}{more}" if reasons else ""
-
-
-def p_text(value: float) -> str:
-    """A p-value as it is written in a sentence."""
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
-def interval(row: pd.Series, name: str = "estimate") -> str:
-    """An estimate with its interval."""
-    prefix = "" if name == "estimate" else f"{name}_"
-    value, low, high = (
-        f"{row[key]:.3f}".replace("-0.000", "0.000")
-        for key in (name, prefix + "low", prefix + "high")
-    )
-    return f"{value} ({low} to {high})"
-
-
-def effects(row: pd.Series, p_value: float) -> str:
-    """A row of `lib.hypotheses.families.crossing_table`: the two simple effects."""
-    parts = " and ".join(
-        f"{interval(row, f'effect_{side}')} with {label('', row[f'method_{side}'])}"
-        for side in "ab"
-    )
-    return (
-        f"{label(row['first'])} less {label(row['second'])}: {parts} ({p_text(p_value)}, "
-        f"margin {row['margin']:.3f})"
-    )

@@ -13,11 +13,13 @@ from pathlib import Path
 from statistics import mean
 
 from lib.hypotheses.stated import Hypotheses
+from lib.report import recompute
 from lib.study.artefacts import read_table
 from lib.study.params import Params
 from lib.study.paths import ROOT, StudyPaths
 
-REFERENCE = ROOT / "results/reference/phantom"
+PUBLISHED = ROOT / "results/reference"
+REFERENCE = PUBLISHED / "phantom"
 START = {"densenet201": 120, "resnet50v2": 45, "inceptionv3": 60}
 """Rough seconds of one core to start a process and trace a network, whatever it then does."""
 FRACTALS = (
@@ -116,8 +118,13 @@ def _named(params: Params) -> list[tuple[str, str, str, str]]:
     return found + [(name, "comparison and report", kind, "") for name, kind in last.items()]
 
 
-def plan(params: Params, rules: Hypotheses, *, count: int, cores: int) -> str:
-    """What a study will cost, and which hypotheses it can judge, in lines for a terminal."""
+def plan(
+    params: Params, rules: Hypotheses, *, count: int, cores: int, published: Path = PUBLISHED
+) -> str:
+    """What a study will cost, and which hypotheses it can judge, in lines for a terminal.
+
+    `published` has the published studies; one of the same name says how large an effect must be.
+    """
     planned = steps(params, count=count)
     by_stage: dict[str, list[float]] = {}
     for step in planned:
@@ -146,15 +153,23 @@ def plan(params: Params, rules: Hypotheses, *, count: int, cores: int) -> str:
                 else ["How long it takes is not known: results/reference is not there."]
             ),
             *([FRACTALS] if params.weights.source == "fractal" else []),
-            *judged(params, rules),
+            *judged(params, rules, published=published, films=params.data.split.test * count),
         ]
     )
 
 
-def judged(params: Params, rules: Hypotheses) -> list[str]:
-    """For each hypothesis, whether a study with these parameters can judge it, or what it lacks."""
+def judged(
+    params: Params, rules: Hypotheses, *, published: Path = PUBLISHED, films: float = 0
+) -> list[str]:
+    """For each hypothesis, whether a study with these parameters can judge it, or what it lacks.
+
+    With the smallest effect that it could show on so many test films, by the spread of the
+    published study of the same name, where that has its pairs.
+    """
     lines = []
     count = len(params.seeds)
+    folder = published / params.study
+    sizes = recompute.power(folder, rules, seeds=count, films=films) if films else {}
     for name, rule in rules.rules.items():
         unplanned = rule.looks and count not in rule.looks
         kept = [a for a in rule.architectures if a in params.architectures]
@@ -166,7 +181,10 @@ def judged(params: Params, rules: Hypotheses) -> list[str]:
             *(["a planted shortcut"] if name == "H5" and not params.planted else []),
         ]
         answer = f"cannot be judged, for want of {', '.join(lacks)}" if lacks else "can be judged"
-        lines.append(f"{name} {answer}: {rule.question}")
+        size = "" if lacks else sizes.get(name, "")
+        lines.append(" ".join(filter(None, (f"{name} {answer}: {rule.question}", size))))
+    if sizes:
+        lines.append(f"Sizes of effects: by the spread of results/reference/{folder.name}.")
     return lines
 
 

@@ -31,7 +31,7 @@ _SHOWN = ("index.html", "report.css", "figures/moved.png", "figures/case.png")
 
 
 def answer(folder: Path) -> str:
-    """The three sentences of a published study, the first of them bold."""
+    """The first sentences of a published study, the first of them bold."""
     first, *rest = shelf.first(folder)
     return "\n\n".join([f"**{first}**", *rest])
 

@@ -1,11 +1,12 @@
-"""The estimates behind a verdict as rows of a page, and how far their intervals reach in words."""
+"""The estimates behind a verdict as rows of a page, how far they reach, and what stands beside."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from lib.drift.metrics import metric_label
 from lib.hypotheses.verdicts import STATEMENT
-from lib.report.words import span
+from lib.report.phrases import listed, number, span
 from lib.study.names import METHOD_TITLES, label
 
 
@@ -58,3 +59,26 @@ def reach(rows: Sequence[Mapping]) -> str:
     if len(known) == 1:
         return f"1 estimate: {span(known['estimate'])}; interval {span(ends)}"
     return f"{len(known)} estimates: {span(known['estimate'])}; intervals within {span(ends)}"
+
+
+def second_reference(verdict: Mapping) -> str:
+    """What maps that share nothing but a preference for the centre give; "" without such a prior.
+
+    Unrelated films are the reference that decides. This one does not, as its width is a choice.
+    """
+    rows = pd.DataFrame(verdict.get("prior", ()))
+    if rows.empty:
+        return ""
+    told = []
+    for grid, of in rows.groupby("grid"):
+        means = of.set_index("prior")["mean"]
+        told.append(
+            f"{number(means['centre'], 3)} with a preference for the centre and "
+            f"{number(means['uniform'], 3)} without one ({grid} × {grid} squares)"
+        )
+    measure = metric_label(rows["metric"].iloc[0])
+    measure = measure[0].lower() + measure[1:]
+    return (
+        "A second reference stands apart and decides nothing, as its width is a choice: the "
+        f"{measure} of two maps that share nothing else is {listed(told)}."
+    )

@@ -54,7 +54,8 @@ STUDY = Kind(
     read=(
         *("performance", "support", "drift", "strata", "retained", "blanks", "priors"),
         *("decomposition", "partial_agreement", "evidence_change", "correction", "sensitivity"),
-        "faithfulness",
+        *("faithfulness", "transitions", "head_and_features", "metric_agreement", "confidence"),
+        *("consistency", "supports", "evidence"),
     ),
     figures={
         "moved": "How far the maps moved between training the head alone and other patients’ "
@@ -68,6 +69,7 @@ STUDY = Kind(
         "method.",
         "faithfulness": "Do the maps tell what the prediction rests on, more than random maps do?",
         "head_and_features": "What of the drift came with the head, and what with the features.",
+        "metric_agreement": "Do the metrics agree on which films drifted most?",
         "drift_distributions": "The overlap film by film.",
         "retained": "Retained evidence with intervals: 1 is the placebo, 0 maps of unrelated "
         "films.",
@@ -78,6 +80,9 @@ STUDY = Kind(
         "transitions": "Maps that were there before and after, vanished, appeared, or were blank.",
         "ranking": "Which architecture is most stable, by layer and method.",
         "interaction": "Differences between architectures by method: does the ranking reverse?",
+        "reversals": "Does the ranking reverse with the method? Every two networks under every two "
+        "methods, by layer and metric, as one family of tests: reverses, ruled out, open or "
+        "undefined, with the error of all of them together kept (Holm).",
         "ranks": "How often each rank comes out again with other films and seeds.",
         "evidence_levels": "Share of the maps that lies on the lesion, by stage.",
         "drift_against_evidence": "Drift against the change of the share on the lesion.",

@@ -13,11 +13,12 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lib.report import telling, words
+from lib.hypotheses.answers import without_seeds
+from lib.report import marks, telling, words
 from lib.report.browser import write_cases
 from lib.report.digest import manifests, provenance, verdicts
 from lib.report.extremes import extremes
-from lib.report.intervals import interval_rows, reach
+from lib.report.intervals import interval_rows, reach, second_reference
 from lib.report.kinds import QUESTION, STUDY, Kind
 from lib.report.notebooks import executed, notebook_pages
 from lib.report.tables import Table, shown
@@ -166,6 +167,7 @@ def render(
         "answer": kind.answer(tables, verdicts),
         "finished": origin["finished"][:10] if origin else "",
         "verdicts": [_shown_verdict(name, verdict) for name, verdict in verdicts.items()],
+        "without": without_seeds(verdicts),
         "films": kind.films,
         "floor": kind.floor,
         "audit": audit,
@@ -180,7 +182,7 @@ def render(
         context["case"] = telling.draw(folder / "cases", folder / "figures/case")
     moved = words.way(tables) if says else ()
     if len(moved):
-        telling.draw_way(moved, folder / "figures/moved")
+        telling.draw_way(moved, folder / "figures/moved", marked=marks.marked(tables))
     there = {file.stem for file in (folder / "figures").glob("*.png")}
     context["figures"] = [(name, text) for name, text in kind.figures.items() if name in there]
     context["lead"] = next(
@@ -257,7 +259,8 @@ def _shown_verdict(name: str, verdict: Mapping) -> dict:
         return f"{100 + 96 * max(-1, min(1, value / widest)):.1f}"
 
     facts = {key: verdict[key] for key in ("question", "verdict", "sentence", "reasons")}
-    return {"name": name, "rows": rows, "scale": scale, "reach": reach(rows), **facts}
+    facts |= {"reach": reach(rows), "beside": second_reference(verdict)}
+    return {"name": name, "rows": rows, "scale": scale, **facts}
 
 
 def _artefacts(complete: Mapping) -> list[list]:

@@ -14,7 +14,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from lib.models.convergence import sentence
-from lib.report import executed, front, looks, recompute
+from lib.report import executed, front, looks, marks, recompute
 from lib.report import page as report
 from lib.report.digest import (
     cost,
@@ -30,7 +30,7 @@ from lib.study.paths import ROOT, StudyPaths
 from lib.study.schema import TABLES
 
 _SHOWN = ("support", "strata", "performance", "drift")
-_SHOWN_IF_RUN = ("paper", "remedies", "correction", "remedies_drift")
+_SHOWN_IF_RUN = ("paper", "remedies", "correction", "remedies_drift", "faithfulness")
 
 
 def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
@@ -187,7 +187,14 @@ def page(paths: StudyPaths, complete: Mapping[str, Mapping], *, command: str, na
     origin = provenance(paths, complete)
     tables = {name: read_table(paths.tables / f"{name}.csv") for name in _SHOWN}
     optional = {name: _optional(paths, name) for name in _SHOWN_IF_RUN}
-    support = tables["support"]
+    support, told = tables["support"], {"drift": tables["drift"]}
+    if optional["faithfulness"] is not None:
+        told["faithfulness"] = optional["faithfulness"]
+    kept = drift_lines(tables["strata"].query("stratum == 'kept-correct'"))
+    (note, drift), (_, kept) = (
+        marks.with_signs("", lines, marks.signs(told))
+        for lines in (drift_lines(tables["drift"]), kept)
+    )
     correction = optional["correction"]
     if correction is not None:
         kinds = ("drift", "evidence")
@@ -201,8 +208,9 @@ def page(paths: StudyPaths, complete: Mapping[str, Mapping], *, command: str, na
         counted=counted(support).rstrip(","),
         performance=performance_lines(tables["performance"]),
         trainings=sentence(tables["performance"]),
-        drift=drift_lines(tables["drift"]),
-        kept_correct=drift_lines(tables["strata"].query("stratum == 'kept-correct'")),
+        drift=drift,
+        note=note.strip(),
+        kept_correct=kept,
         verdicts=verdicts(paths).values(),
         cost=cost(origin["seconds"]).round(1).reset_index(),
         paper=optional["paper"],

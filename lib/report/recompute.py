@@ -7,6 +7,7 @@ put another rule to the same pairs, without training a network.
 import json
 from pathlib import Path
 
+from lib.hypotheses import power as power_of
 from lib.hypotheses import verdicts
 from lib.hypotheses.observations import Observations
 from lib.hypotheses.stated import Hypotheses
@@ -69,6 +70,41 @@ def _tables(rules: Hypotheses) -> list[str]:
     return list(dict.fromkeys(table for name in rules.rules for table in _needs(name)))
 
 
+def observed(folder: Path, rules: Hypotheses) -> dict[str, Observations]:
+    """What rules look at, from the published pairs of a study; nothing where it has none."""
+    source = Path(folder) / "pairs"
+    if not (source / FILMS).exists():
+        return {}
+    films = read_table(source / FILMS).set_index("image_id")
+    return {
+        table: Observations.from_tables(
+            read_table(file), films["patient_id"], support="own", labels=films["label"]
+        )
+        for table in _tables(rules)
+        if (file := source / f"{table}.csv.xz").exists()
+    }
+
+
+def power(folder: Path, rules: Hypotheses, *, seeds: int, films: float) -> dict[str, str]:
+    """The smallest effects that a study like a published one could show, by hypothesis.
+
+    Parameters
+    ----------
+    seeds, films : int, float
+        Fine-tuning seeds and test films of the study that is planned.
+
+    Returns
+    -------
+    dict of hypothesis to str
+        As `lib.hypotheses.power.told`; empty where no pairs are published.
+    """
+    given = observed(folder, rules)
+    if not given:
+        return {}
+    then = len(read_table(Path(folder) / "pairs" / FILMS))
+    return power_of.told(rules, given, seeds=seeds, more_films=films / then)
+
+
 def judge(folder: Path, rules: Hypotheses | None = None) -> list[verdicts.Verdict]:
     """The verdicts of a published study, from its published pairs.
 
@@ -91,15 +127,8 @@ def judge(folder: Path, rules: Hypotheses | None = None) -> list[verdicts.Verdic
             "of phantoms have them."
         )
     rules = rules or rules_of(Path(folder) / "verdicts.json")
+    given = observed(folder, rules)
     origin = json.loads((Path(folder) / "provenance.json").read_text(encoding="utf-8"))
-    films = read_table(source / FILMS).set_index("image_id")
-    given = {
-        table: Observations.from_tables(
-            read_table(file), films["patient_id"], support="own", labels=films["label"]
-        )
-        for table in _tables(rules)
-        if (file := source / f"{table}.csv.xz").exists()
-    }
     parameters = origin["parameters"]
     grids = {
         name: ARCHITECTURES[name].grid(parameters["input_size"][name])

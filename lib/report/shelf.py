@@ -40,7 +40,7 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def first(folder: Path) -> list[str]:
-    """The three sentences of a published study: the answer, its films, how far to trust it."""
+    """The first sentences of a published study: the answer, its films, how far to trust it."""
     verdicts, origin = read(folder, "verdicts")["verdicts"], read(folder, "provenance")
     return words.first(tables(folder), verdicts, origin["parameters"], read(folder, "audit"))
 

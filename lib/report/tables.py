@@ -1,14 +1,16 @@
 """The tables of a report: what is shown of each, with names for readers and numbers to sort by."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from lib.drift.metrics import METRICS, metric_label
-from lib.evidence.faithfulness import MARK, unfaithful
+from lib.report import marks, trust_tables
 from lib.report.digest import PRIMARY, drift_means
+from lib.report.lesion import known_evidence
+from lib.report.trust_tables import Shown, pooled
 from lib.study import names
 
 _NAMES = {
@@ -22,6 +24,8 @@ _HEADS = {
     "role": "layer", "n": "pairs", "macro_auc": "macro AUC", "balanced_accuracy": "balanced acc.",
     "low": "low", "high": "high", "sd_pairs": "sd over runs", "finetune": "fine-tuned",
     "finetune_seeds": "two seeds", "transfer_seeds": "two transfers", "common": "of every network",
+    "all_films": "all films", "lost_as_0": "all films, lost = 0", "rho": "ρ, size",
+    "rho_signed": "ρ, signed",
 }  # fmt: skip
 
 
@@ -96,35 +100,50 @@ def _cell(column: str, value, decimals: int) -> Cell:
 def study_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     """What a report shows of a study's tables; a table that is not there is left out.
 
+    Drift of maps that are marked (see `lib.report.marks`) is marked in every table.
+
     Returns
     -------
     dict of str to Table
     """
-    makers = {
+    makers: dict[str, Callable[[pd.DataFrame], Shown]] = {
         "performance": _performance, "support": _support, "metrics": _metrics,
         "strata": _strata, "retained": _retained, "blanks": _blanks, "priors": _priors,
         "decomposition": _decomposition, "partial_agreement": _agreement,
-        "drift": lambda table: _drift(table, tables.get("faithfulness")),
+        "drift": lambda table: _drift(table, tables.get("transitions")),
         "faithfulness": _faithfulness, "evidence_change": _evidence,
         "correction": _correction, "sensitivity": _sensitivity,
-    }  # fmt: skip
-    sources = {"metrics": "drift"}
-    found = {
-        name: make(tables[source])
-        for name, make in makers.items()
-        if (source := sources.get(name, name)) in tables and len(tables[source])
-    }
-    return {name: table for name, table in found.items() if table.rows}
+    } | trust_tables.MAKERS  # fmt: skip
+    given = {"metrics": tables.get("drift"), "known_evidence": known_evidence(tables)}
+    signs, found = marks.signs(tables), {}
+    for name, make in makers.items():
+        table = given.get(name, tables.get(name))
+        if table is None or table.empty:
+            continue
+        caption, frame = make(table)
+        if name in _OF_MAPS:
+            caption, frame = marks.with_signs(caption, frame, signs)
+        if len(frame):
+            found[name] = shown(_FILES.get(name, name), caption, frame)
+    return found
 
 
-def _performance(table: pd.DataFrame) -> Table:
+_FILES = {"strata": "kept_correct"}
+_OF_MAPS = (
+    *("drift", "metrics", "strata", "retained", "decomposition", "partial_agreement"),
+    *("head_and_features", "confidence", "consistency", "supports", "known_evidence"),
+    "evidence_change",
+)
+"""Tables whose rows are of the maps of a network, a layer and a method."""
+
+
+def _performance(table: pd.DataFrame) -> Shown:
     rows = table.query("split == 'test'").drop(columns="split").rename(columns={"n": "films"})
-    return shown("performance", "Test films, by checkpoint.", rows)
+    return "Test films, by checkpoint.", rows
 
 
-def _support(table: pd.DataFrame) -> Table:
-    return shown(
-        "support",
+def _support(table: pd.DataFrame) -> Shown:
+    return (
         "Test films by class, those of them that every checkpoint of every network classifies "
         "correctly, and those that every checkpoint of one network does, which are compared.",
         table.rename(columns=names.ARCHITECTURE_TITLES),
@@ -143,14 +162,18 @@ def _main_pairing(table: pd.DataFrame) -> str:
     return "finetune" if "finetune" in found else found[0]
 
 
-def _drift(table: pd.DataFrame, faithful: pd.DataFrame | None) -> Table:
+def _drift(table: pd.DataFrame, transitions: pd.DataFrame | None) -> Shown:
     rows, note = _wide(table), ""
-    if faithful is not None and len(faithful):
-        marked, keys = unfaithful(faithful), zip(*(rows[key] for key in _CELL), strict=True)
-        rows["random"] = [MARK if key in marked else "" for key in keys]
-        note = f" {MARK}: maps that are not shown to be more faithful than random ones."
-    return shown(
-        "drift",
+    if transitions is not None and len(transitions):
+        own = transitions[transitions["pairing"] == _main_pairing(table)]
+        # Rows are of one class each: so every class counts alike.
+        lost = own.groupby(_CELL)[[PRIMARY, f"{PRIMARY}_lost_as_0"]].mean()
+        rows = rows.join(lost.set_axis(["all_films", "lost_as_0"], axis=1), on=_CELL)
+        note = (
+            " Beside it all test films, every class alike: the pairs that are scored, and these "
+            "with 0 for a map that vanished or appeared."
+        )
+    return (
         "Overlap of the strongest 20 % of cells, mean over the films that count, every class "
         "alike; 1 = the same places, 0 = none in common. Pairs and blank count the pairs of maps "
         "before and after fine-tuning, over all seeds: scored, and not scored because a map is "
@@ -159,10 +182,9 @@ def _drift(table: pd.DataFrame, faithful: pd.DataFrame | None) -> Table:
     )
 
 
-def _faithfulness(table: pd.DataFrame) -> Table:
+def _faithfulness(table: pd.DataFrame) -> Shown:
     columns = [*_CELL, "checkpoint", "films", "excess", "low", "high", "finding"]
-    return shown(
-        "faithfulness",
+    return (
         "Do the maps tell what the prediction rests on? Area between the insertion and the "
         "deletion curve, in excess of random maps of the same films, with 95 % intervals over "
         "patients; 0 = no better than random.",
@@ -170,108 +192,87 @@ def _faithfulness(table: pd.DataFrame) -> Table:
     )
 
 
-def _strata(table: pd.DataFrame) -> Table | None:
-    return shown(
-        "kept_correct",
+def _strata(table: pd.DataFrame) -> Shown:
+    return (
         "The same over the films that the architecture classifies correctly at both checkpoints: "
         "more films, but not the same ones for every architecture and pairing.",
         _wide(table.query("stratum == 'kept-correct'")),
     )
 
 
-def _metrics(table: pd.DataFrame) -> Table:
+def _metrics(table: pd.DataFrame) -> Shown:
     rows = table[table["pairing"] == _main_pairing(table)]
-    wide = rows.pivot_table(
-        index=["architecture", "role", "method"], columns="metric", values="mean", sort=False,
-        dropna=False,
-    )  # fmt: skip
-    return shown(
-        "metrics",
+    wide = rows.pivot_table(index=_CELL, columns="metric", values="mean", sort=False, dropna=False)
+    return (
         "All drift metrics before → after fine-tuning, mean over the films that count.",
         wide.reset_index(),
     )
 
 
-def _retained(table: pd.DataFrame) -> Table:
-    columns = ["architecture", "role", "method", "estimate", "low", "high", "films", "seed_level"]
-    rows = table[table["metric"] == PRIMARY][columns]
-    return shown(
-        "retained",
+def _retained(table: pd.DataFrame) -> Shown:
+    columns = [*_CELL, "estimate", "low", "high", "films", "seed_level"]
+    return (
         "Retained evidence R with 95 % intervals: 1 = no more drift than the placebo, "
         "0 = as different as maps of unrelated films.",
-        rows,
+        table.loc[table["metric"] == PRIMARY, columns],
     )
 
 
-def _pooled(table: pd.DataFrame, column: str, names: Mapping[str, str]) -> pd.DataFrame:
-    """Rows of the pooled map, with words for what is estimated."""
-    rows = table[(table["role"] == "post_activation") & table[column].isin(names)]
-    columns = ["architecture", "method", column, "estimate", "low", "high", "films", "seeds"]
-    return rows[columns].replace({column: dict(names)})
-
-
-def _decomposition(table: pd.DataFrame) -> Table:
-    names = {
+def _decomposition(table: pd.DataFrame) -> Shown:
+    parts = {
         "way_to_unrelated": "way to unrelated films", "systematic_share": "shared by all seeds",
     }  # fmt: skip
-    return shown(
-        "decomposition",
+    return (
         "How far fine-tuning moved the maps at the pooled map, between the placebo (0) and maps of "
         "unrelated films (1), and which share of that drift all seeds have in common; 95 % "
         "intervals, over the films that every checkpoint of the architecture classifies correctly, "
         "every class alike.",
-        _pooled(table, "part", names),
+        pooled(table, "part", parts),
     )
 
 
-def _agreement(table: pd.DataFrame) -> Table:
-    names = {"partial": "same film", "partial_other": "another film of the class"}
-    return shown(
-        "partial_agreement",
+def _agreement(table: pd.DataFrame) -> Shown:
+    measures = {"partial": "same film", "partial_other": "another film of the class"}
+    return (
         "Agreement of two fine-tunings at the pooled map once the transfer checkpoint is taken out "
         "of both: the correlation that is left, 0 = none, 1 = all; 95 % intervals.",
-        _pooled(table, "measure", names),
+        pooled(table, "measure", measures),
     )
 
 
-def _blanks(table: pd.DataFrame) -> Table:
+def _blanks(table: pd.DataFrame) -> Shown:
     keys = ["architecture", "checkpoint", "role", "method"]
     films = table.drop_duplicates([*keys, "label"]).groupby(keys, sort=False)["n"].sum()
     counts = table.groupby(keys, sort=False)["blank"].sum()
     rows = pd.DataFrame({"maps": films, "blank": counts, "share": counts / films})
     some = rows[rows["blank"] > 0].sort_values("share", ascending=False, kind="stable")
-    return shown(
-        "blanks",
+    return (
         "Blank maps (zero everywhere, constant or not finite) over all test films; "
         "cells without any are left out.",
         some.reset_index(),
     )
 
 
-def _priors(table: pd.DataFrame) -> Table:
-    return shown(
-        "priors", "How alike are maps that share nothing, by size of the grid in cells.", table
-    )
+def _priors(table: pd.DataFrame) -> Shown:
+    return "How alike are maps that share nothing, by size of the grid in cells.", table
 
 
-def _evidence(table: pd.DataFrame) -> Table:
+def _evidence(table: pd.DataFrame) -> Shown:
     rows = table.query("pairing == 'finetune' and measure == 'lesion_mass' and n > 0")
-    return shown(
-        "evidence_change",
+    return (
         "Change of the share of a map that lies on the lesion, after less before fine-tuning, "
         "with 95 % intervals over patients.",
         rows.drop(columns=["pairing", "measure"]),
     )
 
 
-def _correction(table: pd.DataFrame) -> Table:
-    return shown(
-        "correction",
+def _correction(table: pd.DataFrame) -> Shown:
+    return (
         "What each measure says about a fine-tuning that takes a planted shortcut away, beside one "
         "that keeps it: films of the class that the marker betrays, 95 % intervals over patients.",
         table.query("role == 'post_activation'").drop(columns=["role", "kind"]),
     )
 
 
-def _sensitivity(table: pd.DataFrame) -> Table:
-    return shown("sensitivity", "Drift and ranking by layer, class, score and reading.", table)
+def _sensitivity(table: pd.DataFrame) -> Shown:
+    return "Drift and ranking by layer, class, score and reading.", table

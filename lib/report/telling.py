@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 
 from lib.figures import answer, appendix, style
 from lib.report.digest import PRIMARY
-from lib.report.words import CELL
+from lib.report.phrases import CELL
 from lib.study.names import METHOD_TITLES
 
 
@@ -81,10 +82,15 @@ def draw(cases: Path, target: Path) -> str:
     )
 
 
-def draw_way(moved: pd.DataFrame, target: Path) -> None:
-    """Draw how far the maps moved, of `lib.report.words.way`; `target` has no ending."""
+def draw_way(
+    moved: pd.DataFrame, target: Path, *, marked: Collection[tuple[str, str, str]] = ()
+) -> None:
+    """Draw how far the maps moved, of `lib.report.words.way`; `target` has no ending.
+
+    Maps that are `marked` (architecture, role, method) are not shown to be faithful.
+    """
     style.style()
-    _save(answer.way(moved), target)
+    _save(answer.way(moved, panel=tuple(CELL.values()), marked=marked), target)
 
 
 def _save(figure: Figure, target: Path) -> None:

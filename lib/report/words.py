@@ -1,16 +1,16 @@
 """The answer of a report in sentences, every number of them read from the study's tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
-from lib.hypotheses.verdicts import VERDICTS
+from lib.hypotheses.answers import VERDICTS
+from lib.report import lesion, marks
 from lib.report.digest import PRIMARY, drift_means, stage_means
+from lib.report.phrases import CELL, listed, percent, span
 from lib.study.names import ARCHITECTURE_TITLES, label
 
 _STAGES = ["transfer", "finetune"]
-CELL = {"role": "post_activation", "method": "layercam"}
-"""Where the first sentences look: the map that is pooled, where the gradient methods agree."""
 SHORT = {"supported": "Yes", "not supported": "No"}
 """The answer to the first question by its verdict; any other verdict leaves it open."""
 _MOVED = {
@@ -30,27 +30,6 @@ _REMEDIES = {
     "common_resolution": "a common resolution", "border_crop": "a cut border",
     "intensity": "adjusted grey levels", "region": "a hidden region",
 }  # fmt: skip
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words joined as in a sentence: "a, b and c"."""
-    words = [str(word) for word in words]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def span(values: pd.Series) -> str:
-    """Lowest and highest value, two decimals: "0.16 to 0.65", or "0.50" where they are alike."""
-    # "+ 0" of what is rounded: no minus before zero.
-    low, high = (f"{round(value, 2) + 0:.2f}" for value in (values.min(), values.max()))
-    return (low if low == high else f"{low} to {high}").replace("-", "−")
-
-
-def percent(values: Sequence[float]) -> str:
-    """Shares as whole per cents: "5 %", or lowest and highest, "5 to 20 %"."""
-    low, high = (
-        f"{round(100 * value) + 0}".replace("-", "−") for value in (min(values), max(values))
-    )
-    return f"{low}\u00a0%" if low == high else f"{low} to {high}\u00a0%"
 
 
 def way(tables: Mapping[str, pd.DataFrame], part: str = "way_to_unrelated") -> pd.DataFrame:
@@ -96,7 +75,13 @@ def headline(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> st
     moved, answer = way(tables), short(verdicts)
     if moved.empty:
         return f"{answer}: how far fine-tuning moved the maps could not be estimated."
-    parts = [f"{percent([m.estimate])} ({label(m.architecture)})" for m in moved.itertuples()]
+    blank = marks.without_maps(tables)
+    parts = [
+        f"an undefined part ({label(name)}, where {blank[cell]})"
+        if (cell := (name, *CELL.values())) in blank
+        else f"{percent([estimate])} ({label(name)})"
+        for name, estimate in zip(moved["architecture"], moved["estimate"], strict=True)
+    ]
     text = (
         f"{answer}: fine-tuning moved the maps {listed(parts)} of the way to maps of other "
         f"patients’ films, where training the head alone is 0\u00a0%"
@@ -193,12 +178,15 @@ def first(
     parameters: Mapping,
     audit: Mapping | None,
 ) -> list[str]:
-    """The three sentences that come before all others, the first of them the answer.
+    """The sentences that come before all others, the first of them the answer.
+
+    The films, where their lesions are known what lies in them, and how far to trust it.
 
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        ``decomposition``, ``support`` and ``performance``, where there are.
+        ``decomposition``, ``support``, ``performance``, ``evidence``, ``evidence_change`` and
+        ``faithfulness``, where there are.
     verdicts : mapping or None
         By hypothesis; the first one decides.
     parameters : mapping
@@ -206,11 +194,14 @@ def first(
     audit : mapping or None
         With ``probe``.
     """
-    return [
+    trust = (trust_sentence(tables, parameters, audit), marks.faithful_sentence(tables))
+    told = [
         headline(tables, verdicts),
         films_sentence(tables, parameters),
-        trust_sentence(tables, parameters, audit),
+        lesion.short(tables),
+        " ".join(filter(None, trust)),
     ]
+    return [sentence for sentence in told if sentence]
 
 
 def accuracy_sentence(performance: pd.DataFrame | None) -> str:
@@ -282,10 +273,15 @@ def verdict_sentence(verdicts: Mapping[str, Mapping] | None) -> str:
 
 
 def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> list[str]:
-    """The numbers of the first screen: accuracy, drift, verdicts; those that can be said."""
+    """The numbers of the first screen, those that can be said.
+
+    Accuracy, drift and where it is undefined, what lies in the lesion, and the verdicts.
+    """
     sentences = (
         accuracy_sentence(tables.get("performance")),
         drift_sentence(tables.get("drift"), tables.get("support")),
+        marks.undefined_sentence(tables),
+        *lesion.sentences(tables),
         verdict_sentence(verdicts),
     )
     return [sentence for sentence in sentences if sentence]

@@ -6,7 +6,7 @@ import pytest
 
 from lib.attribution.maps import MapSet
 from lib.evidence import trajectory
-from lib.figures import drift
+from lib.figures import evidence as figures
 from lib.study.paths import StudyPaths
 from lib.study.schema import TABLES, check
 
@@ -103,7 +103,7 @@ def test_a_study_gathers_the_architectures_that_were_followed(tmp_path):
 
 
 def test_the_figure_draws_every_epoch_and_marks_the_kept_one(table):
-    figure = drift.trajectory(table.assign(architecture="resnet50v2"), **PLACE)
+    figure = figures.trajectory(table.assign(architecture="resnet50v2"), **PLACE)
     for ax, quantity in zip(
         figure.axes, ("unit_distance", "lesion_mass", "balanced_accuracy"), strict=False
     ):

@@ -71,6 +71,16 @@ def test_every_panel_tells_its_counts_and_correlations():
     assert len({(ax.get_xlim(), ax.get_ylim()) for ax in found}) == 1
 
 
+def test_panels_of_maps_no_better_than_random_ones_are_marked():
+    marked = {("resnet50v2", "auto_conv", "gradcam")}
+    figure = drift_against_evidence(
+        joined_table(), validity_table(), role="auto_conv", marked=marked
+    )
+    heads = [ax.get_title().splitlines()[0] for ax in panels(figure)]
+    assert [head for head in heads if "†" in head] == ["ResNet50V2 · Grad-CAM†"]
+    assert "†: maps" in figure.legends[0].get_title().get_text()
+
+
 def test_every_pair_is_drawn_once_and_zero_is_marked():
     table = joined_table()
     figure = drift_against_evidence(table, validity_table(blank=0), role="auto_conv")

@@ -256,6 +256,26 @@ def test_no_text_is_clipped_or_smaller_than_eight_points(architectures):
         assert_legible(figure)
 
 
+def test_maps_no_better_than_random_ones_are_marked_in_distributions_and_rankings():
+    marked = {("resnet50v2", "auto_conv", "gradcam")}
+    figure = drift.drift_distributions(pairs_table(), marked=marked)
+    names = [label.get_text() for ax in figure.axes for label in ax.get_xticklabels()]
+    assert names.count("ResNet50V2 †") == 1 and names.count("ResNet50V2") == 11
+    assert "†: maps" in figure.legends[0].get_title().get_text()
+    assert_legible(figure)
+    means = {name: {"layercam": 0.5, "gradcam": 0.4} for name in ("densenet201", "resnet50v2")}
+    figure = drift.ranking(ranking_table(means), metric="iou_top20", marked=marked)
+    assert sorted(texts(figure.axes[0])) == ["1.5"] * 3 + ["1.5†"]
+    moved = pd.DataFrame(
+        {"architecture": ["densenet201", "resnet50v2"], "estimate": 0.4, "low": 0.2, "high": 0.7,
+         "measure": "squares"}
+    )  # fmt: skip
+    figure = answer.way(moved, panel=("auto_conv", "gradcam"), marked=marked)
+    assert texts(figure.axes[0]).count("†") == 1
+    assert figure.axes[0].get_xlabel().endswith("more faithful than random ones.")
+    assert_legible(figure)
+
+
 def test_an_interval_without_bounds_is_left_out_of_the_answer():
     moved = pd.DataFrame(
         {"architecture": ["densenet201", "resnet50v2"], "estimate": [0.4, 0.6],

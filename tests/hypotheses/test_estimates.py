@@ -103,6 +103,9 @@ def test_drift_is_split_into_the_planted_parts(study):
     assert estimates.decomposition_table(observed(dead))["estimate"].isna().all()
     one = estimates.decomposition_table(observed(pairs_table(seeds=1)))
     assert set(one["part"]) == {"placebo", "unrelated", "way_to_unrelated"}
+    place = {"role": DEAD["role"], "method": DEAD["method"]}
+    lost = estimates.composition(estimates.decomposition_table(observed(dead)), **place)[1]
+    assert lost == "ResNet50V2: the method is undefined there, 360 of 360 pairs of maps are blank."
     (told, *_) = estimates.composition(table, role="post_activation", method="layercam")
     assert told.startswith("DenseNet201: fine-tuning moved 49% (")
     assert (
@@ -294,6 +297,27 @@ def test_rank_probabilities_are_printed_and_gaps_marked(ranks):
     assert_legible(figure)
     figure = ranking_figures.rank_probabilities(ranks[0].assign(seeds=1))
     assert "Patients resampled only: one seed" in figure.legends[0].get_title().get_text()
+
+
+@pytest.mark.usefixtures("printed_style")
+def test_maps_no_better_than_random_ones_are_marked_wherever_they_are_drawn(study, retained, ranks):
+    table = rankings.crossover_table(study, RULE, GRIDS)
+    two = table[table[["method_a", "method_b"]].eq(["layercam", "gradcam"]).all(axis=1)]
+    drawn = [
+        # Of the map of reversals: two pairs of networks, two of methods, three metrics.
+        (hypotheses.retained, retained, 1),
+        (hypotheses.decomposition, estimates.decomposition_table(study), 1),
+        (ranking_figures.rank_probabilities, ranks[0], 1),
+        (ranking_figures.reversal_map, table, 2 * 2 * 3),
+        (ranking_figures.interaction, two[two["metric"] == "soft_iou"], 2),
+    ]
+    for draw, rows, count in drawn:
+        for marked in ((), {("resnet50v2", "auto_conv", "gradcam")}):
+            figure = draw(rows, marked=marked)
+            marks = [text for ax in figure.axes for text in texts(ax) if "†" in text]
+            assert len(marks) == (count if marked else 0), draw
+            assert ("†: maps" in figure.legends[0].get_title().get_text()) == bool(marked)
+            assert_legible(figure)
 
 
 @pytest.mark.usefixtures("printed_style")

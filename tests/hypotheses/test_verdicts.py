@@ -18,6 +18,7 @@ from pairs_material import (
 )
 
 from lib.drift.priors import prior_table
+from lib.hypotheses.answers import without_seeds
 from lib.hypotheses.families import alpha_of
 from lib.hypotheses.observations import EMPTY, SAME_SEEDS, Observations
 from lib.hypotheses.stated import load
@@ -255,6 +256,25 @@ def test_a_map_that_only_one_method_leaves_blank_refutes_it(plain):
     assert found.verdict == NO and "1 are blank under one method only" in found.sentence
 
 
+@pytest.mark.parametrize(("count", "expected"), [(40, YES), (41, UNDEFINED)])
+def test_an_identity_of_methods_without_maps_is_undefined(plain, count, expected):
+    """40 of 200 blank pairs are the share that the rule allows, 41 are more."""
+    table = plain[plain["architecture"] == "resnet50v2"].copy()
+    both = (table["role"] == "post_activation") & (table["pairing"] == "finetune")
+    for method in ("layercam", "gradcam_plus_plus"):
+        chosen = np.flatnonzero(both & (table["method"] == method))[:count]
+        table.iloc[chosen, table.columns.get_loc("soft_iou")] = np.nan
+    rule = RULES.H3.model_copy(update={"architectures": ("resnet50v2",)})
+    found = judge("H3", rule, {"pairs": observed(table)}, grids=GRIDS, priors=PRIORS)
+    assert found.verdict == expected
+    told = "no map, so no answer, in: ResNet50V2 with LayerCAM at post_activation, finetune: 41 of"
+    assert (told in found.sentence) == (expected == UNDEFINED)
+    # A film that differs refutes an exact prediction, however many others have no map.
+    table.iloc[np.flatnonzero(at_pooled(table))[-1], table.columns.get_loc("soft_iou")] += 0.01
+    found = judge("H3", rule, {"pairs": observed(table)}, grids=GRIDS, priors=PRIORS)
+    assert found.verdict == NO and "no map" not in found.sentence
+
+
 # H4 -------------------------------------------------------------------------------------------
 
 
@@ -337,6 +357,23 @@ def test_the_verdict_without_each_seed_stands_beside_it(plain):
     assert found.without == dict.fromkeys(range(5), YES)
     assert found.sentence.endswith("; the same without any one seed.")
     assert found.as_json()["without_seed"] == {str(n): YES for n in range(5)}
+
+
+def test_the_verdicts_without_each_seed_are_counted(plain):
+    found = judged(plain, shortcut=shortcut_table())
+    answers = {name: verdict.as_json() for name, verdict in found.items()}
+    assert all(len(verdict.without) == 5 for verdict in found.values()), "also where none is a look"
+    assert without_seeds(answers).startswith(
+        "Reached anew without each seed in turn, 30 of 30 verdicts are the same: H1 5 of 5; H2 5"
+    )
+    hangs = {"H1": {"verdict": YES, "without_seed": {"0": YES, "1": OPEN, "2": NO}}}
+    assert without_seeds(hangs) == (
+        "Reached anew without each seed in turn, 1 of 3 verdicts are the same: H1 1 of 3 "
+        "(inconclusive without seed 1, not supported without seed 2)."
+    )
+    assert "fewer than four seeds" in without_seeds({"H1": {"verdict": YES, "without_seed": {}}})
+    assert without_seeds({"H1": {"verdict": YES}}) == "" == without_seeds({})
+    assert judged(plain)["H5"].without == {}, "what was not evaluated has no verdict to lose"
 
 
 def test_a_verdict_that_hangs_on_one_seed_says_so(plain):
