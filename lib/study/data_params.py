@@ -51,6 +51,13 @@ class PhantomData(Section):
     shortcut: Annotated[float, Field(ge=0, le=1)] = 0.0
     shortcut_class: str = "covid19"
 
+    @field_validator("images_per_patient")
+    @classmethod
+    def _ascending(cls, value):
+        if value[0] > value[1]:
+            raise ValueError("the first number is the least, the second the most")
+        return value
+
 
 class Split(Section):
     """Fractions of the patients; ignored where the data bring a split of their own."""

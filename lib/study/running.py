@@ -26,7 +26,7 @@ MARK = "STUDY_RUN_FOLDER"
 """Environment variable that every process of a run inherits, kernels of notebooks too (these have
 a session of their own, so that a process group would not reach them)."""
 GRACE = 10.0  # s, for Snakemake to end by itself after an interruption
-_POLL = 0.2  # s
+_POLL, _PATIENCE = 0.2, 30.0  # s
 STATUS = 60.0  # s, between two lines that say where a run stands
 NOISE = (
     *("Select jobs to execute", "Assuming unrestricted shared", "Provided cores", "Using shell"),
@@ -40,10 +40,7 @@ _LEFT = re.compile(r"\.(?:partial|running)-(\d{1,7})-")
 def held(folder: Path) -> Iterator[None]:
     """Hold the lock of a study's folder; on entry, end survivors and clean what they left.
 
-    Raises
-    ------
-    ArtefactError
-        If another run holds it; says which process and since when.
+    An ArtefactError if another run holds it says which process and since when.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".run.lock", "a+", encoding="utf-8") as lock, _shared_lock() as shared:
@@ -129,15 +126,9 @@ def _marked_by_ps(mark: str) -> list[int]:
     return [int(line.split()[0]) for line in lines.splitlines() if f" {mark} " in f"{line} "]
 
 
-def end_survivors(folder: Path, *, patience: float = 30.0) -> None:
-    """Kill what lives on of a run in `folder`, and wait until it is gone.
-
-    Raises
-    ------
-    ArtefactError
-        If a process cannot be ended.
-    """
-    deadline = time.monotonic() + patience
+def end_survivors(folder: Path) -> None:
+    """Kill what lives on of a run in `folder`, and wait until it is gone; else an ArtefactError."""
+    deadline = time.monotonic() + _PATIENCE
     while alive := processes(folder):
         if time.monotonic() > deadline:
             raise ArtefactError(
@@ -178,25 +169,18 @@ def run(
     folder: Path, command: Sequence[str], *, prepare: Callable[[], None], parent: int = 0,
     status: Callable[[], str] | None = None,
 ) -> int:  # fmt: skip
-    """Run `command` alone in `folder`; return its exit status, with no process of it left.
+    """Run `command` alone in a study's folder; its exit status, with no process of it left.
+
+    Every process of the command inherits `MARK`. Raises as `held`.
 
     Parameters
     ----------
-    folder : Path
-        Folder of the study.
-    command : sequence of str
-        What to run; every process of it inherits `MARK`.
     prepare : callable
         Called once the folder is held, before the command.
     parent : int
         Process with which the run ends, by default the one that started this one.
     status : callable, optional
         Says in a line where the run stands; printed every `STATUS` seconds where it has changed.
-
-    Raises
-    ------
-    ArtefactError
-        If another run is going on there.
     """
     parent = parent or os.getppid()
     with held(folder):

@@ -101,10 +101,11 @@ def test_the_manifest_tells_what_made_the_artefact(tmp_path):
 def test_only_files_written_since_the_beginning_count_as_written(tmp_path):
     for name in ("theirs.png", "again.png"):
         artefacts.write_text(tmp_path / name, "older")
-        os.utime(tmp_path / name, (1e9, 1e9))
     record = artefacts.begin(tmp_path / "table.csv", parameters={})
-    for name in ("again.png", "new.png", "new.csv"):
+    for name, clock in (("again.png", 1e9), ("new.png", 4e9), ("new.csv", 2e9)):  # it jumps
         artefacts.write_text(tmp_path / name, "newer")
+        os.utime(tmp_path / name, (clock, clock))
+    (tmp_path / "other.png").write_text("of another process, at the same time")
     assert record.written(tmp_path, "*.png") == [tmp_path / "again.png", tmp_path / "new.png"]
 
 
