@@ -1,6 +1,6 @@
 """Films from the memory map to batches of tensors, with stateless augmentation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -139,14 +139,32 @@ def batches(
         return pixels(images), labels, weights[labels].astype(np.float32)
 
     side = data.images.shape[1]
+    shapes = [(tf.float32, (side, side, 3)), (tf.int64, ()), (tf.float32, ())]
+    return fetched(order, fetch, shapes, batch_size=batch_size)
 
-    def load(positions):
-        values = tf.numpy_function(fetch, [positions], (tf.float32, tf.int64, tf.float32))
-        for value, shape in zip(values, ((None, side, side, 3), (None,), (None,)), strict=True):
-            value.set_shape(shape)
+
+def fetched(
+    rows: np.ndarray, fetch: Callable, shapes: Sequence[tuple], *, batch_size: int, whole=False
+) -> tf.data.Dataset:
+    """Batches of what a NumPy function gives for some rows, read ahead, in their order.
+
+    Parameters
+    ----------
+    fetch : callable
+        Of rows, shape (n,), to arrays (n, …).
+    shapes : sequence of (dtype, shape)
+        Of each array, without the first axis.
+    whole : bool
+        Whether a last, smaller batch is left out.
+    """
+
+    def load(chosen):
+        values = tf.numpy_function(fetch, [chosen], [dtype for dtype, _ in shapes])
+        for value, (_, shape) in zip(values, shapes, strict=True):
+            value.set_shape((None, *shape))
         return tuple(values)
 
-    indices = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+    indices = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size, drop_remainder=whole)
     loaded = indices.map(load, num_parallel_calls=1, deterministic=True).prefetch(2)
     # A pool of its own: on one inter-op thread the step would wait for films that wait for it.
     options = tf.data.Options()

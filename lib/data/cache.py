@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from lib.data.films.windowing import BURNED_IN
 from lib.data.growing_arrays import growing_arrays
 from lib.data.index import known_patients
 from lib.data.tables import MASKS
+from lib.study.artefacts import read_array
 from lib.study.errors import DataError, few
 
 
@@ -214,10 +216,7 @@ def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
 def load(path):
     """Memory-map a cache of films (uint8) or masks (bool), read-only, (n, size, size).
 
-    Raises
-    ------
-    DataError
-        When the file is missing, damaged or holds something else.
+    A file that is missing, damaged or something else is a DataError.
     """
     try:
         cache = np.lib.format.open_memmap(path, mode="r")  # refuses pickled objects
@@ -250,20 +249,13 @@ def film_rows(manifest: pd.DataFrame) -> Sequence[int]:
     return manifest.loc[manifest["split"] == "test", "row"].to_numpy()
 
 
-def lesion_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
-    """Lesion masks of some films, or None where the data have none."""
-    return _masks(folder / f"lesion_{size}.npy", rows)
+def _masks(part: str, folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
+    """Masks of some films, bool (n, size, size), or None where the data have none."""
+    path = folder / f"{part}_{size}.npy"
+    return read_array(path)[rows] if path.exists() else None
 
 
-def lung_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
-    """Lung masks of some films, or None where the data have none."""
-    return _masks(folder / f"lungs_{size}.npy", rows)
-
-
-def marker_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
-    """Where the marker of a planted shortcut lies, or None where the data have none."""
-    return _masks(folder / f"marker_{size}.npy", rows)
-
-
-def _masks(path: Path, rows: Sequence[int]) -> np.ndarray | None:
-    return np.load(path, mmap_mode="r", allow_pickle=False)[rows] if path.exists() else None
+lesion_masks, lung_masks, marker_masks = (
+    partial(_masks, part) for part in ("lesion", "lungs", "marker")
+)
+"""Each of a folder, rows and the size; the marker is that of a planted shortcut."""

@@ -114,13 +114,7 @@ def _class_folders(folder, root, classes, labels, others):
 
 
 def files_below(folder, root):
-    """Every file below, sorted; a folder named like a film too, so that it is not overlooked.
-
-    Raises
-    ------
-    DataError
-        On a symbolic link to a folder, or a folder that cannot be listed.
-    """
+    """Every file below, sorted; a folder named like a film too, so that it is not overlooked."""
     if folder.is_symlink():
         raise _linked(folder)
     found = []

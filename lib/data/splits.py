@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from lib.data.choices import check_choice
 from lib.study.errors import DataError, few
 from lib.study.names import SPLITS
 
@@ -22,8 +21,7 @@ def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
     fractions : dict of str to float
         Shares of the images for train, validation and test; positive, of sum 1.
     groups : sequence of str, optional
-        What a drawn or repaired split keeps together, for each row: of `duplicates.groups`, or
-        the patients.
+        What is kept together, for each row: of `duplicates.groups`; the patients by default.
     leakage : {"report", "error", "repair", "redraw"}
         What to do where a given split has a group on two sides: keep the split for the audit to
         report (a patient on two sides is an error nevertheless), an error, move each such group to
@@ -38,16 +36,9 @@ def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
     Raises
     ------
     DataError
-        On other fractions, a half-filled split column, a patient or group in two splits, or a class
-        that is absent from a split.
+        On a half-filled split column, a patient or group in two splits, or a class that is absent
+        from a split.
     """
-    shares = list(fractions.values())
-    if set(fractions) != set(SPLITS) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
-        raise DataError(
-            f"fractions: found {fractions}, expected positive shares of {SPLITS} that sum to 1. "
-            "Correct them."
-        )
-    check_choice("leakage", leakage)
     given = index["split"] != ""
     if given.any() and not given.all() and leakage != "redraw":
         raise DataError(
@@ -118,17 +109,9 @@ def _draw_splits(index, groups, fractions, seed):
 
 
 def check_counts(manifest, *, classes):
-    """Count images and patients of each class in each split.
+    """Images and patients in number: columns ``label``, ``split``, ``images``, ``patients``.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``label``, ``split``, ``images``, ``patients``; classes in the order given.
-
-    Raises
-    ------
-    DataError
-        When a class is empty in a split.
+    Classes come in the order given; one that is empty in a split is a DataError.
     """
     groups = manifest.groupby(["label", "split"])["patient_id"].agg(["size", "nunique"])
     cells = pd.MultiIndex.from_product([list(classes), list(SPLITS)], names=["label", "split"])

@@ -31,12 +31,6 @@ class Cell:
         runs, and runs of two groups are independent even where their numbers agree.
     weights : ndarray of shape (films,), optional
         How much each film counts, such as every class alike; without, every film alike.
-
-    Raises
-    ------
-    ValueError
-        If a value is infinite, a weight negative or not finite, the shapes do not fit, a row occurs
-        twice or pairs a seed with itself.
     """
 
     scores: np.ndarray
@@ -121,11 +115,6 @@ class CrossedCells:
     cells : dict of name to Cell
     patients : ndarray of shape (films,)
         Patient of each film.
-
-    Raises
-    ------
-    ValueError
-        If there is no cell, a cell has other films or data sets, or a patient is missing.
     """
 
     cells: Mapping[Hashable, Cell]

@@ -125,11 +125,14 @@ def test_map_sets_round_trip_without_pickle(tmp_path):
     read = maps.MapSet.load(tmp_path / "maps.npz")
     assert read.image_id.tolist() == ["ä,1", "b\n2"] and read.layers == made.layers
     assert read.label.tolist() == [0, 1] and read.explained_class.tolist() == [2, 1]
+    assert read.logits.tolist() == [[1, 1, 1]] * 2 and read.logits.dtype == np.float32
     np.testing.assert_array_equal(read.maps["auto_conv", "layercam"], stack)
     np.savez(tmp_path / "bad.npz", image_id=np.array([{"code": 1}], dtype=object))
-    for broken in ("bad.npz", "none.npz", "text.npz"):
-        (tmp_path / "text.npz").write_text("no archive")
-        with pytest.raises(ArtefactError, match=r"not a readable set of attribution maps"):
+    np.savez(tmp_path / "part.npz", image_id=np.array(["a"]), logits=np.zeros((1, 2)))
+    (tmp_path / "text.npz").write_text("no archive")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "maps.npz").read_bytes()[:-40])
+    for broken in ("bad.npz", "none.npz", "part.npz", "text.npz", "cut.npz"):
+        with pytest.raises(ArtefactError, match=r"not a readable set .* rerun 04_attribute for"):
             MapSet.load(tmp_path / broken)
 
 

@@ -19,7 +19,7 @@ from lib.data.audit import duplicates
 from lib.data.audit.measures import measure
 from lib.data.films import decode
 from lib.data.films import dicom as dicom_reader
-from lib.data.films.film import ImageRefused
+from lib.data.films.film import ImageRefused, eight_bit
 from lib.data.index import read_index
 from lib.data.splits import assign_splits, check_counts
 from lib.study.errors import DataError
@@ -28,6 +28,9 @@ from lib.study.errors import DataError
 def test_every_film_is_read_or_rejected_with_its_reason(mixed, tmp_path):
     index = read_index(mixed, classes=CLASSES)
     assert len(index) == 12 + len(READABLE) + len(reasons())
+    rows = [("file", "label"), *index[["file", "label"]].itertuples(index=False)]
+    listed_too = read_index(write_csv(mixed / "films.csv", rows), classes=CLASSES)
+    pd.testing.assert_frame_equal(listed_too, index)  # odd names and all
     manifest, rejected = cache.build(
         index, mixed, sizes=[32], aspect="letterbox", folder=tmp_path / "c", measure=measure
     )
@@ -114,7 +117,7 @@ def test_random_films_are_read_or_refused(number, monkeypatch):
             content = chance.choice((b"", b"II*\0", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
             content += chance.randbytes(chance.randrange(300))
         try:
-            grey = decode.eight_bit(decode.decode(content).grey)
+            grey = eight_bit(decode.decode(content).grey)
         except ImageRefused as refusal:
             assert str(refusal) and "\n" not in str(refusal)
             seen["refused"] += 1

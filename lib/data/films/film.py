@@ -50,10 +50,7 @@ def check_size(width, height):
 def deep(pixels):
     """Stretch pixels (h, w) of any number type over uint16, from their own minimum and maximum.
 
-    Raises
-    ------
-    ImageRefused
-        Not finite, or constant.
+    Refused if not finite, or constant.
     """
     if wrong := int((~np.isfinite(pixels)).sum()):
         raise ImageRefused(f"not finite (found {wrong} pixels that are NaN or infinite)")
@@ -69,12 +66,7 @@ def eight_bit(pixels):
     """A film (h, w) as uint8: uint16 is stretched from its own minimum and maximum.
 
     10-, 12- and 16-bit detectors all store into 16 bits, so that the range of the dtype would
-    render some films black.
-
-    Raises
-    ------
-    ImageRefused
-        If it is constant.
+    render some films black. A constant film is refused.
     """
     if (pixels[0] == pixels[0, 0]).all() and (pixels == pixels[0, 0]).all():  # mostly one row
         raise ImageRefused("constant image")

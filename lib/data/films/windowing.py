@@ -36,12 +36,7 @@ def shown(raw, header):
     -------
     numpy.ndarray
         (h, w) uint8; without any window or VOI LUT, uint16 from the film's minimum to its maximum,
-        or the stored values of a film of 8 bits. Padding is black.
-
-    Raises
-    ------
-    ImageRefused
-        Constant.
+        or the stored values of a film of 8 bits. Padding is black; a constant film is refused.
     """
     drop_placeholders(header)
     low, high = int(raw.min()), int(raw.max())

@@ -149,8 +149,8 @@ def _shoulders(film, chest):
     arm = [(0.425, 0.17), (0.44, 0.125), (0.50, 0.115), (0.53, 0.17), (0.515, 0.25), (0.56, 0.7)]
     arm = smooth([*arm, (0.50, 0.7), (0.47, 0.26)])
     arms = chest.both(arm)
-    edges = [*rims_of(collar), *bands_along(margins, np.full((1, 1), 0.006))]
-    edges += [*bands_along(chest.both(ridge), np.full((1, 1), 0.009))]
+    edges = [*rims_of(collar), *bands_along(margins, 0.006)]
+    edges += [*bands_along(chest.both(ridge), 0.009)]
     bones = 0.85 * film.fill(list(collar), softness=0.002) + 0.6 * film.fill(arms, softness=0.003)
     return (
         bones + 0.22 * film.fill(blades, softness=0.006) + 0.4 * film.fill(edges, softness=0.0016)
@@ -180,7 +180,7 @@ def _airway(film, chest):
     ]
     centre = (0.5 + chest.body.rotation, 0)
     shapes = [
-        bands_along(smooth(np.array(path) + centre, closed=False)[None], np.full((1, 1), width))[0]
+        bands_along(smooth(np.array(path) + centre, closed=False)[None], width)[0]
         for path, width in tubes
     ]
     return film.fill(shapes, softness=0.005)
@@ -201,5 +201,5 @@ def _distractors(film, chest, random):
             scars.append(chest.point(side, [0.2, 0.5, 0.8], 0.88 + random.normal(0, 0.03, 3)))
     layer = 0.2 * film.fill(spots, levels=levels, softness=0.002)
     if scars:
-        layer += 0.09 * film.fill(bands_along(scars, np.full((1, 1), 0.005)), softness=0.002)
+        layer += 0.09 * film.fill(bands_along(scars, 0.005), softness=0.002)
     return layer

@@ -83,7 +83,7 @@ def _mass(film, chest, random, place):
     angles = random.uniform(0, 2 * np.pi, random.integers(0, 16))
     rays = np.stack([np.cos(angles), np.sin(angles)], 1)[:, None] * radius
     rays = centre + rays * np.linspace(0.9, random.uniform(1.2, 1.6), 4)[:, None]
-    spicules = film.fill(bands_along(rays, np.full((1, 1), 0.004)) if len(rays) else [])
+    spicules = film.fill(bands_along(rays, 0.004) if len(rays) else [])
     return field * (1 + 0.15 * film.texture(random, 20)) + 0.5 * spicules, field
 
 
@@ -119,7 +119,7 @@ def _widened_bronchi(film, chest, random, place):
     start = spots[: count // 2, None] + np.array([(0, 0), (0.010, 0.004)])[:, None, None]
     trams = (start + along * np.linspace(0, 1, 4)[:, None]).reshape(-1, 4, 2)
     field = film.fill(
-        [*bands_along(rings, np.full((1, 1), 0.0045)), *bands_along(trams, np.full((1, 1), 0.004))],
+        [*bands_along(rings, 0.0045), *bands_along(trams, 0.004)],
         softness=0.0012,
     )
     return field, field
@@ -179,7 +179,7 @@ def _bulla(film, chest, random, place):
     centre = _spot(chest, random, place, margin=0.03)
     rim = _disc(random, random.uniform(0.04, 0.08), 0.1)
     field = film.fill([centre + rim], softness=0.004)
-    line = film.fill(bands_along((centre + rim)[None], np.full((1, 1), 0.0035)), softness=0.001)
+    line = film.fill(bands_along((centre + rim)[None], 0.0035), softness=0.001)
     return 0.6 * line - 0.6 * field, field
 
 
@@ -200,7 +200,7 @@ def _pneumothorax(film, chest, random, place):
     line = chest.point(side, edge, down)
     wall = chest.point(side, np.full(12, 1.03), down)
     field = film.fill([np.vstack([line, wall[::-1]])], softness=0.003)
-    pleura = film.fill(bands_along(line[None], np.full((1, 1), 0.0035)), softness=0.001)
+    pleura = film.fill(bands_along(line[None], 0.0035), softness=0.001)
     return 0.9 * pleura - 0.55 * field, field
 
 
@@ -227,7 +227,7 @@ def _electrode(film, chest, random, place):
     wire = spot + np.cumsum(random.normal((0.03 * place[0], -0.04), 0.03, (8, 2)), 0)
     wire = smooth(np.vstack([spot, wire]), closed=False)[None]
     disc = film.fill([spot + CIRCLE * random.uniform(0.012, 0.02)], softness=0.001)
-    return 0.7 * disc + 0.6 * film.fill(bands_along(wire, np.full((1, 1), 0.004))), disc
+    return 0.7 * disc + 0.6 * film.fill(bands_along(wire, 0.004)), disc
 
 
 def _catheter(film, chest, random, place):
@@ -235,7 +235,7 @@ def _catheter(film, chest, random, place):
     path = [(0.2, 0.02), (0.14, 0.12), (0.05, 0.2), (0.03, 0.3), (0.03, end)]
     path = np.array(path) + random.normal(0, 0.012, (5, 2))
     path = smooth(chest.place(side, path), closed=False)[None]
-    line = film.fill(bands_along(path, np.full((1, 1), 0.006)), softness=0.0008)
+    line = film.fill(bands_along(path, 0.006), softness=0.0008)
     return 0.7 * line, line
 
 
@@ -246,7 +246,7 @@ def _generator(film, chest, random, place):
     tip = (0.5 + random.normal(0.06, 0.02), random.uniform(0.6, 0.72))
     bend = (0.5 + 0.05 * place[0], centre[1] + random.uniform(0.05, 0.12))
     lead = smooth(np.array([centre, (centre[0], centre[1] - 0.05), bend, tip]), closed=False)
-    wire = film.fill(bands_along(lead[None], np.full((1, 1), 0.005)), softness=0.0008)
+    wire = film.fill(bands_along(lead[None], 0.005), softness=0.0008)
     return film.fill([body], softness=0.001) + 0.7 * wire, film.fill([body], softness=0.001)
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tifffile
 from hostile_material import jpeg_of_claimed_size, png_of_chunks, png_of_claimed_size
-from material import encoded, film
+from material import encoded, film, read_image
 from PIL import Image
 
-from lib.data.films.decode import decode, read_image
+from lib.data.films.decode import decode
 from lib.data.films.film import ImageRefused, eight_bit
 
 PNG, JPEG = encoded(film()), encoded(film(), "JPEG")
