@@ -99,7 +99,7 @@ def reader(method: str, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor]
 
 
 def score_cam(
-    model: keras.Model, layer: keras.Layer, films, classes, *, channels: int, batch_size: int = 32
+    model: keras.Model, layer: keras.Layer, films, classes, *, channels: int
 ) -> np.ndarray:
     """Score-CAM, a reference that uses no gradient, through tf-keras-vis.
 
@@ -110,16 +110,10 @@ def score_cam(
 
     Parameters
     ----------
-    model : keras.Model
-        Classifier with logits.
-    layer : keras.Layer
-        Layer with a map.
     films : tensor of float32, shape (n, size, size, 3)
     classes : sequence of int, shape (n,)
     channels : int
-        Number of channels, at most those of the layer; the cost is one prediction for each.
-    batch_size : int
-        Masked films per prediction.
+        How many are used, at most; the cost is one prediction for each.
 
     Returns
     -------
@@ -133,7 +127,7 @@ def score_cam(
         maps = [
             explain(
                 lambda output, label=int(label): output[:, label], film[None],
-                penultimate_layer=layer.name, max_N=most, batch_size=batch_size, **RAW,
+                penultimate_layer=layer.name, max_N=most, **RAW,
             )
             for film, label in zip(np.asarray(films), classes, strict=True)
         ]  # fmt: skip
@@ -162,11 +156,6 @@ class Explainer:
         As `activations_and_gradients`.
     score_cam_channels : int
         As `score_cam`.
-
-    Raises
-    ------
-    ValueError
-        If a method is unknown or a layer cannot be explained.
     """
 
     def __init__(
@@ -231,8 +220,6 @@ class Explainer:
 
         Parameters
         ----------
-        data : Films
-            Films and their true classes.
         image_ids : sequence of str
             One per film.
         explained : {"true_class", "prediction"} or int
@@ -240,11 +227,6 @@ class Explainer:
             for all films by its index.
         report : callable, optional
             Receives (films done, films in all) after every batch.
-
-        Raises
-        ------
-        ValueError
-            If ids and films differ in number, or there is no such class.
         """
         count, classes = len(data), self.model.output_shape[-1]
         if len(image_ids) != count:

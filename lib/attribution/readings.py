@@ -83,17 +83,7 @@ def _each(readings: Mapping[str, Reading], what: str) -> tuple:
 def combine(sets: Mapping[tuple[str, str], MapSet], *, grid: str = "study") -> MapSet:
     """All readings of one checkpoint as one set of maps, with the readings as its methods.
 
-    Parameters
-    ----------
-    sets : mapping of (score, explained class) to MapSet
-        Maps of the same films by the methods of the readings.
-    grid : {"study", "native"}
-        Which readings.
-
-    Raises
-    ------
-    ValueError
-        If a source is missing.
+    `sets` are maps of the same films by (score, explained class), with the methods of the readings.
     """
     wanted = at(grid)
     sources = _each(wanted, "source")
@@ -125,14 +115,10 @@ def explain(
 
     Parameters
     ----------
-    architecture : str
-        Key of `lib.study.architectures.ARCHITECTURES`.
     films, image_ids, batch_size, report
         As `lib.attribution.explainer.Explainer`.
     size, classes : int
         Input side in pixels; number of classes.
-    roles : sequence of str
-        From `lib.study.architectures.ROLES`.
     grid : {"study", "native"}
         Which readings; `size` and the films must be those of this grid.
 

@@ -33,11 +33,6 @@ def activations_and_gradients(
         ``(films (n, size, size, 3), classes (n,)) → (logits, [A], [g])`` with float32 A and g of
         shape ``(n, h, w, channels)`` for each layer. A class of `OWN_PREDICTION` stands for the
         class with the highest logit.
-
-    Raises
-    ------
-    ValueError
-        If a layer's output is not a 4-D map, or does not feed the logits (when called).
     """
     for layer in layers:
         if len(layer.output.shape) != 4:

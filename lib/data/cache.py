@@ -60,9 +60,8 @@ def build(
     Raises
     ------
     DataError
-        When a parameter is wrong, no film or less than half of the files can be read, films are to
-        be shown and say that text is burned in, a region control has no masks or a mask is wrong,
-        or the disk is full (nothing remains).
+        When less than half of the files can be read, films to be shown say that text is burned in,
+        masks are missing or wrong, or the disk is full (nothing remains).
     """
     how = Squares(Path(root), list(dict.fromkeys(sizes)), aspect, remedies, views, measure)
     if how.treated:
@@ -174,24 +173,14 @@ def _add_headers(manifest, told):
 def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
     """Write ``lungs_<size>.npy`` and the like, bool (n, size, size), row by row.
 
-    Parameters
-    ----------
-    manifest : pandas.DataFrame
-        Of `build`. The columns of `lib.data.tables.MASKS` that it has name PNG files relative to
-        `root`, see `lib.data.films.squares.Squares.of_mask`.
-    root, sizes, aspect, folder, remedies
-        As in `build`: masks follow the geometry of their films.
+    The columns of `lib.data.tables.MASKS` that the manifest has name PNG files relative to `root`,
+    see `lib.data.films.squares.Squares.of_mask`; other parameters as in `build`.
 
     Returns
     -------
     pandas.DataFrame
         The manifest with bool columns ``has_lungs``, ``has_lesion`` and ``has_marker`` (a mask was
         given), each only if its column exists.
-
-    Raises
-    ------
-    DataError
-        When a mask cannot be read or has other proportions than its film, or the disk is full.
     """
     how = Squares(Path(root), list(dict.fromkeys(sizes)), aspect, remedies)
 

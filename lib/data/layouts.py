@@ -27,12 +27,7 @@ def scan(root, classes, labels, *, others):
     Split folders are told by their names: all folders are named like a split ("Train", "Testing"),
     and no class is. Folders named like masks are no films: they become columns of masks.
 
-    Parameters
-    ----------
-    labels : dict of str to str
-        Class of a folder of another name.
-    others : bool
-        Whether folders that mean no class are listed too; they are an error otherwise.
+    Folders that mean no class are listed too if `others`; they are an error otherwise.
 
     Returns
     -------

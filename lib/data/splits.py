@@ -8,7 +8,7 @@ from lib.study.names import SPLITS
 
 
 def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
-    """Split by patient within each class, or check the split that the index brings.
+    """Fill the split by patient within each class, or check the one that the index brings.
 
     Of train and test alone, validation is drawn from train. Groups of a class (their most frequent
     label; the first in the alphabet when tied) come in an order drawn from `seed` and each goes to
@@ -17,7 +17,7 @@ def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
     Parameters
     ----------
     index : pandas.DataFrame
-        Of `lib.data.index.read_index`, or the manifest of `lib.data.cache.build`.
+        Or the manifest of `lib.data.cache.build`.
     fractions : dict of str to float
         Shares of the images for train, validation and test; positive, of sum 1.
     groups : sequence of str, optional
@@ -27,11 +27,6 @@ def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
         report (a patient on two sides is an error nevertheless), an error, move each such group to
         the split that has most of its images (the first of train, validation, test when tied), or
         draw all anew.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The index with ``split`` filled.
 
     Raises
     ------

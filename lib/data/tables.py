@@ -93,21 +93,9 @@ def read_table(path, classes=(), labels=None):
     "No Finding" means "normal" where that is a class and nothing else was said. An uncertain
     finding has a question mark.
 
-    Parameters
-    ----------
-    classes, labels
-        As `lib.data.index.read_index`; without classes findings stay as they are.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Text columns ``file``, ``label``, and as the manifest has them. Columns that are named like
-        patients are ``patient_id``, those named like ours (`RESERVED`) begin with "table_".
-
-    Raises
-    ------
-    DataError
-        When it is no such table, or two columns may be the patients.
+    Classes and labels are those of `lib.data.index.read_index`; without classes findings stay as
+    they are. All columns are text. Those that are named like patients are ``patient_id``, those
+    named like ours (`RESERVED`) begin with "table_".
     """
     table = _with_neighbours(path, _read(path))
     spelt = {column.casefold(): column for column in table}

@@ -231,12 +231,6 @@ def cells_from_pairs(
         Names are (architecture, method, role, pairing). Films are sorted by image id; one that a
         cell lacks is NaN there. Rows of the `SEED_PAIRINGS` are pairs of seeds. Seeds of
         transfer checkpoints form a group of their own: they are other runs than the fine-tunings.
-
-    Raises
-    ------
-    ValueError
-        If a column or patient is missing, a checkpoint name has no seed, or a film occurs twice in
-        a pair of checkpoints.
     """
     needed = [*CELL, "before", "after", "image_id", metric]
     missing = [column for column in needed if column not in pairs]

@@ -23,13 +23,8 @@ def _step_of(layer: keras.Layer, size: int, backbone: set[str]) -> str:
 def cascade(model: keras.Model, *, seed: int) -> Iterator[str]:
     """Randomise a classifier in place, step by step from the head down.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Classifier from `lib.models.backbones.build`; ``trainable`` flags stay.
-    seed : int
-        Of the permutations. One for each tensor is derived from it by the tensor's position, so
-        that names, which carry a process-wide counter, do not matter.
+    One seed for each tensor is derived by the tensor's position, so that names, which carry a
+    process-wide counter, do not matter.
 
     Yields
     ------

@@ -220,8 +220,6 @@ def train(
 
     Parameters
     ----------
-    architecture : str
-        Key of `lib.study.architectures.ARCHITECTURES`.
     folder : Path
         Receives the state of the running phase and the product of every finished one.
     recipe : Recipe, optional

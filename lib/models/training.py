@@ -143,16 +143,7 @@ def _train_films(model, run: Run, schedule: Schedule) -> pd.DataFrame:
 
 
 def pooled_features(model: keras.Model, images: np.ndarray, *, batch_size: int) -> np.ndarray:
-    """Compute the input of the head, the global average of the last feature map.
-
-    Parameters
-    ----------
-    images : ndarray of uint8, shape (n, size, size)
-
-    Returns
-    -------
-    ndarray of float32, shape (n, channels)
-    """
+    """Input of the head, the global average of the last feature map: float32, (n, channels)."""
     extractor = keras.Model(model.input, model.get_layer("average_pool").output)
     rows = np.arange(len(images))
     features = predict(extractor, Films(images, rows, np.zeros_like(rows)), batch_size=batch_size)

@@ -165,13 +165,7 @@ def _keep_epoch(model: keras.Model, file: Path) -> None:
 
 
 def load_epoch(model: keras.Model, file: Path) -> None:
-    """Give a model of the same layers the weights that `fit` kept of an epoch.
-
-    Raises
-    ------
-    ArtefactError
-        If the file is missing, damaged, or of another network.
-    """
+    """Give a model of the same layers the weights that `fit` kept of an epoch."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
             model.set_weights([arrays[name] for name in arrays.files])

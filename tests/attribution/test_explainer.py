@@ -210,9 +210,7 @@ def test_score_cam_follows_its_formula_film_by_film(tiny_model):
     films = np.repeat(data.images[..., None], 3, -1).astype(np.float32)
     activations = keras.Model(model.input, layer.output).predict(films, verbose=0)
     for channels in (8, 3):
-        found = explainer.score_cam(
-            model, layer, films, data.labels, channels=channels, batch_size=5
-        )
+        found = explainer.score_cam(model, layer, films, data.labels, channels=channels)
         for film, a, label, map_ in zip(films, activations, data.labels, found, strict=True):
             chosen = np.argsort(-a.std(axis=(0, 1)), kind="stable")[:channels]
             weights = []

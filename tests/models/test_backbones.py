@@ -235,13 +235,6 @@ def loaded_by_path(model, path):
     return next(weight for weight in model.weights if weight.path == path)
 
 
-@pytest.mark.parametrize("bad", [("vgg", 160, "expected one of"), ("inceptionv3", 74, "75 px")])
-def test_what_cannot_be_built_is_refused(bad):
-    name, size, message = bad
-    with pytest.raises(ValueError, match=message):
-        backbones.build_backbone(name, size=size)
-
-
 def test_logits_and_maps_are_float32_after_mixed_precision(tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

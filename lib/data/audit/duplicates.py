@@ -156,11 +156,6 @@ def resolve(manifest, *, conflicting="error", copies="keep"):
     -------
     manifest, dropped : pandas.DataFrame
         The rows that stay, and ``file``, ``label``, ``reason`` of the others.
-
-    Raises
-    ------
-    DataError
-        On differing labels, unless told otherwise.
     """
     wrong = manifest.groupby("sha256")["label"].transform("nunique") > 1
     if wrong.any() and conflicting == "error":

@@ -10,14 +10,7 @@ from lib.data.phantoms.shapes import CIRCLE, bands_along, blur, rims_of, smooth
 
 
 def normal_chest(film, chest, random):
-    """Draw a healthy chest.
-
-    Parameters
-    ----------
-    film : Film
-    chest : Chest
-    random : numpy.random.Generator
-        Of the patient.
+    """Draw a healthy chest from the random numbers of the patient.
 
     Returns
     -------
