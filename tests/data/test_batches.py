@@ -101,12 +101,6 @@ def test_films_are_not_distorted_without_a_seed_or_a_range():
         np.testing.assert_array_equal(films.numpy()[0, :, :, 1], image)
 
 
-def test_zero_ranges_are_the_identity():
-    image = np.random.default_rng(1).integers(0, 255, (31, 31), np.uint8)
-    for found in drawn(image, Augmentation(), 20):
-        np.testing.assert_array_equal(found, image)
-
-
 def test_translation_moves_a_point_uniformly_within_its_range():
     side, share = 40, 0.2
     image = np.zeros((side, side), np.uint8)

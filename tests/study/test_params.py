@@ -218,9 +218,10 @@ def test_a_study_that_is_like_another_says_only_what_differs(folder):
         "transfer: {epochs: 7, dropout: 0.5}\n"
     )
     (folder / "params/two.yml").write_text("like: one\ntransfer: {epochs: 9}\nseeds: [3, 4]\n")
-    one, two = load.load("one"), load.load("two")
+    one, two = load.load("one"), load.load("two", {"transfer": {"patience": 2}})
     assert (two.study, two.transfer.epochs, two.transfer.dropout) == ("two", 9, 0.5)
     assert two.seeds == (3, 4) and two.input_size == one.input_size
+    assert (two.transfer.patience, two.transfer.batch_size, two.seed) == (2, 32, 20260413)
     (folder / "params/three.yml").write_text("like: four\n")
     with pytest.raises(ParamsError, match=r"four\.yml: three\.yml: like = 'four': no such study"):
         load.load("three")
@@ -235,15 +236,6 @@ def test_study_files_that_cannot_be_read(folder):
         load.load("mine")
     with pytest.raises(ParamsError, match=r"yours\.yml: no such study; params/ has mine$"):
         load.load("yours")
-
-
-def test_a_study_is_its_file_its_overrides_and_the_defaults(folder):
-    text = yaml.safe_dump({"input_size": SIZES, "transfer": {"epochs": 7, "patience": 2}})
-    (folder / "params/mine.yml").write_text(text)
-    params = load.load("mine", {"transfer": {"epochs": 9}})
-    assert (params.study, params.seed) == ("mine", 20260413)
-    assert (params.transfer.epochs, params.transfer.patience) == (9, 2)
-    assert params.transfer.batch_size == 32
 
 
 def test_names_derived_from_a_study():

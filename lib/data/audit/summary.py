@@ -5,6 +5,7 @@ repeats films across splits (DeGrave et al. 2021; Maguolo & Nanni 2021; Garcia S
 """
 
 import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -232,7 +233,6 @@ def source_association(manifest, columns=SOURCES):
     for column in (c for c in columns if c in manifest and manifest[c].nunique() > 1):
         table = pd.crosstab(manifest["label"], manifest[column])
         shares = table.div(table.sum(axis=1), axis=0)
-        names = list(table.index)
         result[column] = {
             "cramers_v": round(float(association(table.to_numpy(), method="cramer")), 4),
             "sources": table.shape[1],
@@ -242,8 +242,7 @@ def source_association(manifest, columns=SOURCES):
             },
             "apart": [
                 [one, other]
-                for number, one in enumerate(names)
-                for other in names[number + 1 :]
+                for one, other in combinations(table.index, 2)
                 if not ((table.loc[one] > 0) & (table.loc[other] > 0)).any()
             ],
         }

@@ -7,9 +7,9 @@ of discs, lines and haze) but no pattern: nothing here draws a lobe with air bro
 around both hila, ground glass along the chest wall of the lower zones, or nodules, rings and
 streaks at the apex. `Finding.places` leaves out the places where a finding would come near one.
 
-A finding is drawn by a function of film, chest, random numbers and place, which returns two layers
-of the film's size: the change of density, about 1 where it is fullest, and a field that is high
-where the finding is.
+A finding is drawn by a function of film, chest, random numbers and place, which returns a layer of
+the film's size: a field that is high where the finding is, and also the change of density, about 1
+where it is fullest. Where the two differ it returns both, the change first.
 """
 
 from collections.abc import Callable
@@ -73,8 +73,7 @@ def _scatter(chest, random, place, count, spread):
 
 def _nodule(film, chest, random, place):
     shape = _spot(chest, random, place) + _disc(random, random.uniform(0.014, 0.036))
-    field = film.fill([shape], softness=0.004)
-    return field, field
+    return film.fill([shape], softness=0.004)
 
 
 def _mass(film, chest, random, place):
@@ -91,8 +90,7 @@ def _scattered_nodules(film, chest, random, place):
     count = random.integers(8, 24)
     spots = _scatter(chest, random, place, count, random.uniform(0.035, 0.07))
     discs = [spot + _disc(random, random.uniform(0.004, 0.012), 0.2) for spot in spots]
-    field = film.fill(discs, levels=random.uniform(0.5, 1, count), softness=0.002)
-    return field, field
+    return film.fill(discs, levels=random.uniform(0.5, 1, count), softness=0.002)
 
 
 def _calcifications(film, chest, random, place):
@@ -118,11 +116,10 @@ def _widened_bronchi(film, chest, random, place):
     along = random.uniform(-1, 1, (1, 2)) * 0.03
     start = spots[: count // 2, None] + np.array([(0, 0), (0.010, 0.004)])[:, None, None]
     trams = (start + along * np.linspace(0, 1, 4)[:, None]).reshape(-1, 4, 2)
-    field = film.fill(
+    return film.fill(
         [*bands_along(rings, 0.0045), *bands_along(trams, 0.004)],
         softness=0.0012,
     )
-    return field, field
 
 
 def _streaks(film, chest, random, place):
@@ -133,8 +130,7 @@ def _streaks(film, chest, random, place):
     reach = half * np.stack([np.cos(angles), np.sin(angles)], 1)
     paths = spots[:, None] + reach[:, None] * np.linspace(-1, 1, 5)[:, None]
     paths += random.normal(0, 0.003, paths.shape)
-    field = film.fill(bands_along(paths, random.uniform(0.003, 0.006, (count, 1))), softness=0.0012)
-    return field, field
+    return film.fill(bands_along(paths, random.uniform(0.003, 0.006, (count, 1))), softness=0.0012)
 
 
 def _plate(film, chest, random, place):
@@ -143,8 +139,7 @@ def _plate(film, chest, random, place):
     steps = np.linspace(-1, 1, 6)
     path = centre + half * np.stack([steps, tilt * steps - 0.1 * steps**2], 1)
     paths = path + np.arange(count)[:, None, None] * np.array([0.0, 0.03])
-    field = film.fill(bands_along(paths, random.uniform(0.007, 0.014, (count, 1))), softness=0.002)
-    return field, field
+    return film.fill(bands_along(paths, random.uniform(0.007, 0.014, (count, 1))), softness=0.002)
 
 
 def _wedge(film, chest, random, place):
@@ -153,14 +148,12 @@ def _wedge(film, chest, random, place):
     tip = (random.uniform(0.35, 0.6), middle + random.normal(0, 0.03))
     base = [(1.02, middle - half), (1.02, middle), (1.02, middle + half)]
     outline = chest.point(side, *np.array([tip, *base]).T)
-    field = film.fill([outline], softness=0.006)
-    return field, field
+    return film.fill([outline], softness=0.006)
 
 
 def _haze(film, chest, random, place):
     field = _patch(film, chest, random, place, (0.05, 0.10), softness=0.025)
-    field = np.clip(field * (1 + 0.25 * film.texture(random, 16)), 0, 1)
-    return field, field
+    return np.clip(field * (1 + 0.25 * film.texture(random, 16)), 0, 1)
 
 
 def _net(film, chest, random, place):
@@ -189,8 +182,7 @@ def _effusion(film, chest, random, place):
     surface = height + random.uniform(0.05, 0.16) * (1 - np.clip(across, 0, 1)) ** 0.7
     line = np.stack([across, surface], 1)
     outline = np.vstack([line, line[::-1] * (1, 0) + (0, 1.12)])
-    field = film.fill([chest.point(side, *outline.T)], softness=0.008)
-    return field, field
+    return film.fill([chest.point(side, *outline.T)], softness=0.008)
 
 
 def _pneumothorax(film, chest, random, place):
@@ -208,8 +200,7 @@ def _enlarged_hilum(film, chest, random, place):
     hilum = chest.place(place[0], chest.hilum[place[0]]) + np.array([chest.body.rotation, 0])
     spots = hilum + random.normal(0, (0.012, 0.035), (random.integers(3, 6), 2))
     lumps = [spot + _disc(random, random.uniform(0.02, 0.036)) for spot in spots]
-    field = film.fill(lumps, softness=0.006)
-    return field, field
+    return film.fill(lumps, softness=0.006)
 
 
 def _pleural_thickening(film, chest, random, place):
@@ -218,8 +209,7 @@ def _pleural_thickening(film, chest, random, place):
     down = np.linspace(middle - half, middle + half, 9)
     bulge = random.uniform(0.06, 0.16) * np.sin(np.linspace(0, np.pi, 9)) ** 0.7
     inner, outer = chest.point(side, 1 - bulge, down), chest.point(side, np.full(9, 1.03), down)
-    field = film.fill([np.vstack([inner, outer[::-1]])], softness=0.004)
-    return field, field
+    return film.fill([np.vstack([inner, outer[::-1]])], softness=0.004)
 
 
 def _electrode(film, chest, random, place):

@@ -110,7 +110,8 @@ def draw(number: int, *, seed: int, size: int = SIZE, pairs: list[int] | None = 
     for row in rows:
         name, place = PAIRS[row]
         finding = FINDINGS[name]
-        change, field = finding.draw(film, chest, random, place)
+        layers = finding.draw(film, chest, random, place)
+        change, field = layers if isinstance(layers, tuple) else (layers, layers)
         within = aerated if finding.inside else 1.0
         if finding.inside:
             change = change - random.uniform(0, 0.4) * np.clip(field, 0, 1) * markings
