@@ -164,7 +164,7 @@ def _check_paths(table, root, source):
                 problem = "is absolute"
             elif ".." in PurePosixPath(file).parts:
                 problem = "leaves the data folder by '..'"
-            elif not _is_utf8(file):
+            elif file != file.encode(errors="replace").decode():
                 problem = "has a name that is not UTF-8 and cannot be written to a table"
             elif not _target(real / file).is_relative_to(real):
                 problem = "leaves the data folder by a symbolic link"
@@ -173,13 +173,6 @@ def _check_paths(table, root, source):
                     f"{source}: {column} of row {number}, {file!r}, {problem}; expected a path "
                     f"inside {root}, relative to it. Move the file there and correct the row."
                 )
-
-
-def _is_utf8(name):
-    try:
-        return bool(name.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def _target(path):

@@ -46,7 +46,10 @@ def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
         result["split"] = together.map(_draw_splits(index, together, fractions, seed))
     else:
         if leakage == "repair":
-            result["split"] = _repaired(index["split"], together)
+            counts = pd.crosstab(together, index["split"]).reindex(
+                columns=list(SPLITS), fill_value=0
+            )
+            result["split"] = together.map(counts.idxmax(axis=1))  # of equal ones the first
         if set(result["split"]) == {"train", "test"}:
             part = (result["split"] == "train").to_numpy()
             shares = {split: fractions[split] for split in ("train", "validation")}
@@ -78,11 +81,6 @@ def _refuse_straddling(table, groups, what):
             f"split: found {what} in two splits: {few(found)}; expected each in one. Correct the "
             "column, leave it blank to have it drawn, or set data.leakage=repair or redraw."
         )
-
-
-def _repaired(split, groups):
-    counts = pd.crosstab(groups, split).reindex(columns=list(SPLITS), fill_value=0)
-    return groups.map(counts.idxmax(axis=1))  # of equal ones the first
 
 
 def _draw_splits(index, groups, fractions, seed):

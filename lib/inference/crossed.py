@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from lib.study.schema import CELL, SEED_PAIRINGS
+from lib.study.schema import CELL, SEED_PAIRINGS, require_columns
 
 
 @dataclass(frozen=True)
@@ -232,11 +232,8 @@ def cells_from_pairs(
         cell lacks is NaN there. Rows of the `SEED_PAIRINGS` are pairs of seeds. Seeds of
         transfer checkpoints form a group of their own: they are other runs than the fine-tunings.
     """
-    needed = [*CELL, "before", "after", "image_id", metric]
-    missing = [column for column in needed if column not in pairs]
-    if missing:
-        raise ValueError(f"pairs: found columns {list(pairs)}; expected also {missing}.")
     key = [*CELL, "before", "after", "image_id"]
+    require_columns(pairs, [*key, metric], "pairs")
     if pairs.duplicated(key).any():
         found = pairs.loc[pairs.duplicated(key), key].iloc[0].to_dict()
         raise ValueError(f"pairs: found {found} twice; expected each film once.")

@@ -19,12 +19,6 @@ from lib.study.seeds import derive
 _FILL = 0.15  # least share of a coarse canvas that a category must cover to be kept
 
 
-def _system(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    maps = generator.uniform(-1, 1, (generator.integers(2, 9), 2, 3))
-    determinants = np.abs(np.linalg.det(maps[:, :, :2])) + 1e-6
-    return maps, determinants / determinants.sum()
-
-
 def _points(
     maps: np.ndarray, chances: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray | None:
@@ -46,9 +40,9 @@ def _points(
     return points[np.all((points >= 0) & (points <= 1), axis=1)]
 
 
-def _fill(points: np.ndarray, side: int = 32) -> float:
-    canvas = np.zeros((side, side), bool)
-    canvas[tuple(np.minimum((points * side).astype(int), side - 1).T)] = True
+def _fill(points: np.ndarray) -> float:
+    canvas = np.zeros((32, 32), bool)
+    canvas[tuple(np.minimum((points * 32).astype(int), 31).T)] = True
     return canvas.mean()
 
 
@@ -59,10 +53,12 @@ def find_systems(categories: int, *, seed: int) -> list[tuple[np.ndarray, np.nda
     """
     generator, found = np.random.default_rng(seed), []
     while len(found) < categories:
-        system = _system(generator)
-        points = _points(*system, generator)
+        maps = generator.uniform(-1, 1, (generator.integers(2, 9), 2, 3))
+        determinants = np.abs(np.linalg.det(maps[:, :, :2])) + 1e-6
+        chances = determinants / determinants.sum()
+        points = _points(maps, chances, generator)
         if points is not None and _fill(points) >= _FILL:
-            found.append(system)
+            found.append((maps, chances))
     return found
 
 

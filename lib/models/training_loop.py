@@ -133,7 +133,8 @@ def fit(
         if best is None or row["loss"] < best["loss"]:
             best = row
         if epochs:
-            _keep_epoch(model, epoch_file(state / "epochs", epoch + 1))
+            with atomic(epoch_file(state / "epochs", epoch + 1)) as temporary:
+                np.savez(temporary, *model.get_weights())
         if state:
             _save(model, state, key, rows, is_best=best is row)
         report(
@@ -157,11 +158,6 @@ def fit(
 def epoch_file(folder: Path, epoch: int) -> Path:
     """File of the weights, or of the maps, after an epoch (from 1)."""
     return folder / f"epoch-{epoch:03d}.npz"
-
-
-def _keep_epoch(model: keras.Model, file: Path) -> None:
-    with atomic(file) as temporary:
-        np.savez(temporary, *model.get_weights())
 
 
 def load_epoch(model: keras.Model, file: Path) -> None:
