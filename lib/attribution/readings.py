@@ -22,19 +22,10 @@ from lib.models import backbones, layers
 class Reading:
     """One way to read "the map of a film".
 
-    Attributes
-    ----------
-    method : str
-        From `lib.study.names.METHODS`.
-    score : {"logit", "probability"}
-        What is differentiated.
-    explained : {"true_class", "prediction"}
-        Whose evidence.
-    minmax : bool
-        Whether the map is scaled by min-max with ε, as for display, or kept raw.
-    grid : {"study", "native"}
-        Input sides: those of the study, which give all architectures one grid, or those of the
-        ImageNet weights, at which the grids differ.
+    ``score`` ("logit", "probability") is differentiated, for the ``explained`` class ("true_class",
+    "prediction"); with ``minmax`` the map is scaled with ε as for display. ``grid`` says the input
+    sides: those of the "study", which give all architectures one grid, or the "native" ones of the
+    ImageNet weights, at which the grids differ.
     """
 
     method: str

@@ -15,14 +15,8 @@ from lib.study.params import Augmentation
 class Films:
     """A view of some rows of an image cache.
 
-    Attributes
-    ----------
-    images : ndarray of uint8, shape (all films, size, size)
-        The memory-mapped cache.
-    rows : ndarray of int, shape (n,)
-        Rows of the cache that belong to this set.
-    labels : ndarray of int, shape (n,)
-        Class index of each.
+    ``images`` is the memory-mapped cache, uint8, (all films, size, size); ``rows`` and ``labels``
+    are the rows of it that belong to this set, and the class index of each, shape (n,).
     """
 
     images: np.ndarray

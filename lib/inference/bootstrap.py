@@ -25,12 +25,8 @@ depends on the order in which a processor adds."""
 class Weights:
     """How often each unit was drawn, R resamples.
 
-    Attributes
-    ----------
-    films : ndarray of shape (R, films)
-        Common to all cells.
-    seeds : dict of (group, seed) to ndarray of shape (R,)
-        Independent between groups.
+    ``films``, shape (R, films), are common to all cells; ``seeds``, by group and seed, shape (R,),
+    are independent between groups.
     """
 
     films: np.ndarray
@@ -52,11 +48,8 @@ class Weights:
 class Bootstrap:
     """Bootstrapped cell means.
 
-    Attributes
-    ----------
-    estimates : ndarray of shape (cells,)
-    draws : ndarray of shape (R, cells)
-        NaN where nothing was drawn that has a value, such as one seed R times where rows are pairs.
+    ``estimates`` have shape (cells,), ``draws`` (R, cells): NaN where nothing was drawn that has a
+    value, such as one seed R times where rows are pairs.
     """
 
     names: tuple[Hashable, ...]

@@ -38,16 +38,8 @@ _WEIGHTS = {"pairs": 0.1, "cells": 0.05, "fine_cells": 0.02, "measures": 0.05}
 class Phase:
     """Some films at one size, with a warm-up and a cosine decay of their own.
 
-    Attributes
-    ----------
-    size : int
-        Side of the films in pixels.
-    films : int
-        How many are seen; a set that is too short is gone through again.
-    rate : float
-        Peak learning rate of AdamW.
-    lowest : float
-        Share of it at the end.
+    ``size`` is the side in pixels, ``films`` how many are seen (a set that is too short is gone
+    through again), ``rate`` the peak learning rate of AdamW and ``lowest`` its share at the end.
     """
 
     size: int
@@ -58,13 +50,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one backbone is trained.
-
-    Attributes
-    ----------
-    piece : int
-        Films between two states on disk; an interrupted training loses at most this many.
-    """
+    """How one backbone is trained; an interruption loses at most a ``piece`` of films."""
 
     phases: tuple[Phase, ...]
     batch_size: int = 16

@@ -28,10 +28,8 @@ class Schedule:
     ----------
     epochs : int
         Most epochs; also the length of the cosine decay.
-    learning_rate : float
-        Peak rate of Adam.
-    warmup_epochs : float
-        Length of the linear warm-up from 0.
+    learning_rate, warmup_epochs : float
+        Peak rate of Adam, and the length of the linear warm-up from 0.
     patience : int or None
         Epochs without a gain in validation loss before stopping, and the best epoch is kept;
         None trains all epochs and keeps the last.

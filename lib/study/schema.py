@@ -39,8 +39,6 @@ class Table:
     ----------
     step : str
         The notebook that writes it.
-    columns : list of str
-        In the order of the file.
     when : {"always", "lesions", "shortcut", "asked"}
         ``asked``: by a verb of the Makefile other than `reproduce`.
     open : bool

@@ -21,9 +21,8 @@ def measure(film, shown, size, treated):
 
     Parameters
     ----------
-    film : lib.data.films.film.Film
-    shown : numpy.ndarray
-        (h, w) uint8: its grey levels at 8 bits.
+    film, shown
+        A `lib.data.films.film.Film`, and its grey levels at 8 bits, (h, w).
     size : int
         Bytes of the file.
     treated : numpy.ndarray
@@ -33,12 +32,10 @@ def measure(film, shown, size, treated):
     Returns
     -------
     dict
-        ``format``, ``bits`` (8 or 16), ``colour`` (bool), ``bytes`` (of the file);
-        ``mean``, ``sd``, ``darkest`` and ``brightest`` (percentiles 1 and 99), ``median``,
-        ``black`` and ``white`` (shares at most 5, at least 250); the same of the frame of a
-        twentieth of each side, ``border_mean``, ``border_sd``, ``border_black``, ``border_white``;
-        ``blur`` (log10 of 1 plus the variance of the Laplacian: high is sharp, Pech-Pacheco et al.
-        2000); ``phash``.
+        By `COLUMNS`: ``bytes`` of the file, ``bits`` 8 or 16; ``darkest`` and ``brightest`` the
+        percentiles 1 and 99, ``black`` and ``white`` the shares at most 5 and at least 250, and the
+        same of the frame of a twentieth of each side, ``border_mean`` and so on; ``blur`` log10 of
+        1 plus the variance of the Laplacian: high is sharp (Pech-Pacheco et al. 2000).
     """
     small = cv2.resize(treated, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     edge = round(SIDE * BORDER)

@@ -17,18 +17,9 @@ class ImageRefused(ValueError):
 class Film:
     """A decoded film and the little that is kept of its header.
 
-    Attributes
-    ----------
-    grey : numpy.ndarray
-        (h, w) uint8 or uint16.
-    format : str
-        "PNG", "JPEG", "TIFF" or "DICOM".
-    colour : bool
-        Whether the file held more than grey.
-    view, patient_id : str
-        View position and patient of a DICOM file; "" where not told.
-    remarks : tuple of str
-        What its header contradicts or warns of, in words.
+    ``grey`` is (h, w) uint8 or uint16, ``format`` "PNG", "JPEG", "TIFF" or "DICOM"; ``colour`` says
+    whether the file held more than grey, ``view`` and ``patient_id`` what a DICOM file tells, and
+    ``remarks`` what its header contradicts or warns of, in words.
     """
 
     grey: np.ndarray

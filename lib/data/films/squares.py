@@ -31,10 +31,8 @@ class Squares:
     ----------
     root : Path
         Folder to which files are relative.
-    sizes : sequence of int
-        Sides in pixels.
-    aspect : {"letterbox", "crop", "squash"}
-        See `resize`.
+    sizes, aspect
+        Sides in pixels; see `resize`.
     remedies : Remedies, optional
         What is done to a film first, see `lib.data.films.treat.apply`.
     views : sequence of str

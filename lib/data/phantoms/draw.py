@@ -50,17 +50,9 @@ MARKERS = {  # strokes of the lead letters R and L in a box of unit size
 class Phantom:
     """One radiograph; each layer of shape (size, size).
 
-    Attributes
-    ----------
-    image : ndarray of uint8
-        In 0 … 255, bright is dense.
-    lungs : ndarray of bool
-        Aerated lung not hidden by heart or diaphragm.
-    lesion : ndarray of bool
-        All False for a normal radiograph.
-    marker : ndarray of bool
-        The smallest rectangle around the lead side marker in an upper corner, all False where none
-        was drawn.
+    ``image`` is uint8, bright is dense, the others are bool: ``lungs`` aerated lung not hidden by
+    heart or diaphragm, ``marker`` the smallest rectangle around the lead side marker in an upper
+    corner; ``lesion`` and ``marker`` are all False where none was drawn.
     """
 
     image: np.ndarray

@@ -31,16 +31,9 @@ PLACES = tuple((side, level, depth) for side in SIDES for level in LEVELS for de
 class Finding:
     """One kind of finding.
 
-    Attributes
-    ----------
-    draw : callable
-        Of film, chest, random and place.
-    places : tuple
-        Those of `PLACES` where it may lie.
-    strength : tuple of float
-        Lowest and highest factor on its change of density.
-    inside : bool
-        Whether it lies in aerated lung and is hidden by heart and diaphragm.
+    ``places`` are those of `PLACES` where it may lie, ``strength`` the lowest and highest factor on
+    its change of density, ``inside`` whether it lies in aerated lung and is hidden by heart and
+    diaphragm.
     """
 
     draw: Callable

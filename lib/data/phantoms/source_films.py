@@ -46,15 +46,9 @@ _BODIES, _VIEWS = _widen(ANATOMY_RANGES, 1.3), _widen(IMAGE_RANGES, 1.3)
 class SourceFilm:
     """One film of the source task.
 
-    Attributes
-    ----------
-    image : ndarray of uint8, shape (size, size)
-    pairs : ndarray of bool, shape (len(PAIRS),)
-        Which finding is in which place.
-    cells : ndarray of uint8, shape (CELLS, CELLS, len(FINDINGS))
-        Share of each cell that a finding covers, times 255.
-    measures : ndarray of float32, shape (len(MEASURES),)
-        Body and exposure, each scaled from its range to -1 … 1.
+    ``image`` is uint8, (size, size); ``pairs`` bool, by `PAIRS`: which finding is in which place;
+    ``cells`` uint8, (`CELLS`, `CELLS`, `FINDINGS`): the share of each cell that a finding covers,
+    times 255; ``measures`` float32, by `MEASURES`: each scaled from its range to -1 … 1.
     """
 
     image: np.ndarray
