@@ -89,54 +89,50 @@ def build(
             arrays.add(squares, entry)
             yield entry
 
-    reasons, facts, headers = {}, {}, []
+    told = []
     with growing_arrays(
         folder, "images", how.sizes, np.uint8, most_rows=len(index), key=_key(index, how)
     ) as arrays:
-        for number, (reason, found, header) in enumerate(entries(arrays)):
-            if reason:
-                reasons[number] = reason
-            else:
-                facts[number] = found
-                headers.append(header)
+        for entry in entries(arrays):
+            told.append(entry)
             if progress is not None:
-                progress(number + 1, len(index))
-        _refuse_many(root, index, reasons)
+                progress(len(told), len(index))
+        table = pd.DataFrame(told, index.index, ["reason", "facts", "header"])
+        _refuse_many(root, index, table["reason"])
+        good = table["reason"] == ""
+        headers = pd.DataFrame(table.loc[good, "header"].tolist())
         if shareable:
-            _refuse_burned_in(index["file"].iloc[list(facts)], headers)
-    manifest = index.iloc[list(facts)].reset_index(drop=True)
-    manifest = _add_headers(
-        manifest.drop(columns="refused", errors="ignore"), pd.DataFrame(headers)
-    )
-    manifest = manifest.assign(**pd.DataFrame(list(facts.values())), row=range(len(facts)))
-    rejected = index.iloc[list(reasons)][["file", "label"]].reset_index(drop=True)
-    return manifest, rejected.assign(reason=pd.Series(list(reasons.values()), dtype=str))
+            _refuse_burned_in(index.loc[good, "file"], headers["remarks"])
+    manifest = index[good].drop(columns="refused", errors="ignore").reset_index(drop=True)
+    facts = pd.DataFrame(table.loc[good, "facts"].tolist())
+    manifest = _add_headers(manifest, headers).assign(**facts, row=range(len(facts)))
+    rejected = index.loc[~good, ["file", "label"]].assign(reason=table.loc[~good, "reason"])
+    return manifest, rejected.reset_index(drop=True)
 
 
 def _refuse_many(root, index, reasons):
     """Stop where something is wrong with the collection and not with single films."""
-    wanted = index["refused"] == "" if "refused" in index else pd.Series(True, index.index)
-    bad = pd.Series(reasons, dtype=str)[lambda reason: wanted.to_numpy()[reason.index]]
-    bad = bad[~bad.str.startswith(ANOTHER_VIEW)].str.split(" (", regex=False).str[0]
-    if len(reasons) == len(index) or len(bad) > MOST_REJECTED * wanted.sum():
+    wanted = index.get("refused", pd.Series("", index.index)) == ""
+    asked = (reasons == "") | reasons.str.startswith(ANOTHER_VIEW)
+    bad = reasons[wanted & ~asked].str.split(" (", regex=False).str[0]
+    none = (reasons != "").all()
+    if none or len(bad) > MOST_REJECTED * wanted.sum():
         found = few([f"{reason} ({n})" for reason, n in bad.value_counts().items()])
-        number = "none" if len(reasons) == len(index) else f"only {wanted.sum() - len(bad)}"
+        number = "none" if none else f"only {wanted.sum() - len(bad)}"
         raise DataError(
             f"{root}: {number} of {len(index)} files could be read, found "
-            f"{found or few(dict.fromkeys(reasons.values()))}; expected PNG, JPEG, TIFF or DICOM "
-            f"films, at most {MOST_REJECTED:.0%} of them unusable. Check the data folder, or list "
-            "the films that you mean in a .csv manifest."
+            f"{found or few(dict.fromkeys(reasons))}; expected PNG, JPEG, TIFF or DICOM films, at "
+            f"most {MOST_REJECTED:.0%} of them unusable. Check the data folder, or list the films "
+            "that you mean in a .csv manifest."
         )
 
 
-def _refuse_burned_in(files, headers):
+def _refuse_burned_in(files, remarks):
     """Stop before a film is shown that may bear a name."""
-    names = [
-        file for file, told in zip(files, headers, strict=True) if BURNED_IN in told["remarks"]
-    ]
+    names = files[remarks.str.contains(BURNED_IN, regex=False).to_numpy()].tolist()
     if names:
         raise DataError(
-            f"data.shareable = true: {len(names)} of {len(headers)} films say that text is burned "
+            f"data.shareable = true: {len(names)} of {len(files)} films say that text is burned "
             f"in ({few(names)}); expected none among films that are shown, because names may be "
             "legible. Set data.shareable=false, or take these films out of the collection."
         )
