@@ -62,8 +62,7 @@ def reader(method: str, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor]
     Parameters
     ----------
     method : str
-        One of `lib.study.names.GRADIENT_METHODS`, through tf-keras-vis, or of
-        `lib.attribution.formulas.VARIANTS`.
+        One of `GRADIENT_METHODS`, through tf-keras-vis, or of `VARIANTS`.
     shape : sequence of int
         (h, w, channels) of the layer.
 
@@ -144,18 +143,8 @@ class Explainer:
     own prediction would mix a change of evidence with a change of decision. The graph is traced
     once: other weights can be loaded into the model between calls.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Classifier that returns logits.
-    roles : dict of str to keras.Layer
-        As `lib.models.layers.select`.
-    methods : sequence of str
-        From `lib.study.names.METHODS`.
-    score : {"logit", "probability"}
-        As `activations_and_gradients`.
-    score_cam_channels : int
-        As `score_cam`.
+    Layers are those of `lib.models.layers.select`, methods those of `lib.study.names.METHODS`; for
+    the score see `activations_and_gradients`, for the channels `score_cam`.
     """
 
     def __init__(

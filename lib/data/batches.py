@@ -44,12 +44,9 @@ def sample(data: Films, most: int, *, seed: int) -> Films:
 
 
 def class_weights(labels: np.ndarray, *, classes: int) -> np.ndarray:
-    """Weight per class, inverse to its frequency, with mean 1 over the films.
+    """Weight per class, float32, inverse to its frequency, with mean 1 over the films.
 
-    Returns
-    -------
-    ndarray of float32, shape (classes,)
-        0 for a class without films.
+    It is 0 for a class without films.
     """
     counts = np.bincount(labels, minlength=classes)
     present = counts > 0
@@ -64,19 +61,11 @@ def pixels(images: np.ndarray) -> np.ndarray:
 
 
 def augment(image: np.ndarray, ranges: Augmentation, generator: np.random.Generator) -> np.ndarray:
-    """One random distortion of a film.
+    """One random distortion of a film, uint8, (size, size).
 
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (size, size)
-    ranges : Augmentation
-        Largest rotation (degrees), shift (fraction of the side), zoom, brightness and contrast
-        change (fractions); a mirror image with probability 1/2 if asked for.
-
-    Returns
-    -------
-    ndarray of uint8, shape (size, size)
-        Uncovered corners are filled by repeating the border.
+    Ranges are the largest rotation (degrees), shift (fraction of the side), zoom, brightness and
+    contrast change (fractions); a mirror image comes with probability 1/2 if asked for. Uncovered
+    corners are filled by repeating the border.
     """
     side = image.shape[0]
     angle, right, down, zoom, brightness, contrast, flip = generator.uniform(-1, 1, 7)

@@ -182,17 +182,10 @@ def rank_probabilities(draws: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
 
 
 def kendall_tau(first, second) -> np.ndarray:
-    """Kendall's rank correlation τ_b between two scorings of the same n architectures.
+    """Kendall's rank correlation τ_b between two scorings (..., n) of the same n ≥ 2 architectures.
 
-    Parameters
-    ----------
-    first, second : array of shape (..., n), n ≥ 2
-
-    Returns
-    -------
-    float or ndarray of shape (...), in [−1, 1]
-        1 = the same ranking, −1 = the reverse; corrected for ties (Kendall 1945). NaN where a value
-        is NaN or all n are tied.
+    In [−1, 1], shape (...): 1 = the same ranking, −1 = the reverse; corrected for ties (Kendall
+    1945). NaN where a value is NaN or all n are tied.
     """
     first, second = (np.round(np.asarray(x, dtype=float), DECIMALS) for x in (first, second))
     if first.shape != second.shape or first.ndim == 0 or first.shape[-1] < 2:

@@ -198,17 +198,9 @@ def retained_evidence(
 
 
 def clustered_mean(values: np.ndarray, patients: pd.Series) -> tuple[float, float, float]:
-    """Mean and its 95 % interval, linearised and clustered by patient, t with patients − 1.
+    """Mean, low and high of its 95 % interval, clustered by patient: linearised, t, patients − 1.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n,)
-        Without NaN.
-
-    Returns
-    -------
-    tuple of float
-        Mean, low, high; NaN without values, the limits also below two patients.
+    Of values (n,) without NaN; NaN without values, the limits also below two patients.
     """
     mean = values.mean() if len(values) else np.nan
     codes, names = pd.factorize(patients)

@@ -57,16 +57,9 @@ def crossover(first: Estimate, second: Estimate, *, level: float = 0.95) -> Cros
 def holm(p_values) -> np.ndarray:
     """Adjust p-values for the family they make (Holm 1979): refuse where the result is ≤ alpha.
 
-    Parameters
-    ----------
-    p_values : array of shape (m,), in [0, 1]
-        NaN for a test that could not be made: it stays NaN and counts in the family, because it
-        was planned.
-
-    Returns
-    -------
-    ndarray of shape (m,)
-        The largest of (m − j + 1)·p_(j) over the p-values up to each, at most 1.
+    The largest of (m − j + 1)·p_(j) over the p-values up to each, at most 1: shape (m,), as they
+    are. A test that could not be made is NaN: it stays so and counts in the family, because it was
+    planned.
     """
     p_values = np.asarray(p_values, dtype=float)
     if p_values.ndim != 1 or (p_values < 0).any() or (p_values > 1).any():

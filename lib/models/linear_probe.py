@@ -31,12 +31,9 @@ STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03)
 
 
 def prepare(params: Params, folder: Path) -> pd.DataFrame:
-    """The films of a study as arrays, dealt to splits as notebook 1 does; made once.
+    """The manifest of a study's films, dealt to splits as notebook 1 does; made once.
 
-    Returns
-    -------
-    DataFrame
-        The manifest; ``images_<size>.npy`` lie beside it.
+    ``images_<size>.npy`` lie beside it.
     """
     table = folder / "manifest.csv"
     if not table.exists():
@@ -59,15 +56,9 @@ def prepare(params: Params, folder: Path) -> pd.DataFrame:
 
 
 def features(backbone: keras.Model, images: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Pooled features after recalibration of batch normalisation on the training films.
+    """Pooled features of films, uint8, (n, size, size), with the statistics of the training films.
 
-    Parameters
-    ----------
-    backbone : keras.Model
-        Changed in place: its statistics become those of the films.
-    images : ndarray of uint8, shape (n, size, size)
-    train : ndarray of int
-        Rows of the training films.
+    The batch normalisation of the backbone is recalibrated in place; `train` are rows.
     """
     rows = np.random.default_rng(0).permutation(train)
     some = Films(images, rows, np.zeros(len(rows), int))
@@ -78,13 +69,7 @@ def features(backbone: keras.Model, images: np.ndarray, train: np.ndarray) -> np
 
 
 def probe(values: np.ndarray, manifest: pd.DataFrame) -> dict[str, float]:
-    """Macro AUC and balanced accuracy of a logistic regression on test films.
-
-    Parameters
-    ----------
-    values : ndarray of float, shape (n, k)
-    manifest : DataFrame
-        ``label`` and ``split`` of each row.
+    """How well a logistic regression on values, (n, k), does on test films.
 
     Returns
     -------

@@ -116,10 +116,7 @@ def compile_model(model: keras.Model, phase: Phase, recipe: Recipe) -> None:
     """AdamW with warm-up and cosine decay, and a loss for every question."""
     steps = phase.films // recipe.batch_size
     warmup = min(300, max(1, steps // 10))
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), alpha=phase.lowest, warmup_target=phase.rate,
-        warmup_steps=warmup,
-    )  # fmt: skip
+    rate = training_loop.decay(phase.rate, steps=steps, warmup=warmup, lowest=phase.lowest)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(optimizer, _LOSSES, loss_weights=_WEIGHTS, jit_compile=False)

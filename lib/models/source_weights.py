@@ -33,14 +33,8 @@ def export(
 ) -> dict:  # fmt: skip
     """Write a trained backbone in eight bits, with a record of its making and its worth.
 
-    Parameters
-    ----------
-    backbone : keras.Model
-        Its batch-norm statistics become those of the drawn films.
-    source, curve
-        Of `lib.models.source_task.train`.
-    probed : dict of str to Params
-        Studies on whose films it is probed, by name.
+    Its batch-norm statistics become those of the drawn films, and it is probed on the films of some
+    studies.
 
     Returns
     -------
@@ -89,14 +83,8 @@ def export(
 def make(names: Sequence[str], root: Path, *, real: str = "") -> None:
     """Draw the films, train backbones, and write them in eight bits; continues where it stopped.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Keys of `lib.study.architectures.ARCHITECTURES`.
-    root : Path
-        Receives films, states, the films of the probes and the product.
-    real : str
-        Manifest of real films to probe too, if there are any.
+    `root` receives films, states, the films of the probes and the product; `real` may be the
+    manifest of real films to probe too.
     """
 
     def report(line: str) -> None:

@@ -79,16 +79,8 @@ def train_transfer(
 ) -> pd.DataFrame:  # fmt: skip
     """Stage one: train the head of `model` in place on its frozen backbone.
 
-    Parameters
-    ----------
-    features : ndarray of float32, shape (rows of the image cache, channels), optional
-        Pooled features of all films, from `pooled_features`. Given them and without augmentation
-        the head alone is trained, which gives the same head as training through the backbone.
-
-    Returns
-    -------
-    DataFrame
-        As `lib.models.training_loop.fit`.
+    Given the `pooled_features` of all films, and without augmentation, the head alone is trained,
+    which gives the same head as training through the backbone. Returns as `training_loop.fit`.
     """
     params = run.params
     schedule = Schedule(

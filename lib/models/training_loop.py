@@ -47,17 +47,18 @@ class Schedule:
     stop_after: int | None = None
 
 
+def decay(peak: float, *, steps: int, warmup: int, lowest: float):
+    """A rate with linear warm-up from 0 to its peak and cosine decay to a share of it."""
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else peak, max(1, steps - warmup), alpha=lowest,
+        warmup_target=peak if warmup else None, warmup_steps=warmup,
+    )  # fmt: skip
+
+
 def optimizer(schedule: Schedule, *, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """Adam with linear warm-up and cosine decay to a tenth of the peak rate."""
-    warmup = round(schedule.warmup_epochs * steps_per_epoch)
-    decay = max(1, schedule.epochs * steps_per_epoch - warmup)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else schedule.learning_rate,
-        decay,
-        alpha=0.1,
-        warmup_target=schedule.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
+    steps, warmup = (round(n * steps_per_epoch) for n in (schedule.epochs, schedule.warmup_epochs))
+    rate = decay(schedule.learning_rate, steps=steps, warmup=warmup, lowest=0.1)
     return keras.optimizers.Adam(rate, clipnorm=1.0)
 
 

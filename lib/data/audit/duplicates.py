@@ -31,16 +31,9 @@ def perceptual_hash(film):
 
 
 def neighbours(hashes, *, distance):
-    """Find all pairs of hashes that differ in few bits, by comparing all, a block at a time.
+    """Find all pairs of hashes that differ in at most so many bits, comparing all, block by block.
 
     100,000 films take some 20 seconds, and memory for the pairs that are found.
-
-    Parameters
-    ----------
-    hashes : sequence of str
-        Of `perceptual_hash`.
-    distance : int
-        Most bits that may differ, below 256.
 
     Returns
     -------

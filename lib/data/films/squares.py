@@ -69,8 +69,6 @@ class Squares:
         ------
         ImageRefused
             If the film is unusable, of another view, or nothing is left of it.
-        DataError
-            If its mask is wrong.
         """
         data = read_bytes(self.root / file)
         digest = hashlib.sha256(data).hexdigest()  # now, while the bytes are at hand

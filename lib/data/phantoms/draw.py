@@ -109,16 +109,8 @@ def _marker(size, view):
 def healthy(body, view, size, *, patient, haze):
     """A healthy chest on its film, softened by scatter.
 
-    Parameters
-    ----------
-    body, view : SimpleNamespace
-        Drawn from `ANATOMY_RANGES` and `IMAGE_RANGES`.
-    patient, haze : numpy.random.Generator
-
-    Returns
-    -------
-    film, chest, density, markings, aerated
-        The last three as of `normal_chest`.
+    Of a body and a view from `ANATOMY_RANGES` and `IMAGE_RANGES`, and two generators: film, chest,
+    and density, markings, aerated lung as of `normal_chest`.
     """
     film, chest = Film(size, pose(view)), Chest(body, view.inspiration)
     density, markings, aerated = normal_chest(film, chest, patient)
