@@ -19,6 +19,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+import psutil
+
 from lib.study.errors import ArtefactError
 from lib.study.paths import ROOT
 
@@ -105,25 +107,9 @@ def _remove_snakemake_locks(folder: Path, shared) -> None:
 
 def processes(folder: Path) -> list[int]:
     """Live processes of a run in `folder`, without this one and those that started it."""
-    mark = f"{MARK}={folder}"
-    found = _marked_by_proc(mark) if Path("/proc/self/environ").exists() else _marked_by_ps(mark)
-    return sorted(set(found) - {os.getpid(), os.getppid()})
-
-
-def _marked_by_proc(mark: str) -> list[int]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # of another user, or ended meanwhile
-            if os.fsencode(mark) in (process / "environ").read_bytes().split(b"\0"):
-                found.append(int(process.name))
-    return found
-
-
-def _marked_by_ps(mark: str) -> list[int]:
-    """The same without /proc, as on macOS: ps shows the environment of one's own processes."""
-    command = ["ps", "-axww", "-E", "-o", "pid=,command="]
-    lines = subprocess.run(command, capture_output=True, text=True, errors="replace").stdout
-    return [int(line.split()[0]) for line in lines.splitlines() if f" {mark} " in f"{line} "]
+    every = psutil.process_iter(["environ"])  # None of those of other users
+    found = {p.pid for p in every if (p.info["environ"] or {}).get(MARK) == str(folder)}
+    return sorted(found - {os.getpid(), os.getppid()})
 
 
 def end_survivors(folder: Path) -> None:
@@ -148,21 +134,11 @@ def clean(folder: Path) -> None:
     """
     for path in [*folder.rglob(".*-*"), *(folder.parent / "weights").glob(".*-*")]:
         match = _LEFT.match(path.name)
-        if match and not _alive(int(match[1])):
+        if match and not psutil.pid_exists(int(match[1])):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def run(
@@ -232,7 +208,7 @@ def _wait(child: subprocess.Popen, received: list[int], parent: int, status) -> 
             due = time.monotonic() + STATUS
             if (line := status()) != told:
                 print(told := line, file=sys.stderr, flush=True)
-        if os.getppid() != shell or not _alive(parent):
+        if os.getppid() != shell or not psutil.pid_exists(parent):
             print("error: the make of this run was killed; the run ends too", file=sys.stderr)
             return
         if received and deadline is None:
