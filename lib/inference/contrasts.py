@@ -198,7 +198,7 @@ def retained_evidence(
 
 
 def clustered_mean(values: np.ndarray, patients: pd.Series) -> tuple[float, float, float]:
-    """Mean, low and high of its 95 % interval, clustered by patient: linearised, t, patients − 1.
+    """Mean, low and high of its 95 % interval: linearised, clustered by patient, t of patients − 1.
 
     Of values (n,) without NaN; NaN without values, the limits also below two patients.
     """

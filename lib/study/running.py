@@ -107,7 +107,7 @@ def _remove_snakemake_locks(folder: Path, shared) -> None:
 
 def processes(folder: Path) -> list[int]:
     """Live processes of a run in `folder`, without this one and those that started it."""
-    every = psutil.process_iter(["environ"])  # None of those of other users
+    every = psutil.process_iter(["environ"])  # which is None for those of other users
     found = {p.pid for p in every if (p.info["environ"] or {}).get(MARK) == str(folder)}
     return sorted(found - {os.getpid(), os.getppid()})
 

@@ -40,7 +40,7 @@ class Table:
     step : str
         The notebook that writes it.
     when : {"always", "lesions", "shortcut", "asked"}
-        ``asked``: by a verb of the Makefile other than `reproduce`.
+        In which studies; "asked" is by a verb of the Makefile other than `reproduce`.
     open : bool
         Whether columns by class, architecture or metric of drift may stand between and after these.
     published : bool
