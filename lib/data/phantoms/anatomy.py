@@ -68,16 +68,10 @@ def _soft_tissue(film, chest):
     solid = film.fill([np.vstack([left, right[::-1]]), *chest.both(smooth(arm))], softness=0.003)
     thickness = solid * (0.40 + 0.60 * blur(solid, 0.06 * film.size))
     below = [(wall, 1.2), (-0.02, 1.2), (-0.02, chest.base - 0.6 * body.dome_rise)]
-    floors = [
-        np.vstack(
-            [
-                [chest.place(s, (wall, chest.base + 0.03))],
-                chest.floor(s),
-                chest.place(s, below[::-1]),
-            ]
-        )
-        for s in SIDES
-    ]
+    floors = []
+    for side in SIDES:
+        corner = chest.place(side, [(wall, chest.base + 0.03)])
+        floors.append(np.vstack([corner, chest.floor(side), chest.place(side, below[::-1])]))
     return body.soft_tissue * thickness, film.fill(floors, softness=0.003) * solid
 
 
@@ -117,10 +111,8 @@ def _ribs(film, chest):
         sheets.append(film.fill([*bands, *rims], levels=levels, softness=0.0018))
     # Cartilage does not show: the frontal part fades before it reaches the sternum.
     half = body.chest_half_width
-    bony = np.maximum(
-        film.ramp(0.5 + 0.38 * half, 0.5 + 0.75 * half, axis=1),
-        film.ramp(0.5 - 0.38 * half, 0.5 - 0.75 * half, axis=1),
-    )
+    ends = [(0.5 + side * 0.38 * half, 0.5 + side * 0.75 * half) for side in SIDES]
+    bony = np.maximum(*(film.ramp(start, end, axis=1) for start, end in ends))
     return sheets[0] + 0.8 * bony * sheets[1]
 
 
