@@ -148,10 +148,8 @@ def _source_weights(options: argparse.Namespace) -> None:
         raise ParamsError(f"{', '.join(unknown)}: expected some of {', '.join(ARCHITECTURES)}")
     from lib.models import source_weights  # here: TensorFlow takes seconds that no other verb needs
 
-    source_weights.make(
-        options.backbones or list(ARCHITECTURES), options.root, out=options.out, real=options.real,
-        only_draw=options.only_draw,
-    )  # fmt: skip
+    names = options.backbones or list(ARCHITECTURES)
+    source_weights.make(names, options.root, real=options.real)
 
 
 def _overview(options: argparse.Namespace) -> None:
@@ -223,9 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     command = verb("source-weights", _source_weights, "train the shipped weights", study=False)
     command.add_argument("backbones", nargs="*", metavar="BACKBONE")
     command.add_argument("--root", type=Path, default=Path("results/source"), help="films, states")
-    command.add_argument("--out", type=Path, help="where the product goes (default: ROOT/out)")
     command.add_argument("--real", default="", help="manifest of real films to probe too")
-    command.add_argument("--only-draw", action="store_true", help="draw the films and stop")
 
     command = verb("overview", _overview, "the last words of a run: numbers, and where to look")
     command.add_argument("--results", default="results")

@@ -32,18 +32,28 @@ def jpeg_of_claimed_size(width, height):
     return bytes(content)
 
 
+OTHER = "not a PNG, JPEG, TIFF or DICOM file (found "
 NANS = np.where(film() > 99, np.nan, film()).astype(np.float32)
 HOSTILE = {
     "zero.png": (b"", "empty file"),
     "truncated.png": (encoded(film())[:300], "truncated"),
     "truncated.dcm": (dicom(film())[:600], "cannot be decoded"),
-    "text.png": (b"not a film at all", "not a PNG, JPEG, TIFF or DICOM file"),
-    "zip.png": (b"PK\3\4 and so on", "archive"),
-    "pickle.png": (b"\x80\x04\x95" + bytes(60), "not a PNG, JPEG, TIFF or DICOM file"),
+    "text.png": (b"a film, says the name", f"{OTHER}bytes 61 20 66 69 6c 6d 2c 20)"),
+    "zip.png": (
+        b"PK\3\4 and so on",
+        "archive (found ZIP; unpack it beside and list or place the films in it)",
+    ),
+    "pickle.png": (b"\x80\x04K\x01.", f"{OTHER}bytes 80 04 4b 01 2e)"),
     "bomb.png": (png_of_claimed_size(9_999, 9_999), "constant image"),
-    "huge.png": (png_of_claimed_size(30_000, 30_000), "larger than 100 megapixels"),
-    "dot.png": (encoded(film()[:1, :1]), "smaller than 32 pixels on a side"),
-    "nan.tif": (encoded(NANS, "TIFF"), "not finite"),
+    "huge.png": (
+        png_of_claimed_size(30_000, 30_000),
+        "larger than 100 megapixels (found 30000x30000)",
+    ),
+    "dot.png": (encoded(film()[:1, :1]), "smaller than 32 pixels on a side (found 1x1)"),
+    "nan.tif": (
+        encoded(NANS, "TIFF"),
+        f"not finite (found {np.isnan(NANS).sum()} pixels that are NaN or infinite)",
+    ),
     "flat.png": (encoded(np.full((40, 40), 7, np.uint8)), "constant image"),
     "ct.dcm": (dicom(film(), Modality="CT"), "not a radiograph"),
     "cine.dcm": (dicom(film(), NumberOfFrames=40), "several frames"),

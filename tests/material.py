@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from lib.data.films.decode import decode, read_bytes
+from lib.data.films.film import eight_bit
 from lib.data.phantoms.draw import draw
 
 SIZES = {"densenet201": 160, "resnet50v2": 160, "inceptionv3": 203}  # one grid, 5×5
@@ -28,6 +30,11 @@ def encoded(image, kind="PNG", **options):
         buffer, kind, **options
     )
     return buffer.getvalue()
+
+
+def read_image(path):
+    """One film as 8-bit grey."""
+    return eight_bit(decode(read_bytes(path)).grey)
 
 
 def write_csv(path, rows):
@@ -50,11 +57,5 @@ def cohort(patients=200, seed=0, classes=("a", "b", "c")):
 @cache
 def drawn(label, patient, image=0, size=128, conspicuity=1.0, marker=False):
     """A phantom, drawn once however many tests look at it."""
-    return draw(
-        label,
-        patient_seed=patient,
-        image_seed=image,
-        size=size,
-        conspicuity=conspicuity,
-        marker=marker,
-    )
+    seeds = {"patient_seed": patient, "image_seed": image}
+    return draw(label, **seeds, size=size, conspicuity=conspicuity, marker=marker)

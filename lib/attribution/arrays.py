@@ -73,18 +73,7 @@ def cell_centres(h: int, w: int) -> np.ndarray:
 def blank_reason(maps) -> np.ndarray:
     """Why a map carries no evidence: "not finite", "all zero", "constant" (and not zero) or "".
 
-    Parameters
-    ----------
-    maps : array of shape (N, h, w), non-negative
-
-    Returns
-    -------
-    ndarray of shape (N,), str
-
-    Raises
-    ------
-    ValueError
-        If the shape is not (N, h, w) or a finite value is negative.
+    Of non-negative maps (N, h, w), else a ValueError; an array of str, shape (N,).
     """
     cells = cells_of(checked(maps, "maps"))
     lowest, highest = cells.min(axis=1), cells.max(axis=1)

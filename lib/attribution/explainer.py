@@ -62,8 +62,7 @@ def reader(method: str, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor]
     Parameters
     ----------
     method : str
-        One of `lib.study.names.GRADIENT_METHODS`, through tf-keras-vis, or of
-        `lib.attribution.formulas.VARIANTS`.
+        One of `GRADIENT_METHODS`, through tf-keras-vis, or of `VARIANTS`.
     shape : sequence of int
         (h, w, channels) of the layer.
 
@@ -99,7 +98,7 @@ def reader(method: str, shape: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor]
 
 
 def score_cam(
-    model: keras.Model, layer: keras.Layer, films, classes, *, channels: int, batch_size: int = 32
+    model: keras.Model, layer: keras.Layer, films, classes, *, channels: int
 ) -> np.ndarray:
     """Score-CAM, a reference that uses no gradient, through tf-keras-vis.
 
@@ -110,16 +109,10 @@ def score_cam(
 
     Parameters
     ----------
-    model : keras.Model
-        Classifier with logits.
-    layer : keras.Layer
-        Layer with a map.
     films : tensor of float32, shape (n, size, size, 3)
     classes : sequence of int, shape (n,)
     channels : int
-        Number of channels, at most those of the layer; the cost is one prediction for each.
-    batch_size : int
-        Masked films per prediction.
+        How many are used, at most; the cost is one prediction for each.
 
     Returns
     -------
@@ -133,7 +126,7 @@ def score_cam(
         maps = [
             explain(
                 lambda output, label=int(label): output[:, label], film[None],
-                penultimate_layer=layer.name, max_N=most, batch_size=batch_size, **RAW,
+                penultimate_layer=layer.name, max_N=most, **RAW,
             )
             for film, label in zip(np.asarray(films), classes, strict=True)
         ]  # fmt: skip
@@ -150,23 +143,8 @@ class Explainer:
     own prediction would mix a change of evidence with a change of decision. The graph is traced
     once: other weights can be loaded into the model between calls.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Classifier that returns logits.
-    roles : dict of str to keras.Layer
-        As `lib.models.layers.select`.
-    methods : sequence of str
-        From `lib.study.names.METHODS`.
-    score : {"logit", "probability"}
-        As `activations_and_gradients`.
-    score_cam_channels : int
-        As `score_cam`.
-
-    Raises
-    ------
-    ValueError
-        If a method is unknown or a layer cannot be explained.
+    Layers are those of `lib.models.layers.select`, methods those of `lib.study.names.METHODS`; for
+    the score see `activations_and_gradients`, for the channels `score_cam`.
     """
 
     def __init__(
@@ -231,8 +209,6 @@ class Explainer:
 
         Parameters
         ----------
-        data : Films
-            Films and their true classes.
         image_ids : sequence of str
             One per film.
         explained : {"true_class", "prediction"} or int
@@ -240,11 +216,6 @@ class Explainer:
             for all films by its index.
         report : callable, optional
             Receives (films done, films in all) after every batch.
-
-        Raises
-        ------
-        ValueError
-            If ids and films differ in number, or there is no such class.
         """
         count, classes = len(data), self.model.output_shape[-1]
         if len(image_ids) != count:

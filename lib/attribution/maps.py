@@ -1,6 +1,7 @@
 """A set of attribution maps on disk: raw, native grid, float32, read without pickle."""
 
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.attribution import arrays
+from lib.attribution.arrays import blank_reason
 from lib.study.artefacts import atomic, manifest_path, require
 from lib.study.errors import ArtefactError
 from lib.study.paths import StudyPaths
@@ -56,25 +57,16 @@ class MapSet:
 
     @classmethod
     def load(cls, path: Path) -> "MapSet":
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        ArtefactError
-            If the file is missing, damaged, or not a set of maps.
-        """
+        """Read what `save` wrote; an ArtefactError if it is missing, damaged or something else."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                named = {
-                    tuple(key.split("/")[1:]): arrays[key]
-                    for key in arrays.files
-                    if key.startswith("maps/")
-                }
-                layers = {
-                    key.split("/")[1]: str(arrays[key])
-                    for key in arrays.files
-                    if key.startswith("layers/")
-                }
+                named, layers = {}, {}
+                for key in arrays.files:
+                    kind, _, name = key.partition("/")
+                    if kind == "maps":
+                        named[tuple(name.split("/"))] = arrays[key]
+                    elif kind == "layers":
+                        layers[name] = str(arrays[key])
                 facts = ("image_id", "label", "explained_class", "logits")
                 return cls(*(arrays[name] for name in facts), named, layers)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -90,13 +82,7 @@ def correct(maps: MapSet) -> np.ndarray:
 
 
 def require_same_films(sets: dict[str, MapSet]) -> None:
-    """Check that all sets hold the same films in the same order.
-
-    Raises
-    ------
-    ValueError
-        If they differ: the checkpoints were then attributed on different data.
-    """
+    """Raise ValueError unless all sets hold the same films in the same order."""
     first = next(iter(sets))
     for name, maps in sets.items():
         if not np.array_equal(maps.image_id, sets[first].image_id):
@@ -112,7 +98,7 @@ def largest_difference(maps: MapSet, role: str, methods: tuple[str, str]) -> flo
     Films for which either map is blank do not count; NaN where none is left.
     """
     a, b = (maps.maps[role, method] for method in methods)
-    usable = (arrays.blank_reason(a) == "") & (arrays.blank_reason(b) == "")
+    usable = (blank_reason(a) == "") & (blank_reason(b) == "")
     if not usable.any():
         return float("nan")
     a, b = (x[usable] / x[usable].max(axis=(1, 2), keepdims=True) for x in (a, b))
@@ -122,13 +108,7 @@ def largest_difference(maps: MapSet, role: str, methods: tuple[str, str]) -> flo
 def load_maps(
     paths: StudyPaths, architecture: str, checkpoints: Sequence[str]
 ) -> dict[str, MapSet]:
-    """Maps by checkpoint, of those that are complete.
-
-    Raises
-    ------
-    ArtefactError
-        If a set of maps has changed since it was completed.
-    """
+    """Maps by checkpoint, of those that are complete; one that has changed since is refused."""
     sets = {}
     for checkpoint in checkpoints:
         path = paths.maps(architecture, checkpoint)
@@ -151,14 +131,9 @@ def blank_tables(sets: dict[str, dict[str, MapSet]], *, classes: Sequence[str]) 
     for architecture, of in sets.items():
         for checkpoint, maps in of.items():
             for (role, method), stack in maps.maps.items():
-                where, reasons = (
-                    (architecture, checkpoint, role, method),
-                    arrays.blank_reason(stack),
-                )
+                where, reasons = [architecture, checkpoint, role, method], blank_reason(stack)
                 for index, label in enumerate(classes):
-                    of_class = maps.label == index
-                    found = pd.Series(reasons[of_class & (reasons != "")])
-                    counts = found.value_counts().sort_index() if len(found) else {"none": 0}
-                    for reason, count in counts.items():
-                        rows.append([*where, label, reason, int(count), int(of_class.sum())])
+                    own = reasons[maps.label == index]
+                    found = Counter(sorted(own[own != ""].tolist())) or {"none": 0}
+                    rows += [[*where, label, each, found[each], len(own)] for each in found]
     return pd.DataFrame(rows, columns=TABLES["blanks"].columns)

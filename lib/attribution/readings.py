@@ -22,19 +22,10 @@ from lib.models import backbones, layers
 class Reading:
     """One way to read "the map of a film".
 
-    Attributes
-    ----------
-    method : str
-        From `lib.study.names.METHODS`.
-    score : {"logit", "probability"}
-        What is differentiated.
-    explained : {"true_class", "prediction"}
-        Whose evidence.
-    minmax : bool
-        Whether the map is scaled by min-max with ε, as for display, or kept raw.
-    grid : {"study", "native"}
-        Input sides: those of the study, which give all architectures one grid, or those of the
-        ImageNet weights, at which the grids differ.
+    ``score`` ("logit", "probability") is differentiated, for the ``explained`` class ("true_class",
+    "prediction"); with ``minmax`` the map is scaled with ε as for display. ``grid`` says the input
+    sides: those of the "study", which give all architectures one grid, or the "native" ones of the
+    ImageNet weights, at which the grids differ.
     """
 
     method: str
@@ -83,17 +74,7 @@ def _each(readings: Mapping[str, Reading], what: str) -> tuple:
 def combine(sets: Mapping[tuple[str, str], MapSet], *, grid: str = "study") -> MapSet:
     """All readings of one checkpoint as one set of maps, with the readings as its methods.
 
-    Parameters
-    ----------
-    sets : mapping of (score, explained class) to MapSet
-        Maps of the same films by the methods of the readings.
-    grid : {"study", "native"}
-        Which readings.
-
-    Raises
-    ------
-    ValueError
-        If a source is missing.
+    `sets` are maps of the same films by (score, explained class), with the methods of the readings.
     """
     wanted = at(grid)
     sources = _each(wanted, "source")
@@ -125,14 +106,10 @@ def explain(
 
     Parameters
     ----------
-    architecture : str
-        Key of `lib.study.architectures.ARCHITECTURES`.
     films, image_ids, batch_size, report
         As `lib.attribution.explainer.Explainer`.
     size, classes : int
         Input side in pixels; number of classes.
-    roles : sequence of str
-        From `lib.study.architectures.ROLES`.
     grid : {"study", "native"}
         Which readings; `size` and the films must be those of this grid.
 

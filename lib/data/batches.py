@@ -1,6 +1,6 @@
 """Films from the memory map to batches of tensors, with stateless augmentation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,14 +15,8 @@ from lib.study.params import Augmentation
 class Films:
     """A view of some rows of an image cache.
 
-    Attributes
-    ----------
-    images : ndarray of uint8, shape (all films, size, size)
-        The memory-mapped cache.
-    rows : ndarray of int, shape (n,)
-        Rows of the cache that belong to this set.
-    labels : ndarray of int, shape (n,)
-        Class index of each.
+    ``images`` is the memory-mapped cache, uint8, (all films, size, size); ``rows`` and ``labels``
+    are the rows of it that belong to this set, and the class index of each, shape (n,).
     """
 
     images: np.ndarray
@@ -50,12 +44,9 @@ def sample(data: Films, most: int, *, seed: int) -> Films:
 
 
 def class_weights(labels: np.ndarray, *, classes: int) -> np.ndarray:
-    """Weight per class, inverse to its frequency, with mean 1 over the films.
+    """Weight per class, float32, inverse to its frequency, with mean 1 over the films.
 
-    Returns
-    -------
-    ndarray of float32, shape (classes,)
-        0 for a class without films.
+    It is 0 for a class without films.
     """
     counts = np.bincount(labels, minlength=classes)
     present = counts > 0
@@ -70,19 +61,11 @@ def pixels(images: np.ndarray) -> np.ndarray:
 
 
 def augment(image: np.ndarray, ranges: Augmentation, generator: np.random.Generator) -> np.ndarray:
-    """One random distortion of a film.
+    """One random distortion of a film, uint8, (size, size).
 
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (size, size)
-    ranges : Augmentation
-        Largest rotation (degrees), shift (fraction of the side), zoom, brightness and contrast
-        change (fractions); a mirror image with probability 1/2 if asked for.
-
-    Returns
-    -------
-    ndarray of uint8, shape (size, size)
-        Uncovered corners are filled by repeating the border.
+    Ranges are the largest rotation (degrees), shift (fraction of the side), zoom, brightness and
+    contrast change (fractions); a mirror image comes with probability 1/2 if asked for. Uncovered
+    corners are filled by repeating the border.
     """
     side = image.shape[0]
     angle, right, down, zoom, brightness, contrast, flip = generator.uniform(-1, 1, 7)
@@ -139,14 +122,32 @@ def batches(
         return pixels(images), labels, weights[labels].astype(np.float32)
 
     side = data.images.shape[1]
+    shapes = [(tf.float32, (side, side, 3)), (tf.int64, ()), (tf.float32, ())]
+    return fetched(order, fetch, shapes, batch_size=batch_size)
 
-    def load(positions):
-        values = tf.numpy_function(fetch, [positions], (tf.float32, tf.int64, tf.float32))
-        for value, shape in zip(values, ((None, side, side, 3), (None,), (None,)), strict=True):
-            value.set_shape(shape)
+
+def fetched(
+    rows: np.ndarray, fetch: Callable, shapes: Sequence[tuple], *, batch_size: int, whole=False
+) -> tf.data.Dataset:
+    """Batches of what a NumPy function gives for some rows, read ahead, in their order.
+
+    Parameters
+    ----------
+    fetch : callable
+        Of rows, shape (n,), to arrays (n, …).
+    shapes : sequence of (dtype, shape)
+        Of each array, without the first axis.
+    whole : bool
+        Whether a last, smaller batch is left out.
+    """
+
+    def load(chosen):
+        values = tf.numpy_function(fetch, [chosen], [dtype for dtype, _ in shapes])
+        for value, (_, shape) in zip(values, shapes, strict=True):
+            value.set_shape((None, *shape))
         return tuple(values)
 
-    indices = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+    indices = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size, drop_remainder=whole)
     loaded = indices.map(load, num_parallel_calls=1, deterministic=True).prefetch(2)
     # A pool of its own: on one inter-op thread the step would wait for films that wait for it.
     options = tf.data.Options()

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from lib.data.films.windowing import BURNED_IN
 from lib.data.growing_arrays import growing_arrays
 from lib.data.index import known_patients
 from lib.data.tables import MASKS
+from lib.study.artefacts import read_array
 from lib.study.errors import DataError, few
 
 
@@ -58,9 +60,8 @@ def build(
     Raises
     ------
     DataError
-        When a parameter is wrong, no film or less than half of the files can be read, films are to
-        be shown and say that text is burned in, a region control has no masks or a mask is wrong,
-        or the disk is full (nothing remains).
+        When less than half of the files can be read, films to be shown say that text is burned in,
+        masks are missing or wrong, or the disk is full (nothing remains).
     """
     how = Squares(Path(root), list(dict.fromkeys(sizes)), aspect, remedies, views, measure)
     if how.treated:
@@ -88,54 +89,50 @@ def build(
             arrays.add(squares, entry)
             yield entry
 
-    reasons, facts, headers = {}, {}, []
+    told = []
     with growing_arrays(
         folder, "images", how.sizes, np.uint8, most_rows=len(index), key=_key(index, how)
     ) as arrays:
-        for number, (reason, found, header) in enumerate(entries(arrays)):
-            if reason:
-                reasons[number] = reason
-            else:
-                facts[number] = found
-                headers.append(header)
+        for entry in entries(arrays):
+            told.append(entry)
             if progress is not None:
-                progress(number + 1, len(index))
-        _refuse_many(root, index, reasons)
+                progress(len(told), len(index))
+        table = pd.DataFrame(told, index.index, ["reason", "facts", "header"])
+        _refuse_many(root, index, table["reason"])
+        good = table["reason"] == ""
+        headers = pd.DataFrame(table.loc[good, "header"].tolist())
         if shareable:
-            _refuse_burned_in(index["file"].iloc[list(facts)], headers)
-    manifest = index.iloc[list(facts)].reset_index(drop=True)
-    manifest = _add_headers(
-        manifest.drop(columns="refused", errors="ignore"), pd.DataFrame(headers)
-    )
-    manifest = manifest.assign(**pd.DataFrame(list(facts.values())), row=range(len(facts)))
-    rejected = index.iloc[list(reasons)][["file", "label"]].reset_index(drop=True)
-    return manifest, rejected.assign(reason=pd.Series(list(reasons.values()), dtype=str))
+            _refuse_burned_in(index.loc[good, "file"], headers["remarks"])
+    manifest = index[good].drop(columns="refused", errors="ignore").reset_index(drop=True)
+    facts = pd.DataFrame(table.loc[good, "facts"].tolist())
+    manifest = _add_headers(manifest, headers).assign(**facts, row=range(len(facts)))
+    rejected = index.loc[~good, ["file", "label"]].assign(reason=table.loc[~good, "reason"])
+    return manifest, rejected.reset_index(drop=True)
 
 
 def _refuse_many(root, index, reasons):
     """Stop where something is wrong with the collection and not with single films."""
-    wanted = index["refused"] == "" if "refused" in index else pd.Series(True, index.index)
-    bad = pd.Series(reasons, dtype=str)[lambda reason: wanted.to_numpy()[reason.index]]
-    bad = bad[~bad.str.startswith(ANOTHER_VIEW)].str.split(" (", regex=False).str[0]
-    if len(reasons) == len(index) or len(bad) > MOST_REJECTED * wanted.sum():
+    wanted = index.get("refused", pd.Series("", index.index)) == ""
+    asked = (reasons == "") | reasons.str.startswith(ANOTHER_VIEW)
+    bad = reasons[wanted & ~asked].str.split(" (", regex=False).str[0]
+    none = (reasons != "").all()
+    if none or len(bad) > MOST_REJECTED * wanted.sum():
         found = few([f"{reason} ({n})" for reason, n in bad.value_counts().items()])
-        number = "none" if len(reasons) == len(index) else f"only {wanted.sum() - len(bad)}"
+        number = "none" if none else f"only {wanted.sum() - len(bad)}"
         raise DataError(
             f"{root}: {number} of {len(index)} files could be read, found "
-            f"{found or few(dict.fromkeys(reasons.values()))}; expected PNG, JPEG, TIFF or DICOM "
-            f"films, at most {MOST_REJECTED:.0%} of them unusable. Check the data folder, or list "
-            "the films that you mean in a .csv manifest."
+            f"{found or few(dict.fromkeys(reasons))}; expected PNG, JPEG, TIFF or DICOM films, at "
+            f"most {MOST_REJECTED:.0%} of them unusable. Check the data folder, or list the films "
+            "that you mean in a .csv manifest."
         )
 
 
-def _refuse_burned_in(files, headers):
+def _refuse_burned_in(files, remarks):
     """Stop before a film is shown that may bear a name."""
-    names = [
-        file for file, told in zip(files, headers, strict=True) if BURNED_IN in told["remarks"]
-    ]
+    names = files[remarks.str.contains(BURNED_IN, regex=False).to_numpy()].tolist()
     if names:
         raise DataError(
-            f"data.shareable = true: {len(names)} of {len(headers)} films say that text is burned "
+            f"data.shareable = true: {len(names)} of {len(files)} films say that text is burned "
             f"in ({few(names)}); expected none among films that are shown, because names may be "
             "legible. Set data.shareable=false, or take these films out of the collection."
         )
@@ -172,24 +169,14 @@ def _add_headers(manifest, told):
 def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
     """Write ``lungs_<size>.npy`` and the like, bool (n, size, size), row by row.
 
-    Parameters
-    ----------
-    manifest : pandas.DataFrame
-        Of `build`. The columns of `lib.data.tables.MASKS` that it has name PNG files relative to
-        `root`, see `lib.data.films.squares.Squares.of_mask`.
-    root, sizes, aspect, folder, remedies
-        As in `build`: masks follow the geometry of their films.
+    The columns of `lib.data.tables.MASKS` that the manifest has name PNG files relative to `root`,
+    see `lib.data.films.squares.Squares.of_mask`; other parameters as in `build`.
 
     Returns
     -------
     pandas.DataFrame
         The manifest with bool columns ``has_lungs``, ``has_lesion`` and ``has_marker`` (a mask was
         given), each only if its column exists.
-
-    Raises
-    ------
-    DataError
-        When a mask cannot be read or has other proportions than its film, or the disk is full.
     """
     how = Squares(Path(root), list(dict.fromkeys(sizes)), aspect, remedies)
 
@@ -214,10 +201,7 @@ def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
 def load(path):
     """Memory-map a cache of films (uint8) or masks (bool), read-only, (n, size, size).
 
-    Raises
-    ------
-    DataError
-        When the file is missing, damaged or holds something else.
+    A file that is missing, damaged or something else is a DataError.
     """
     try:
         cache = np.lib.format.open_memmap(path, mode="r")  # refuses pickled objects
@@ -250,20 +234,13 @@ def film_rows(manifest: pd.DataFrame) -> Sequence[int]:
     return manifest.loc[manifest["split"] == "test", "row"].to_numpy()
 
 
-def lesion_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
-    """Lesion masks of some films, or None where the data have none."""
-    return _masks(folder / f"lesion_{size}.npy", rows)
+def _masks(part: str, folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
+    """Masks of some films, bool (n, size, size), or None where the data have none."""
+    path = folder / f"{part}_{size}.npy"
+    return read_array(path)[rows] if path.exists() else None
 
 
-def lung_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
-    """Lung masks of some films, or None where the data have none."""
-    return _masks(folder / f"lungs_{size}.npy", rows)
-
-
-def marker_masks(folder: Path, rows: Sequence[int], *, size: int) -> np.ndarray | None:
-    """Where the marker of a planted shortcut lies, or None where the data have none."""
-    return _masks(folder / f"marker_{size}.npy", rows)
-
-
-def _masks(path: Path, rows: Sequence[int]) -> np.ndarray | None:
-    return np.load(path, mmap_mode="r", allow_pickle=False)[rows] if path.exists() else None
+lesion_masks, lung_masks, marker_masks = (
+    partial(_masks, part) for part in ("lesion", "lungs", "marker")
+)
+"""Each of a folder, rows and the size; the marker is that of a planted shortcut."""

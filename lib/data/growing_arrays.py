@@ -24,8 +24,8 @@ BUFFER = 2**21  # bytes: few long writes take a tenth of the time of many short 
 class Rows:
     """Where to append; ``done`` are the entries that an earlier, interrupted run gave to `add`."""
 
-    def __init__(self, handles, sizes, dtype, journal=None, done=()):
-        self.handles, self.sizes, self.dtype, self.journal = handles, sizes, dtype, journal
+    def __init__(self, handles, sizes, dtype, done):
+        self.handles, self.sizes, self.dtype, self.journal = handles, sizes, dtype, None
         self.count = sum(squares for squares, _ in done)
         self.done = [entry for _, entry in done]
         self._lines = []
@@ -97,7 +97,7 @@ def growing_arrays(folder, name, sizes, dtype, *, most_rows, key=None):
             handles.append(open(path, mode, BUFFER))  # noqa: SIM115 (closed below, errors apart)
         if shutil.disk_usage(folder).free < needed - sum(path.stat().st_size for path in partial):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        rows = Rows(list(handles), sizes, dtype, done=done)
+        rows = Rows(list(handles), sizes, dtype, done)
         rows.write_headers()
         for handle, size in zip(rows.handles, sizes, strict=True):
             handle.seek(handle.tell() + rows.count * size**2 * np.dtype(dtype).itemsize)

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 
 from lib.data import layouts, tables
-from lib.data.choices import check_choice
 from lib.data.films.film import MOST_REJECTED
 from lib.data.lookup import find_files, is_there, missing_files
 from lib.data.naming import check_classes, meaning, plain, split_of, to_type, ways_out
@@ -60,7 +59,6 @@ def read_index(path, *, classes, labels=None, other_labels="error"):
         that leaves the data folder.
     """
     path, classes, labels = Path(path), list(classes), dict(labels or {})
-    check_choice("other_labels", other_labels)
     check_classes(classes, labels)
     root, table = _read(path, classes, labels, other_labels)
     extra = [column for column in table if column not in ("file", "label")]
@@ -102,12 +100,8 @@ def class_names(path, labels=None):
     """Sorted classes of a collection whose classes nobody named: its folders, or its labels.
 
     Sorted names are also the order of outputs of models trained by
-    ``keras.utils.image_dataset_from_directory``. Parameters as of `read_index`.
-
-    Raises
-    ------
-    DataError
-        If the collection cannot be read, or films have several labels (a NIH-style table).
+    ``keras.utils.image_dataset_from_directory``. Parameters as of `read_index`. A collection that
+    cannot be read, or whose films have several labels (a NIH-style table), is a DataError.
     """
     path = Path(path)
     if path.is_dir():
@@ -170,7 +164,7 @@ def _check_paths(table, root, source):
                 problem = "is absolute"
             elif ".." in PurePosixPath(file).parts:
                 problem = "leaves the data folder by '..'"
-            elif not _is_utf8(file):
+            elif file != file.encode(errors="replace").decode():
                 problem = "has a name that is not UTF-8 and cannot be written to a table"
             elif not _target(real / file).is_relative_to(real):
                 problem = "leaves the data folder by a symbolic link"
@@ -179,13 +173,6 @@ def _check_paths(table, root, source):
                     f"{source}: {column} of row {number}, {file!r}, {problem}; expected a path "
                     f"inside {root}, relative to it. Move the file there and correct the row."
                 )
-
-
-def _is_utf8(name):
-    try:
-        return bool(name.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def _target(path):

@@ -27,12 +27,7 @@ def scan(root, classes, labels, *, others):
     Split folders are told by their names: all folders are named like a split ("Train", "Testing"),
     and no class is. Folders named like masks are no films: they become columns of masks.
 
-    Parameters
-    ----------
-    labels : dict of str to str
-        Class of a folder of another name.
-    others : bool
-        Whether folders that mean no class are listed too; they are an error otherwise.
+    Folders that mean no class are listed too if `others`; they are an error otherwise.
 
     Returns
     -------
@@ -114,13 +109,7 @@ def _class_folders(folder, root, classes, labels, others):
 
 
 def files_below(folder, root):
-    """Every file below, sorted; a folder named like a film too, so that it is not overlooked.
-
-    Raises
-    ------
-    DataError
-        On a symbolic link to a folder, or a folder that cannot be listed.
-    """
+    """Every file below, sorted; a folder named like a film too, so that it is not overlooked."""
     if folder.is_symlink():
         raise _linked(folder)
     found = []

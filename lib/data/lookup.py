@@ -18,20 +18,7 @@ def find_files(names, root):
     do not matter, a bare name may lie in any folder below, and one leading part that all such paths
     have in common (``/mnt/films``, ``CheXpert-v1.0-small``) may be left out.
 
-    Parameters
-    ----------
-    names : sequence of str
-    root : pathlib.Path
-
-    Returns
-    -------
-    list of str
-        Names that are not found stay as they are.
-
-    Raises
-    ------
-    DataError
-        When a name may be two files.
+    Names that are not found stay as they are; one that may be two files is a DataError.
     """
     names = list(names)
     missing = {name for name in names if name.strip() and not is_there(name, root)}

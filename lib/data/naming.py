@@ -27,12 +27,7 @@ def split_of(name):
 def meaning(classes, labels):
     """A function from a name, as the collection writes it, to the class that it means, or itself.
 
-    Parameters
-    ----------
-    classes : sequence of str
-        As they are to be called.
-    labels : dict of str to str
-        Class of what is called otherwise.
+    `labels` are the classes of what is called otherwise.
     """
     exact = {**labels, **dict(zip(classes, classes, strict=True))}
     alike = {plain(name): label for name, label in exact.items()}

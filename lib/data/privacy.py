@@ -25,10 +25,7 @@ VALUES = {"view": _VIEWS, "age": r"0*1?\d{1,2}[YMWD]?(\.0)?", "sex": "[FMOU]|FEM
 def read_salt(path):
     """Read the secret of a study from a file relative to the repository; None for no file ("").
 
-    Raises
-    ------
-    DataError
-        When the file is missing, unreadable or shorter than 16 bytes.
+    One that cannot be read or is shorter than 16 bytes is a DataError.
     """
     if not path:
         return None
@@ -60,22 +57,10 @@ def pseudonyms(names, salt):
 def pseudonymise(manifest, rejected, *, salt, keep=()):
     """Take names and ids out of the tables of a study.
 
-    Parameters
-    ----------
-    manifest, rejected : pandas.DataFrame
-        Of `lib.data.cache.build`, the masks already read.
-    salt : bytes
-        Of `read_salt`. Whoever has it finds a film again by `pseudonyms` of its name.
-    keep : sequence of str
-        Columns to leave as they are besides label, split, sizes, view, age and sex.
-
-    Returns
-    -------
-    manifest, rejected : pandas.DataFrame
-        ``image_id``, ``file``, ``patient_id``, ``sha256`` and the names of masks hashed; columns
-        that are not known to be harmless are dropped, and of view, age and sex what is no such
-        thing. Why a film was rejected stays without what was found in it, and of its label only
-        what accepted films have too.
+    The `HASHED` columns are hashed; others that are neither `KEPT` nor in `keep` are dropped, and
+    of view, age and sex what is no such thing. Why a film was rejected stays without what was found
+    in it, and of its label only what accepted films have too. Whoever has the salt finds a film
+    again by `pseudonyms` of its name.
     """
     columns = [column for column in manifest if column in (*HASHED, *KEPT, *keep)]
     manifest, rejected = manifest[columns].copy(), rejected.copy()

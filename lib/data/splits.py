@@ -3,13 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from lib.data.choices import check_choice
 from lib.study.errors import DataError, few
 from lib.study.names import SPLITS
 
 
 def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
-    """Split by patient within each class, or check the split that the index brings.
+    """Fill the split by patient within each class, or check the one that the index brings.
 
     Of train and test alone, validation is drawn from train. Groups of a class (their most frequent
     label; the first in the alphabet when tied) come in an order drawn from `seed` and each goes to
@@ -18,36 +17,23 @@ def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
     Parameters
     ----------
     index : pandas.DataFrame
-        Of `lib.data.index.read_index`, or the manifest of `lib.data.cache.build`.
+        Or the manifest of `lib.data.cache.build`.
     fractions : dict of str to float
         Shares of the images for train, validation and test; positive, of sum 1.
     groups : sequence of str, optional
-        What a drawn or repaired split keeps together, for each row: of `duplicates.groups`, or
-        the patients.
+        What is kept together, for each row: of `duplicates.groups`; the patients by default.
     leakage : {"report", "error", "repair", "redraw"}
         What to do where a given split has a group on two sides: keep the split for the audit to
         report (a patient on two sides is an error nevertheless), an error, move each such group to
         the split that has most of its images (the first of train, validation, test when tied), or
         draw all anew.
 
-    Returns
-    -------
-    pandas.DataFrame
-        The index with ``split`` filled.
-
     Raises
     ------
     DataError
-        On other fractions, a half-filled split column, a patient or group in two splits, or a class
-        that is absent from a split.
+        On a half-filled split column, a patient or group in two splits, or a class that is absent
+        from a split.
     """
-    shares = list(fractions.values())
-    if set(fractions) != set(SPLITS) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
-        raise DataError(
-            f"fractions: found {fractions}, expected positive shares of {SPLITS} that sum to 1. "
-            "Correct them."
-        )
-    check_choice("leakage", leakage)
     given = index["split"] != ""
     if given.any() and not given.all() and leakage != "redraw":
         raise DataError(
@@ -60,7 +46,10 @@ def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
         result["split"] = together.map(_draw_splits(index, together, fractions, seed))
     else:
         if leakage == "repair":
-            result["split"] = _repaired(index["split"], together)
+            counts = pd.crosstab(together, index["split"]).reindex(
+                columns=list(SPLITS), fill_value=0
+            )
+            result["split"] = together.map(counts.idxmax(axis=1))  # of equal ones the first
         if set(result["split"]) == {"train", "test"}:
             part = (result["split"] == "train").to_numpy()
             shares = {split: fractions[split] for split in ("train", "validation")}
@@ -94,11 +83,6 @@ def _refuse_straddling(table, groups, what):
         )
 
 
-def _repaired(split, groups):
-    counts = pd.crosstab(groups, split).reindex(columns=list(SPLITS), fill_value=0)
-    return groups.map(counts.idxmax(axis=1))  # of equal ones the first
-
-
 def _draw_splits(index, groups, fractions, seed):
     table = pd.DataFrame({"group": groups, "label": index["label"]})
     counts = table.groupby(["group", "label"]).size().rename("images").reset_index()
@@ -118,17 +102,9 @@ def _draw_splits(index, groups, fractions, seed):
 
 
 def check_counts(manifest, *, classes):
-    """Count images and patients of each class in each split.
+    """Images and patients in number: columns ``label``, ``split``, ``images``, ``patients``.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``label``, ``split``, ``images``, ``patients``; classes in the order given.
-
-    Raises
-    ------
-    DataError
-        When a class is empty in a split.
+    Classes come in the order given; one that is empty in a split is a DataError.
     """
     groups = manifest.groupby(["label", "split"])["patient_id"].agg(["size", "nunique"])
     cells = pd.MultiIndex.from_product([list(classes), list(SPLITS)], names=["label", "split"])

@@ -93,21 +93,9 @@ def read_table(path, classes=(), labels=None):
     "No Finding" means "normal" where that is a class and nothing else was said. An uncertain
     finding has a question mark.
 
-    Parameters
-    ----------
-    classes, labels
-        As `lib.data.index.read_index`; without classes findings stay as they are.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Text columns ``file``, ``label``, and as the manifest has them. Columns that are named like
-        patients are ``patient_id``, those named like ours (`RESERVED`) begin with "table_".
-
-    Raises
-    ------
-    DataError
-        When it is no such table, or two columns may be the patients.
+    Classes and labels are those of `lib.data.index.read_index`; without classes findings stay as
+    they are. All columns are text. Those that are named like patients are ``patient_id``, those
+    named like ours (`RESERVED`) begin with "table_".
     """
     table = _with_neighbours(path, _read(path))
     spelt = {column.casefold(): column for column in table}
@@ -127,8 +115,7 @@ def read_table(path, classes=(), labels=None):
             )
         table = table.rename(columns=dict.fromkeys(found, "patient_id"))
     if "file" in table and "label" not in table and (findings := _findings(table)):
-        table["label"] = _positive(table[findings])
-        table = table.drop(columns=findings)
+        table = table.assign(label=_positive(table[findings])).drop(columns=findings)
     _check_columns(path, list(table))
     return table.rename(columns={c: f"table_{c}" for c in RESERVED if c in table})
 
@@ -191,7 +178,7 @@ def _from_published(table, known, spelt, mean):
     result = table[list(columns)].rename(columns=columns)
     result = result.loc[:, ~result.columns.duplicated()]
     if "label" not in result:
-        result["label"] = _positive(table.drop(columns=list(columns)))
+        result["label"] = _positive(table[_findings(table.drop(columns=list(columns)))])
     # CheXpert tells patient and a lateral view in other places.
     if "patient_id" not in result and result["file"].str.contains(r"patient\d").all():
         result["patient_id"] = result["file"].str.extract(r"(patient\d+)", expand=False)
@@ -220,12 +207,11 @@ def _findings(table):
 
 def _positive(table):
     """Findings of columns of 1 (yes), 0, -1 (uncertain) and blank, joined."""
-    findings = _findings(table)
-    values = table[findings].apply(lambda column: column.str.strip().str.removesuffix(".0"))
+    values = table.apply(lambda column: column.str.strip().str.removesuffix(".0"))
     marks = {"1": "", "-1": "?"}
     return [
-        "|".join(name + marks[x] for name, x in zip(findings, row, strict=True) if x in marks)
-        for row in values[findings].itertuples(index=False)
+        "|".join(name + marks[x] for name, x in zip(table, row, strict=True) if x in marks)
+        for row in values.itertuples(index=False)
     ]
 
 

@@ -25,12 +25,8 @@ depends on the order in which a processor adds."""
 class Weights:
     """How often each unit was drawn, R resamples.
 
-    Attributes
-    ----------
-    films : ndarray of shape (R, films)
-        Common to all cells.
-    seeds : dict of (group, seed) to ndarray of shape (R,)
-        Independent between groups.
+    ``films``, shape (R, films), are common to all cells; ``seeds``, by group and seed, shape (R,),
+    are independent between groups.
     """
 
     films: np.ndarray
@@ -52,11 +48,8 @@ class Weights:
 class Bootstrap:
     """Bootstrapped cell means.
 
-    Attributes
-    ----------
-    estimates : ndarray of shape (cells,)
-    draws : ndarray of shape (R, cells)
-        NaN where nothing was drawn that has a value, such as one seed R times where rows are pairs.
+    ``estimates`` have shape (cells,), ``draws`` (R, cells): NaN where nothing was drawn that has a
+    value, such as one seed R times where rows are pairs.
     """
 
     names: tuple[Hashable, ...]
@@ -64,13 +57,7 @@ class Bootstrap:
     draws: np.ndarray
 
     def select(self, names: Sequence[Hashable]) -> tuple[np.ndarray, np.ndarray]:
-        """Estimates (n,) and draws (R, n) of these cells.
-
-        Raises
-        ------
-        ValueError
-            If a cell is unknown.
-        """
+        """Estimates (n,) and draws (R, n) of these cells."""
         unknown = [name for name in names if name not in self.names]
         if unknown:
             raise ValueError(f"cell: found {unknown[0]!r}; expected one of {list(self.names)}.")
@@ -78,26 +65,12 @@ class Bootstrap:
         return self.estimates[columns], self.draws[:, columns]
 
 
-def draw_weights(
-    cells: CrossedCells, *, resamples: int = 2000, seed: int, rescale: bool = True
-) -> Weights:
-    """Draw seeds, patients, and films within the drawn patients, all with replacement.
+def draw_weights(cells: CrossedCells, *, resamples: int = 2000, seed: int) -> Weights:
+    """Draw seeds, patients, and films within the drawn patients, all with replacement, R times.
 
-    Parameters
-    ----------
-    resamples : int
-        R.
-    seed : int
-        Of the resampling.
-    rescale : bool
-        Draw S − 1 of S seeds (McCarthy & Snowden 1985; Rao & Wu 1988), which makes the variance of
-        a mean over seeds unbiased; S draws make it too small by the factor (S − 1)/S, which
-        matters with two to five seeds. A single seed is always drawn.
-
-    Raises
-    ------
-    ValueError
-        If `resamples` is not a positive integer.
+    Of S seeds S − 1 are drawn (McCarthy & Snowden 1985; Rao & Wu 1988), which makes the variance of
+    a mean over seeds unbiased; S draws make it too small by the factor (S − 1)/S, which matters
+    with two to five seeds. A single seed is always drawn.
     """
     if not isinstance(resamples, int | np.integer) or resamples < 1:
         raise ValueError(f"resamples: found {resamples!r}; expected a positive integer.")
@@ -119,34 +92,25 @@ def draw_weights(
     seeds = {}
     for group in sorted(members):
         number = len(members[group])
-        draws = max(number - 1, 1) if rescale else number
-        counts = of_seeds.multinomial(draws, np.full(number, 1 / number), size=resamples)
+        chances = np.full(number, 1 / number)
+        counts = of_seeds.multinomial(max(number - 1, 1), chances, size=resamples)
         seeds |= {(group, each): counts[:, i] for i, each in enumerate(sorted(members[group]))}
     return Weights(cells.spread_to_films(blocks), seeds)
 
 
-def bootstrap(
-    cells: CrossedCells, *, resamples: int = 2000, seed: int, rescale: bool = True
-) -> Bootstrap:
+def bootstrap(cells: CrossedCells, *, resamples: int = 2000, seed: int) -> Bootstrap:
     """Bootstrap the means of all cells together.
 
     The spread over resamples is no standard error to rely on. Interaction of seeds and patients,
     and noise, enter its variance about three times (Owen 2007) and variance within patients twice:
     too wide where these rule. Means over pairs of seeds are resampled with weights w_i·w_j, i ≠ j:
     their variance between seeds comes out at 0.50, 0.73, 0.79 and 0.83 of the truth with 3, 4, 5
-    and 8 seeds (enumerated for additive seed effects, with `rescale`).
-
-    Parameters
-    ----------
-    cells : CrossedCells
-        Of a single data set: values of shape (rows, films).
-    resamples, seed, rescale
-        See `draw_weights`.
+    and 8 seeds (enumerated for additive seed effects).
 
     Raises
     ------
     ValueError
-        If `resamples` is not a positive integer or a cell has leading axes.
+        If `resamples` is not a positive integer or a cell has leading axes: one data set at a time.
     """
     for name, cell in cells.cells.items():
         if cell.scores.ndim != 2:
@@ -154,7 +118,7 @@ def bootstrap(
                 f"cell {name}: found scores of shape {cell.scores.shape}; expected (rows, films), "
                 "one data set at a time."
             )
-    weights = draw_weights(cells, resamples=resamples, seed=seed, rescale=rescale)
+    weights = draw_weights(cells, resamples=resamples, seed=seed)
     estimates = np.array([cells.influence(name).mean for name in cells.cells])
     return Bootstrap(tuple(cells.cells), estimates, weighted_means(cells, weights))
 
@@ -195,11 +159,6 @@ def rank_probabilities(draws: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
         A row per name and rank, n²: ``architecture``, ``rank`` (1 … n), ``probability`` (sums to 1
         over names and over ranks; NaN if no resample counts) and ``resamples`` (that count). Ties
         share their ranks in equal parts.
-
-    Raises
-    ------
-    ValueError
-        If the shape does not fit the names.
     """
     draws = np.round(np.asarray(draws, dtype=float), DECIMALS)
     if draws.ndim != 2 or draws.shape[1] != len(names):
@@ -223,22 +182,10 @@ def rank_probabilities(draws: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
 
 
 def kendall_tau(first, second) -> np.ndarray:
-    """Kendall's rank correlation τ_b between two scorings of the same n architectures.
+    """Kendall's rank correlation τ_b between two scorings (..., n) of the same n ≥ 2 architectures.
 
-    Parameters
-    ----------
-    first, second : array of shape (..., n), n ≥ 2
-
-    Returns
-    -------
-    float or ndarray of shape (...), in [−1, 1]
-        1 = the same ranking, −1 = the reverse; corrected for ties (Kendall 1945). NaN where a value
-        is NaN or all n are tied.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or n < 2.
+    In [−1, 1], shape (...): 1 = the same ranking, −1 = the reverse; corrected for ties (Kendall
+    1945). NaN where a value is NaN or all n are tied.
     """
     first, second = (np.round(np.asarray(x, dtype=float), DECIMALS) for x in (first, second))
     if first.shape != second.shape or first.ndim == 0 or first.shape[-1] < 2:
@@ -274,11 +221,6 @@ def rank_agreement(
         A row per value of τ that occurs, ascending: ``tau``, ``probability`` (share of the
         resamples in which it is defined), ``resamples`` (that count), ``observed`` (True for the τ
         of the estimates).
-
-    Raises
-    ------
-    ValueError
-        If a cell is unknown or the numbers of cells differ or are below 2.
     """
     scores = [boot.select(names) for names in (first, second)]
     if distance:

@@ -48,6 +48,8 @@ from scipy import stats
 from lib.inference.crossed import CrossedCells, ratio
 
 ALTERNATIVES = ("two-sided", "greater", "less")
+LEVEL = 0.95
+"""Of intervals, where no other is asked for."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,10 @@ class Estimate:
     se_patients: np.ndarray
     se_seeds: np.ndarray
 
-    def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper end of the t interval.
-
-        Raises
-        ------
-        ValueError
-            If the level is not between 0 and 1.
-        """
-        _require_share(level, "level")
+    def interval(self, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper end of the t interval; `level` in (0, 1)."""
+        if not 0 < level < 1:
+            raise ValueError(f"level: found {level!r}; expected a number between 0 and 1.")
         half = stats.t.ppf((1 + level) / 2, self.df) * self.se
         return self.estimate - half, self.estimate + half
 
@@ -90,11 +87,6 @@ class Estimate:
 
         "greater" tests against the alternative that the contrast exceeds `null`. If `se` is 0 it is
         0 or 1, and 0.5 of either one-sided test at equality.
-
-        Raises
-        ------
-        ValueError
-            If the alternative is unknown.
         """
         if alternative not in ALTERNATIVES:
             raise ValueError(f"alternative: found {alternative!r}; expected one of {ALTERNATIVES}.")
@@ -113,11 +105,6 @@ def contrast(cells: CrossedCells, coefficients: Mapping[Hashable, float]) -> Est
     ----------
     coefficients : mapping of cell name to float
         {a: 1, b: -1} is a difference; {a: 1, b: -1, c: -1, d: 1} an interaction.
-
-    Raises
-    ------
-    ValueError
-        If a cell is unknown or no coefficient is given.
     """
     if not coefficients:
         raise ValueError("coefficients: found none; expected a weight for a cell or more.")
@@ -183,11 +170,6 @@ def ratio_of_contrasts(
     The standard error is that of the ratio's linearisation (delta method). Where the denominator is
     not above 0 (its 95 % interval), the ratio could be anything: its standard error is then
     infinite, as is the interval of Fieller (1954).
-
-    Raises
-    ------
-    ValueError
-        If a cell is unknown or no coefficient is given.
     """
     scale = contrast(cells, denominator)
     value = ratio(contrast(cells, numerator).estimate, scale.estimate)
@@ -211,34 +193,14 @@ def retained_evidence(
 
     1 = no more drift than the placebo, 0 = as different as maps of unrelated films. See
     `ratio_of_contrasts`.
-
-    Raises
-    ------
-    ValueError
-        If a cell is unknown.
     """
     return ratio_of_contrasts(cells, {tuned: 1, ceiling: -1}, {placebo: 1, ceiling: -1})
 
 
-def _require_share(value: float, name: str) -> None:
-    if not 0 < value < 1:
-        raise ValueError(f"{name}: found {value!r}; expected a number between 0 and 1.")
+def clustered_mean(values: np.ndarray, patients: pd.Series) -> tuple[float, float, float]:
+    """Mean, low and high of its 95 % interval: linearised, clustered by patient, t of patients − 1.
 
-
-def clustered_mean(
-    values: np.ndarray, patients: pd.Series, level: float = 0.95
-) -> tuple[float, float, float]:
-    """Mean and its interval, linearised and clustered by patient, t with patients − 1.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n,)
-        Without NaN.
-
-    Returns
-    -------
-    tuple of float
-        Mean, low, high; NaN without values, the limits also below two patients.
+    Of values (n,) without NaN; NaN without values, the limits also below two patients.
     """
     mean = values.mean() if len(values) else np.nan
     codes, names = pd.factorize(patients)
@@ -246,38 +208,27 @@ def clustered_mean(
         return mean, np.nan, np.nan
     deviations = np.bincount(codes, values - mean)
     error = np.sqrt(len(names) / (len(names) - 1) * (deviations**2).sum()) / len(values)
-    half = stats.t.ppf((1 + level) / 2, len(names) - 1) * error
+    half = stats.t.ppf((1 + LEVEL) / 2, len(names) - 1) * error
     return mean, mean - half, mean + half
 
 
-def clustered_share(
-    hits: np.ndarray, patients: pd.Series, level: float = 0.95
-) -> tuple[float, float, float]:
-    """Share of films and its exact interval, with as many films as the patients are worth.
+def clustered_share(hits: np.ndarray, patients: pd.Series) -> tuple[float, float, float]:
+    """Share of films and its exact 95 % interval, with as many films as the patients are worth.
 
     The interval of Clopper & Pearson (1934) with the effective number of films of Korn & Graubard
     (1998), at most that of the films; where all agree, the number of patients. So none of 12 films
-    is a share of up to 0.26, where the interval of `clustered_mean` ends at 0.
-
-    Parameters
-    ----------
-    hits : array of bool, shape (n,)
-
-    Returns
-    -------
-    tuple of float
-        Share, low, high; NaN without films, the limits also below two patients.
+    is a share of up to 0.26, where the interval of `clustered_mean`, which has the same form, ends
+    at 0.
     """
     hits = np.asarray(hits, float)
-    share, low, high = clustered_mean(hits, patients, level)
+    share, low, high = clustered_mean(hits, patients)
     if not np.isfinite(high):
         return share, np.nan, np.nan
     worth = patients.nunique()
     if high > low:
-        half = stats.norm.ppf((1 + level) / 2) * np.sqrt(share * (1 - share))
+        half = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt(share * (1 - share))
         worth = min(len(hits), (2 * half / (high - low)) ** 2)
-    count = share * worth
-    tails = (1 - level) / 2
+    count, tails = share * worth, (1 - LEVEL) / 2
     # At no hit, or nothing but hits, the beta distribution has no shape and the end is 0 or 1.
     low = stats.beta.ppf(tails, count, worth - count + 1) if share > 0 else 0.0
     high = stats.beta.isf(tails, count + 1, worth - count) if share < 1 else 1.0

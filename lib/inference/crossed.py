@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from lib.study.schema import CELL, SEED_PAIRINGS
+from lib.study.schema import CELL, SEED_PAIRINGS, require_columns
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,6 @@ class Cell:
         runs, and runs of two groups are independent even where their numbers agree.
     weights : ndarray of shape (films,), optional
         How much each film counts, such as every class alike; without, every film alike.
-
-    Raises
-    ------
-    ValueError
-        If a value is infinite, a weight negative or not finite, the shapes do not fit, a row occurs
-        twice or pairs a seed with itself.
     """
 
     scores: np.ndarray
@@ -121,11 +115,6 @@ class CrossedCells:
     cells : dict of name to Cell
     patients : ndarray of shape (films,)
         Patient of each film.
-
-    Raises
-    ------
-    ValueError
-        If there is no cell, a cell has other films or data sets, or a patient is missing.
     """
 
     cells: Mapping[Hashable, Cell]
@@ -242,18 +231,9 @@ def cells_from_pairs(
         Names are (architecture, method, role, pairing). Films are sorted by image id; one that a
         cell lacks is NaN there. Rows of the `SEED_PAIRINGS` are pairs of seeds. Seeds of
         transfer checkpoints form a group of their own: they are other runs than the fine-tunings.
-
-    Raises
-    ------
-    ValueError
-        If a column or patient is missing, a checkpoint name has no seed, or a film occurs twice in
-        a pair of checkpoints.
     """
-    needed = [*CELL, "before", "after", "image_id", metric]
-    missing = [column for column in needed if column not in pairs]
-    if missing:
-        raise ValueError(f"pairs: found columns {list(pairs)}; expected also {missing}.")
     key = [*CELL, "before", "after", "image_id"]
+    require_columns(pairs, [*key, metric], "pairs")
     if pairs.duplicated(key).any():
         found = pairs.loc[pairs.duplicated(key), key].iloc[0].to_dict()
         raise ValueError(f"pairs: found {found} twice; expected each film once.")

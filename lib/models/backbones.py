@@ -47,27 +47,16 @@ def build_backbone(name: str, *, size: int, weights: str | None = None) -> keras
     ----------
     name : str
         Key of `lib.study.architectures.ARCHITECTURES`.
-    size : int
-        Input side in pixels.
     weights : str, optional
         ``"imagenet"``, the path of a weights file (of Keras, or ``.npz`` of `models.eight_bit`), or
-        None for random weights.
+        None for random weights. A file that does not fit is a ValueError.
 
     Returns
     -------
     keras.Model
         Input ``(n, size, size, 3)`` float32; output ``(n, grid, grid, channels)``.
-
-    Raises
-    ------
-    ValueError
-        If the architecture is unknown, the size is below its minimum, or the file does not fit.
     """
-    if name not in ARCHITECTURES:
-        raise ValueError(f"architecture {name!r}: expected one of {', '.join(ARCHITECTURES)}")
     architecture = ARCHITECTURES[name]
-    if size < architecture.minimum_size:
-        raise ValueError(f"size {size}: {name} needs at least {architecture.minimum_size} px")
     module = importlib.import_module(f"keras.applications.{architecture.module}")
     inputs = keras.Input((size, size, 3), name="film")
     build = getattr(module, architecture.title)
@@ -97,14 +86,7 @@ def build(
     The head sits on the backbone's output tensor in one flat functional graph; a nested model
     would hide the convolutions from attribution.
 
-    Parameters
-    ----------
-    name, size, weights
-        As `build_backbone`.
-    classes : int
-        Number of logits.
-    dropout : float
-        Rate in [0, 1) on the pooled features.
+    `dropout` is a rate in [0, 1) on the pooled features; other parameters as of `build_backbone`.
     """
     backbone = build_backbone(name, size=size, weights=weights)
     pooled = keras.layers.GlobalAveragePooling2D(name=HEAD[0])(backbone.output)
@@ -115,13 +97,7 @@ def build(
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Read a checkpoint's weights into a model of the same architecture, in its precision.
-
-    Raises
-    ------
-    ValueError
-        If the file does not hold the weights of this graph.
-    """
+    """Read a checkpoint's weights into a model of the same architecture, in its precision."""
     try:
         model.load_weights(path)
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
@@ -149,8 +125,6 @@ def set_trainable(
 
     Parameters
     ----------
-    model : keras.Model
-        Classifier from `build`.
     from_stage : int, optional
         First backbone stage (1..5) that learns; None freezes the whole backbone.
     batch_norm : {"frozen", "trainable"}
@@ -175,7 +149,7 @@ def recalibrate_batch_norm(model: keras.Model, batches) -> int:
     Parameters
     ----------
     model : keras.Model
-        Any model; changed in place, ``trainable`` flags and momenta restored.
+        Changed in place, ``trainable`` flags and momenta restored.
     batches : iterable of float32 tensors, shape (n, size, size, 3)
         Training films.
 

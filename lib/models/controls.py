@@ -22,16 +22,8 @@ State = list[list[np.ndarray]]
 def load(model: keras.Model, name: str, files: Sequence[Path], *, seed: int) -> None:
     """Give a model the weights that a set of maps is made of.
 
-    Parameters
-    ----------
-    model : keras.Model
-        From `lib.models.backbones.build`.
-    name : str
-        Of `lib.study.params.Params.map_sets`.
-    files : sequence of Path
-        Checkpoints of its `lib.study.names.sources_of`, in their order.
-    seed : int
-        Of the study.
+    `files` are the checkpoints of its `lib.study.names.sources_of`, in their order; the seed is
+    that of the study.
     """
     kind = name.rpartition("-s")[0]
     load_weights(model, files[-1])

@@ -24,17 +24,8 @@ ENDINGS = {
 def epochs_without_gain(losses: Iterable[float], tolerance: float) -> int:
     """Epochs since the validation loss last fell by more than the tolerance.
 
-    Parameters
-    ----------
-    losses : iterable of float
-        Validation loss of each epoch, in nats.
-    tolerance : float
-        In nats, ≥ 0. A slow fall counts as a gain once it has added up to more than this.
-
-    Returns
-    -------
-    int
-        0 where the last epoch was a gain, as the first one always is.
+    Both in nats. A slow fall counts as a gain once it has added up to more than the tolerance; the
+    first epoch always is one, for which the answer is 0.
     """
     best, flat = float("inf"), -1
     for loss in losses:
@@ -45,21 +36,10 @@ def epochs_without_gain(losses: Iterable[float], tolerance: float) -> int:
 
 
 def ending(checkpoint: str, history: pd.DataFrame, before: pd.DataFrame) -> str:
-    """How the training of a checkpoint ended.
+    """How the training of a checkpoint ended, one of `ENDINGS`.
 
-    Parameters
-    ----------
-    checkpoint : str
-        Such as ``finetune-s0``.
-    history : DataFrame
-        Its learning curve, see `lib.models.training_loop.fit`.
-    before : DataFrame
-        That of the checkpoint it started from; a transfer is its own.
-
-    Returns
-    -------
-    str
-        One of `ENDINGS`.
+    `history` is its learning curve, see `lib.models.training_loop.fit`, `before` that of the
+    checkpoint it started from; a transfer is its own.
     """
     stage = stage_of(pd.Series([checkpoint]))[0]
     if stage in ("placebo", *TRAINED_CONTROLS):
@@ -74,13 +54,7 @@ def ending(checkpoint: str, history: pd.DataFrame, before: pd.DataFrame) -> str:
 
 
 def sentence(performance: pd.DataFrame) -> str:
-    """How the trainings of a study ended: counts by stage, and those that failed by name.
-
-    Parameters
-    ----------
-    performance : DataFrame
-        ``tables/performance.csv``: ``architecture``, ``checkpoint`` and ``training``.
-    """
+    """How the trainings of ``performance.csv`` ended: counts, and those that failed by name."""
     runs = performance.drop_duplicates(["architecture", "checkpoint"])
     runs = runs[runs["training"] != "matched"]
     stages = stage_of(runs["checkpoint"])

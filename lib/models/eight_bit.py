@@ -25,14 +25,9 @@ _AGAIN = (
 
 
 def quantise(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Round a kernel to int8, each output channel (last axis) on a scale of its own.
+    """Round a kernel to int8, -127 … 127, each output channel (last axis) on a scale of its own.
 
-    Returns
-    -------
-    rounded : ndarray of int8, shape of the kernel
-        In -127 … 127.
-    scale : ndarray of float32, shape (output channels,)
-        ``rounded * scale`` is within ``scale / 2`` of the kernel.
+    The product with the scales, float32, is within half a scale of the kernel.
     """
     kernel = np.asarray(kernel, np.float32)
     scale = np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1))) / np.float32(127)
@@ -84,12 +79,7 @@ def write(backbone: keras.Model, path: Path) -> None:
 def read_into(backbone: keras.Model, path: Path) -> None:
     """Fill a backbone from a file of `write`, whose hash must be the one in the record beside it.
 
-    Parameters
-    ----------
-    backbone : keras.Model
-        From `backbones.build_backbone`, of any input size; unchanged if anything does not fit.
-    path : Path
-        With its record ``<path>.json``.
+    The backbone may have any input size; it is unchanged if anything does not fit.
 
     Raises
     ------
@@ -106,22 +96,19 @@ def read_into(backbone: keras.Model, path: Path) -> None:
         raise ValueError(f"{error} {_AGAIN}") from error
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: no readable array archive ({error}). {_AGAIN}") from error
-    weights = named_weights(backbone)
-    needed = {
-        name: ("int8" if len(w.shape) > 1 else "float32", w.shape) for name, w in weights.items()
-    }
-    needed |= {
-        f"{name}.scale": ("float32", weight.shape[-1:])
-        for name, weight in weights.items()
-        if len(weight.shape) > 1
-    }
-    for name in [*needed, *arrays]:
-        found = (str(arrays[name].dtype), arrays[name].shape) if name in arrays else None
-        expected = needed.get(name)
-        if found is None or expected is None or found != (expected[0], tuple(expected[1])):
+    weights, needed = named_weights(backbone), {}
+    for name, weight in weights.items():
+        kernel = len(weight.shape) > 1
+        needed[name] = "int8" if kernel else "float32", tuple(weight.shape)
+        if kernel:
+            needed[f"{name}.scale"] = "float32", tuple(weight.shape[-1:])
+    found = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
+    for name in [*needed, *found]:
+        if found.get(name) != needed.get(name):
             raise ValueError(
-                f"{path}: does not fit {backbone.name}: {name} is {_described(found)}, expected "
-                f"{_described(expected)}. Was it made for another backbone? {_AGAIN}"
+                f"{path}: does not fit {backbone.name}: {name} is {_described(found.get(name))}, "
+                f"expected {_described(needed.get(name))}. Was it made for another backbone? "
+                f"{_AGAIN}"
             )
     for name, weight in weights.items():
         scale = arrays.get(f"{name}.scale")

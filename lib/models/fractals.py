@@ -8,6 +8,7 @@ learnt edges, textures and shapes, with nothing downloaded (arXiv:2101.08515).
 import cv2
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from lib.data import batches
@@ -18,19 +19,13 @@ from lib.study.seeds import derive
 _FILL = 0.15  # least share of a coarse canvas that a category must cover to be kept
 
 
-def _system(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    maps = generator.uniform(-1, 1, (generator.integers(2, 9), 2, 3))
-    determinants = np.abs(np.linalg.det(maps[:, :, :2])) + 1e-6
-    return maps, determinants / determinants.sum()
-
-
 def _points(
-    maps: np.ndarray, chances: np.ndarray, generator: np.random.Generator, *, steps: int = 60
+    maps: np.ndarray, chances: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray | None:
     """Points of the attractor in the unit square, or None where the system diverges."""
     walkers = np.zeros((1024, 2))
     kept = []
-    for step in range(steps):
+    for step in range(60):
         chosen = maps[generator.choice(len(maps), len(walkers), p=chances)]
         walkers = np.einsum("nij,nj->ni", chosen[:, :, :2], walkers) + chosen[:, :, 2]
         if not np.abs(walkers).max() < 1e6:
@@ -45,38 +40,30 @@ def _points(
     return points[np.all((points >= 0) & (points <= 1), axis=1)]
 
 
-def _fill(points: np.ndarray, side: int = 32) -> float:
-    canvas = np.zeros((side, side), bool)
-    canvas[tuple(np.minimum((points * side).astype(int), side - 1).T)] = True
+def _fill(points: np.ndarray) -> float:
+    canvas = np.zeros((32, 32), bool)
+    canvas[tuple(np.minimum((points * 32).astype(int), 31).T)] = True
     return canvas.mean()
 
 
 def find_systems(categories: int, *, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Random iterated function systems that neither diverge nor collapse to specks.
 
-    Returns
-    -------
-    list of (maps, chances)
-        Affine maps, shape (n, 2, 3), and the probability of each.
+    Each is a number of affine maps, shape (n, 2, 3), and the probability of each.
     """
     generator, found = np.random.default_rng(seed), []
     while len(found) < categories:
-        system = _system(generator)
-        points = _points(*system, generator)
+        maps = generator.uniform(-1, 1, (generator.integers(2, 9), 2, 3))
+        determinants = np.abs(np.linalg.det(maps[:, :, :2])) + 1e-6
+        chances = determinants / determinants.sum()
+        points = _points(maps, chances, generator)
         if points is not None and _fill(points) >= _FILL:
-            found.append(system)
+            found.append((maps, chances))
     return found
 
 
-def draw(
-    system: tuple[np.ndarray, np.ndarray], *, size: int, seed: int
-) -> np.ndarray:  # fmt: skip
-    """One image of a category: changed maps, then random pose, contrast and blur.
-
-    Returns
-    -------
-    ndarray of uint8, shape (size, size)
-    """
+def draw(system: tuple[np.ndarray, np.ndarray], *, size: int, seed: int) -> np.ndarray:
+    """One image of a category, uint8: changed maps, then random pose, contrast and blur."""
     generator = np.random.default_rng(seed)
     maps, chances = system
     for _ in range(20):
@@ -122,15 +109,11 @@ def draw_set(params: Fractal, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def pretrain(
     architecture: str, images: np.ndarray, labels: np.ndarray, params: Fractal, *,
     runtime: Runtime, seed: int, state, key: str, report=print,
-) -> tuple[keras.Model, "object"]:  # fmt: skip
+) -> tuple[keras.Model, pd.DataFrame]:  # fmt: skip
     """Train a backbone from random weights to name the fractals; one tenth is held out.
 
-    Returns
-    -------
-    backbone : keras.Model
-        Without the head; its weights are the product.
-    history : DataFrame
-        As `lib.models.training_loop.fit`.
+    Returns the backbone without the head, whose weights are the product, and the learning curve as
+    `lib.models.training_loop.fit`.
     """
     held = max(1, len(labels) // 10)
     rows = np.arange(len(labels))

@@ -105,20 +105,7 @@ def found_roles(model: keras.Model) -> dict:
 
 
 def role_layers(model: keras.Model, name: str) -> dict[str, keras.Layer]:
-    """The layer of each role, found by position, with its channel count asserted.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Classifier from `lib.models.backbones.build`.
-    name : str
-        Key of `lib.study.architectures.ARCHITECTURES`.
-
-    Raises
-    ------
-    ValueError
-        If a layer does not have the channels that its role must have.
-    """
+    """The layer of each role of a backbone, by `found_roles`, with its channel count asserted."""
     found = found_roles(model)
     for role in ROLES:
         channels, expected = found[role].output.shape[-1], ARCHITECTURES[name].channels[role]
@@ -133,14 +120,7 @@ def role_layers(model: keras.Model, name: str) -> dict[str, keras.Layer]:
 def select(
     model: keras.Model, name: str, roles: Sequence[str], others: Sequence[str] = ()
 ) -> dict[str, keras.Layer]:
-    """The layers of some roles and further layers by name.
-
-    Raises
-    ------
-    ValueError
-        If a name is no layer of the model, its output is no map, or it does not feed the logits;
-        the message lists candidates.
-    """
+    """The layers of some roles, as of `role_layers`, and others, as of `layer_by_name`."""
     known = role_layers(model, name)
     return {role: known[role] for role in roles} | {
         other: layer_by_name(model, other) for other in others

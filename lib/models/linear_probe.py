@@ -10,8 +10,6 @@ import keras
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -21,32 +19,28 @@ from lib.data.batches import Films, batches
 from lib.data.index import read_index
 from lib.data.phantoms.cohort import write_cohort
 from lib.data.splits import assign_splits
-from lib.models import backbones
+from lib.models import backbones, performance
 from lib.study.artefacts import read_table, write_table
+from lib.study.names import SPLITS
 from lib.study.params import Params
 from lib.study.paths import resolve
 from lib.study.seeds import derive
 
 STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03)
 """C of the regression; the one with the best macro AUC on the validation films is used."""
-FOLDS, FOLD_STRENGTH = 5, 0.03
-"""Of `cross_validated`; fixed, so that nothing is chosen on the films that judge."""
 
 
 def prepare(params: Params, folder: Path) -> pd.DataFrame:
-    """The films of a study as arrays, dealt to splits as notebook 1 does; made once.
+    """The manifest of a study's films, dealt to splits as notebook 1 does; made once.
 
-    Returns
-    -------
-    DataFrame
-        The manifest; ``images_<size>.npy`` lie beside it.
+    ``images_<size>.npy`` lie beside it.
     """
-    table = Path(folder) / "manifest.csv"
+    table = folder / "manifest.csv"
     if not table.exists():
         source = resolve(params.data.source)
         if params.data.source == "phantom":
             source = write_cohort(
-                params.data.phantom, Path(folder) / "phantoms", classes=params.classes,
+                params.data.phantom, folder / "phantoms", classes=params.classes,
                 seed=derive(params.seed, "cohort"),
             )  # fmt: skip
         index = read_index(source, classes=params.classes)
@@ -62,15 +56,9 @@ def prepare(params: Params, folder: Path) -> pd.DataFrame:
 
 
 def features(backbone: keras.Model, images: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Pooled features after recalibration of batch normalisation on the training films.
+    """Pooled features of films, uint8, (n, size, size), with the statistics of the training films.
 
-    Parameters
-    ----------
-    backbone : keras.Model
-        Changed in place: its statistics become those of the films.
-    images : ndarray of uint8, shape (n, size, size)
-    train : ndarray of int
-        Rows of the training films.
+    The batch normalisation of the backbone is recalibrated in place; `train` are rows.
     """
     rows = np.random.default_rng(0).permutation(train)
     some = Films(images, rows, np.zeros(len(rows), int))
@@ -81,84 +69,32 @@ def features(backbone: keras.Model, images: np.ndarray, train: np.ndarray) -> np
 
 
 def probe(values: np.ndarray, manifest: pd.DataFrame) -> dict[str, float]:
-    """Macro AUC and balanced accuracy of a logistic regression on test films.
-
-    Parameters
-    ----------
-    values : ndarray of float, shape (n, k)
-    manifest : DataFrame
-        ``label`` and ``split`` of each row.
+    """How well a logistic regression on values, (n, k), does on test films.
 
     Returns
     -------
     dict
-        ``macro_auc``, ``balanced_accuracy``, ``strength`` (C), ``train`` and ``test`` (films), and
-        ``cross_validated``, of all films together.
+        ``macro_auc``, ``balanced_accuracy``, ``strength`` (C), ``train`` and ``test`` (films).
     """
-    labels, rows = manifest["label"].to_numpy(), {}
-    for split in ("train", "validation", "test"):
-        rows[split] = np.flatnonzero(manifest["split"] == split)
-    best = None
+    names, labels = np.unique(manifest["label"], return_inverse=True)
+    rows = {split: np.flatnonzero(manifest["split"] == split) for split in SPLITS}
+
+    def judged(model, split):
+        logits = model.predict_log_proba(values[rows[split]])
+        return performance.scores(logits, labels[rows[split]], classes=names)
+
+    found = {}
     with threadpool_limits(1):
         for strength in STRENGTHS:
             model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
             model.fit(values[rows["train"]], labels[rows["train"]])
-            auc = _macro_auc(model, values, labels, rows["validation"])
-            if best is None or auc > best[0]:
-                best = auc, strength, model
-    _, strength, model = best
-    test = rows["test"]
+            found[strength] = [judged(model, split) for split in ("validation", "test")]
+    strength = max(found, key=lambda each: found[each][0]["macro_auc"])
+    _, test = found[strength]
     return {
-        "macro_auc": _macro_auc(model, values, labels, test),
-        "balanced_accuracy": float(
-            balanced_accuracy_score(labels[test], model.predict(values[test]))
-        ),
+        "macro_auc": test["macro_auc"],
+        "balanced_accuracy": test["balanced_accuracy"],
         "strength": strength,
         "train": len(rows["train"]),
-        "test": len(test),
-        "cross_validated": cross_validated(values, manifest),
+        "test": len(rows["test"]),
     }
-
-
-def cross_validated(values: np.ndarray, manifest: pd.DataFrame) -> dict[str, float]:
-    """The same regression on all films, in folds that keep a patient's films together.
-
-    One split of a small collection leaves about 0.01 of chance in the AUC; five folds judge every
-    film once. (The statistics of batch normalisation have seen films of all folds, unlabelled.)
-
-    Parameters
-    ----------
-    values : ndarray of float, shape (n, k)
-    manifest : DataFrame
-        ``label`` and ``patient_id`` of each row.
-
-    Returns
-    -------
-    dict
-        Means over the folds of ``macro_auc`` and ``balanced_accuracy``, and ``macro_auc_sd``.
-    """
-    labels, scores = manifest["label"].to_numpy(), []
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
-    with threadpool_limits(1):
-        for train, test in folds.split(values, labels, manifest["patient_id"]):
-            model = make_pipeline(
-                StandardScaler(), LogisticRegression(C=FOLD_STRENGTH, max_iter=2000)
-            )
-            model.fit(values[train], labels[train])
-            balanced = balanced_accuracy_score(labels[test], model.predict(values[test]))
-            scores.append((_macro_auc(model, values, labels, test), balanced))
-    auc, balanced = np.mean(scores, axis=0)
-    return {
-        "macro_auc": float(auc),
-        "macro_auc_sd": float(np.std(scores, axis=0, ddof=1)[0]),
-        "balanced_accuracy": float(balanced),
-    }
-
-
-def _macro_auc(model, values, labels, rows) -> float:
-    chances = model.predict_proba(values[rows])
-    aucs = [
-        roc_auc_score(labels[rows] == name, chances[:, column])
-        for column, name in enumerate(model.classes_)
-    ]
-    return float(np.mean(aucs))

@@ -19,11 +19,9 @@ def scores(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) ->
     Parameters
     ----------
     logits : ndarray of float, shape (films, classes)
-        Unnormalised scores.
+        Unnormalised scores, in the order of the classes.
     labels : ndarray of int, shape (films,)
         True class indices.
-    classes : sequence of str
-        Names of the classes, in the order of the logits.
 
     Returns
     -------
@@ -31,11 +29,6 @@ def scores(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) ->
         ``loss`` (cross-entropy in nats), ``accuracy``, ``balanced_accuracy``, ``macro_auc`` (mean
         of the one-vs-rest areas under the ROC curve) and ``auc_<class>``. An area is NaN where a
         class, or its complement, has no film.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree.
     """
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     if logits.shape != (len(labels), len(classes)):
@@ -64,12 +57,7 @@ CONFIDENCE_BINS = 10
 
 
 def calibration(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Whether a classifier is as sure as it is right.
-
-    Parameters
-    ----------
-    logits : ndarray of float, shape (films, classes)
-    labels : ndarray of int, shape (films,)
+    """Whether a classifier is as sure as it is right; arrays as of `scores`.
 
     Returns
     -------
@@ -128,11 +116,14 @@ def by_split(predictions: pd.DataFrame, *, classes: Sequence[str]) -> pd.DataFra
     """Performance in each split of a prediction table, a row per split."""
     rows = {}
     for split, part in predictions.groupby("split", sort=False):
-        labels = pd.Categorical(part["label"], categories=list(classes)).codes
-        rows[split] = {"n": len(part)} | scores(
-            logits_of(part, classes=classes), labels, classes=classes
-        )
+        rows[split] = {"n": len(part)} | scores(*told(part, classes), classes=classes)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")
+
+
+def told(predictions: pd.DataFrame, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, shape (films, classes), and true class indices of a prediction table."""
+    labels = pd.Categorical(predictions["label"], categories=list(classes)).codes
+    return logits_of(predictions, classes=classes), labels
 
 
 def logits_of(predictions: pd.DataFrame, *, classes: Sequence[str]) -> np.ndarray:
@@ -146,12 +137,9 @@ def gather(
     checkpoints: Sequence[str],
     read: Callable[[str, str], pd.DataFrame],
 ) -> pd.DataFrame:
-    """One table of all complete checkpoints, with the columns architecture and checkpoint.
+    """One table of all complete checkpoints, of which there must be one.
 
-    Raises
-    ------
-    ArtefactError
-        If no checkpoint is complete.
+    Its first columns are architecture and checkpoint.
     """
     found = [
         read(architecture, checkpoint).assign(architecture=architecture, checkpoint=checkpoint)
@@ -182,13 +170,8 @@ def performance_table(paths: StudyPaths, architectures, checkpoints, *, classes)
             read_table(paths.history(architecture, name)) for name in (checkpoint, checkpoints[0])
         )
         scored = by_split(predictions, classes=classes).reset_index()
-        sure = [
-            calibration(
-                logits_of(part, classes=classes),
-                pd.Categorical(part["label"], categories=list(classes)).codes,
-            )
-            for _, part in predictions.groupby("split", sort=False)
-        ]
+        parts = predictions.groupby("split", sort=False)
+        sure = [calibration(*told(part, classes)) for _, part in parts]
         return scored.join(pd.DataFrame(sure)).assign(training=ending(checkpoint, own, before))
 
     return gather(paths, architectures, checkpoints, read)
@@ -206,21 +189,13 @@ def confusion_table(paths: StudyPaths, architectures, checkpoints, *, classes) -
 
     def read(architecture: str, checkpoint: str) -> pd.DataFrame:
         table = read_table(paths.predictions(architecture, checkpoint)).query("split == 'test'")
-        labels = pd.Categorical(table["label"], categories=list(classes)).codes
-        logits = logits_of(table, classes=classes)
-        return confusion_rows(confusion(logits, labels, classes=classes))
+        return confusion_rows(confusion(*told(table, classes), classes=classes))
 
     return gather(paths, architectures, checkpoints, read)
 
 
 def jointly_correct(paths: StudyPaths, architectures, checkpoints, *, classes) -> list[str]:
     """Test films that all checkpoints classify correctly, by their predictions: before any map.
-
-    Parameters
-    ----------
-    architectures, checkpoints : sequence of str
-        All of them must have predicted.
-    classes : sequence of str
 
     Returns
     -------
@@ -231,9 +206,7 @@ def jointly_correct(paths: StudyPaths, architectures, checkpoints, *, classes) -
     for architecture in architectures:
         for checkpoint in checkpoints:
             table = read_table(paths.predictions(architecture, checkpoint)).query("split == 'test'")
-            told = logits_of(table, classes=classes).argmax(axis=1)
-            right.append(
-                pd.Series(np.asarray(classes)[told], table["image_id"]) == table["label"].to_numpy()
-            )
+            logits, labels = told(table, classes)
+            right.append(pd.Series(logits.argmax(axis=1) == labels, table["image_id"]))
     together = pd.concat(right, axis=1).all(axis=1)
     return together.index[together].tolist()

@@ -16,20 +16,11 @@ from lib.study.names import RANDOMISATION_STEPS
 from lib.study.seeds import derive
 
 
-def _step_of(layer: keras.Layer, size: int, backbone: set[str]) -> str:
-    return f"stage {stage_of(layer, size)}" if layer.name in backbone else "head"
-
-
 def cascade(model: keras.Model, *, seed: int) -> Iterator[str]:
     """Randomise a classifier in place, step by step from the head down.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Classifier from `lib.models.backbones.build`; ``trainable`` flags stay.
-    seed : int
-        Of the permutations. One for each tensor is derived from it by the tensor's position, so
-        that names, which carry a process-wide counter, do not matter.
+    One seed for each tensor is derived by the tensor's position, so that names, which carry a
+    process-wide counter, do not matter.
 
     Yields
     ------
@@ -37,9 +28,8 @@ def cascade(model: keras.Model, *, seed: int) -> Iterator[str]:
         Of `lib.study.names.RANDOMISATION_STEPS`, each when it is done; what an earlier step
         randomised stays so.
     """
-    size = model.input_shape[1]
-    backbone = {layer.name for layer in backbone_layers(model)}
-    steps = [_step_of(layer, size, backbone) for layer in model.layers]
+    size, backbone = model.input_shape[1], backbone_layers(model)
+    steps = [f"stage {stage_of(x, size)}" if x in backbone else "head" for x in model.layers]
     for step in RANDOMISATION_STEPS:
         for place, (layer, own) in enumerate(zip(model.layers, steps, strict=True)):
             if own == step:

@@ -10,7 +10,6 @@ ones at about the study's size.
 
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ import pandas as pd
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
-from lib.data.batches import pixels
+from lib.data.batches import fetched, pixels
 from lib.data.phantoms.findings import FINDINGS, PAIRS
 from lib.data.phantoms.source_films import MEASURES, SourceSet
 from lib.models import backbones, training_loop
@@ -39,16 +38,8 @@ _WEIGHTS = {"pairs": 0.1, "cells": 0.05, "fine_cells": 0.02, "measures": 0.05}
 class Phase:
     """Some films at one size, with a warm-up and a cosine decay of their own.
 
-    Attributes
-    ----------
-    size : int
-        Side of the films in pixels.
-    films : int
-        How many are seen; a set that is too short is gone through again.
-    rate : float
-        Peak learning rate of AdamW.
-    lowest : float
-        Share of it at the end.
+    ``size`` is the side in pixels, ``films`` how many are seen (a set that is too short is gone
+    through again), ``rate`` the peak learning rate of AdamW and ``lowest`` its share at the end.
     """
 
     size: int
@@ -59,13 +50,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one backbone is trained.
-
-    Attributes
-    ----------
-    piece : int
-        Films between two states on disk; an interrupted training loses at most this many.
-    """
+    """How one backbone is trained; an interruption loses at most a ``piece`` of films."""
 
     phases: tuple[Phase, ...]
     batch_size: int = 16
@@ -80,23 +65,15 @@ RECIPES = {
 }
 
 
-def build(architecture: str, *, size: int) -> tuple[keras.Model, keras.Model]:
-    """The backbone, and the model that answers all questions of the source task with it.
+def add_heads(backbone: keras.Model) -> keras.Model:
+    """The model that asks a backbone for findings, cells and measures.
 
     Returns
     -------
-    backbone : keras.Model
-        Its weights are the product.
-    model : keras.Model
+    keras.Model
         Outputs ``pairs`` (n, pairs), ``cells`` and ``fine_cells`` (n, grid, grid, findings), all
         logits, and ``measures`` (n, measures).
     """
-    backbone = backbones.build_backbone(architecture, size=size)
-    return backbone, add_heads(backbone)
-
-
-def add_heads(backbone: keras.Model) -> keras.Model:
-    """Ask a backbone for findings, cells and measures; see `build`."""
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
     finer = found_roles(keras.Model(backbone.input, pooled))["stage4"].output
     # Adam moves every weight of a head by the same step, and two thousand of them add up: smaller
@@ -105,21 +82,16 @@ def add_heads(backbone: keras.Model) -> keras.Model:
         keras.layers.Rescaling(0.05)(x) for x in (pooled, backbone.output, finer)
     )
 
-    def rare(probability):  # start from how rare a finding is, not from one half
-        return keras.initializers.Constant(np.log(probability))
+    def head(name, kind, *size, rare=None):  # start from how rare a finding is, not from one half
+        bias = "zeros" if rare is None else keras.initializers.Constant(np.log(rare))
+        return kind(*size, bias_initializer=bias, dtype="float32", name=name)
 
-    kinds = len(FINDINGS)
+    dense, by_cell, kinds = keras.layers.Dense, keras.layers.Conv2D, len(FINDINGS)
     outputs = {
-        "pairs": keras.layers.Dense(
-            len(PAIRS), bias_initializer=rare(0.02), dtype="float32", name="pairs"
-        )(pooled),
-        "cells": keras.layers.Conv2D(
-            kinds, 1, bias_initializer=rare(0.02), dtype="float32", name="cells"
-        )(last),
-        "fine_cells": keras.layers.Conv2D(
-            kinds, 1, bias_initializer=rare(0.01), dtype="float32", name="fine_cells"
-        )(finer),
-        "measures": keras.layers.Dense(len(MEASURES), dtype="float32", name="measures")(pooled),
+        "pairs": head("pairs", dense, len(PAIRS), rare=0.02)(pooled),
+        "cells": head("cells", by_cell, kinds, 1, rare=0.02)(last),
+        "fine_cells": head("fine_cells", by_cell, kinds, 1, rare=0.01)(finer),
+        "measures": head("measures", dense, len(MEASURES))(pooled),
     }
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -136,20 +108,18 @@ def _summed_squares(truth, values):
     return tf.reduce_sum(tf.square(truth - values), axis=1)
 
 
+_LOSSES = dict.fromkeys(("pairs", "cells", "fine_cells"), _summed_crossentropy)
+_LOSSES |= {"measures": _summed_squares}
+
+
 def compile_model(model: keras.Model, phase: Phase, recipe: Recipe) -> None:
     """AdamW with warm-up and cosine decay, and a loss for every question."""
     steps = phase.films // recipe.batch_size
     warmup = min(300, max(1, steps // 10))
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), alpha=phase.lowest, warmup_target=phase.rate,
-        warmup_steps=warmup,
-    )  # fmt: skip
+    rate = training_loop.decay(phase.rate, steps=steps, warmup=warmup, lowest=phase.lowest)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    losses = dict.fromkeys(("pairs", "cells", "fine_cells"), _summed_crossentropy)
-    model.compile(
-        optimizer, losses | {"measures": _summed_squares}, loss_weights=_WEIGHTS, jit_compile=False
-    )
+    model.compile(optimizer, _LOSSES, loss_weights=_WEIGHTS, jit_compile=False)
 
 
 def _grids(model: keras.Model) -> dict[str, int]:
@@ -186,32 +156,17 @@ def piece_rows(source: SourceSet, recipe: Recipe, *, start: int, seed: int) -> n
     return np.random.default_rng(derive(seed, "piece", start)).permutation(numbers)
 
 
-def _wait(source: SourceSet, rows: np.ndarray) -> None:
-    while source.drawn <= rows.max():  # drawing is faster than training, but starts with it
-        time.sleep(5)
-
-
 def _dataset(source, rows, grids, *, size, batch_size) -> tf.data.Dataset:
-    names = ("pairs", "measures", *grids)
+    shapes = {"pairs": (len(PAIRS),), "measures": (len(MEASURES),)}
+    shapes |= {name: (side, side, len(FINDINGS)) for name, side in grids.items()}
 
     def fetch(chosen):
         known = answers(source, chosen, grids)
-        return images(source, chosen, size), *(known[name] for name in names)
+        return images(source, chosen, size), *(known[name] for name in shapes)
 
-    ranks = {"pairs": 2, "measures": 2, "cells": 4, "fine_cells": 4}
-
-    def load(chosen):
-        values = tf.numpy_function(fetch, [chosen], (tf.float32,) * (1 + len(names)))
-        values[0].set_shape((None, size, size, 3))
-        for name, value in zip(names, values[1:], strict=True):
-            value.set_shape((None,) * ranks[name])
-        return values[0], dict(zip(names, values[1:], strict=True))
-
-    chosen = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size, drop_remainder=True)
-    loaded = chosen.map(load, num_parallel_calls=1, deterministic=True).prefetch(2)
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = 2  # see `lib.data.batches.batches`
-    return loaded.with_options(options)
+    every = [(tf.float32, shape) for shape in ((size, size, 3), *shapes.values())]
+    loaded = fetched(rows, fetch, every, batch_size=batch_size, whole=True)
+    return loaded.map(lambda films, *known: (films, dict(zip(shapes, known, strict=True))))
 
 
 def _judge(model: keras.Model, source: SourceSet, *, size: int, batch_size: int) -> dict:
@@ -220,13 +175,9 @@ def _judge(model: keras.Model, source: SourceSet, *, size: int, batch_size: int)
     outputs = model.predict(images(source, rows, size), batch_size=batch_size, verbose=0)
     known = answers(source, rows, _grids(model))
     losses = {
-        name: float(
-            np.mean((_summed_squares if name == "measures" else _summed_crossentropy)(
-                tf.constant(known[name]), tf.constant(outputs[name])
-            ))
-        )
+        name: float(np.mean(_LOSSES[name](tf.constant(known[name]), tf.constant(outputs[name]))))
         for name in _WEIGHTS
-    }  # fmt: skip
+    }
     spread = np.square(known["measures"] - known["measures"].mean(0)).sum(1).mean()
     return {
         "loss": sum(_WEIGHTS[name] * value for name, value in losses.items()),
@@ -252,16 +203,12 @@ def train(
 
     Parameters
     ----------
-    architecture : str
-        Key of `lib.study.architectures.ARCHITECTURES`.
-    source : SourceSet
-        Films; may still be in drawing.
     folder : Path
         Receives the state of the running phase and the product of every finished one.
     recipe : Recipe, optional
         That of `RECIPES` without.
     make : callable, optional
-        Builds (backbone, model) for a size, instead of `build`; for small models.
+        Builds another backbone for a size.
     report : callable
         Receives one line per piece.
 
@@ -273,7 +220,7 @@ def train(
         A row per piece: as `lib.models.training_loop.fit`, and ``phase``, ``size``, ``films``.
     """
     recipe = recipe or RECIPES[architecture]
-    make = make or (lambda size: build(architecture, size=size))
+    make = make or (lambda size: backbones.build_backbone(architecture, size=size))
     before, curves, seen = None, [], 0
     for number, phase in enumerate(recipe.phases):
         key = phase_key(architecture, recipe, number, source, seed)
@@ -282,7 +229,8 @@ def train(
         last = number == len(recipe.phases) - 1
         if not curve.exists() or last:
             keras.utils.set_random_seed(derive(seed, "weights", architecture, number))
-            backbone, model = make(phase.size)
+            backbone = make(phase.size)
+            model = add_heads(backbone)
             if curve.exists():
                 model.load_weights(product)
             elif before:
@@ -306,7 +254,6 @@ def _train_phase(model, source, phase, recipe, *, start, seed, product, key, sta
 
     def epoch_batches(piece):
         rows = piece_rows(source, recipe, start=start + piece * recipe.piece, seed=seed)
-        _wait(source, rows)
         return _dataset(source, rows, grids, size=phase.size, batch_size=recipe.batch_size)
 
     def validate(model):

@@ -80,16 +80,8 @@ def train_transfer(
 ) -> pd.DataFrame:  # fmt: skip
     """Stage one: train the head of `model` in place on its frozen backbone.
 
-    Parameters
-    ----------
-    features : ndarray of float32, shape (rows of the image cache, channels), optional
-        Pooled features of all films, from `pooled_features`. Given them and without augmentation
-        the head alone is trained, which gives the same head as training through the backbone.
-
-    Returns
-    -------
-    DataFrame
-        As `lib.models.training_loop.fit`.
+    Given the `pooled_features` of all films, and without augmentation, the head alone is trained,
+    which gives the same head as training through the backbone. Returns as `training_loop.fit`.
     """
     params = run.params
     schedule = Schedule(
@@ -162,16 +154,7 @@ def _train_films(model, run: Run, schedule: Schedule) -> pd.DataFrame:
 
 
 def pooled_features(model: keras.Model, images: np.ndarray, *, batch_size: int) -> np.ndarray:
-    """Compute the input of the head, the global average of the last feature map.
-
-    Parameters
-    ----------
-    images : ndarray of uint8, shape (n, size, size)
-
-    Returns
-    -------
-    ndarray of float32, shape (n, channels)
-    """
+    """Input of the head, the global average of the last feature map: float32, (n, channels)."""
     extractor = keras.Model(model.input, model.get_layer("average_pool").output)
     rows = np.arange(len(images))
     features = predict(extractor, Films(images, rows, np.zeros_like(rows)), batch_size=batch_size)

@@ -28,10 +28,8 @@ class Schedule:
     ----------
     epochs : int
         Most epochs; also the length of the cosine decay.
-    learning_rate : float
-        Peak rate of Adam.
-    warmup_epochs : float
-        Length of the linear warm-up from 0.
+    learning_rate, warmup_epochs : float
+        Peak rate of Adam, and the length of the linear warm-up from 0.
     patience : int or None
         Epochs without a gain in validation loss before stopping, and the best epoch is kept;
         None trains all epochs and keeps the last.
@@ -49,17 +47,18 @@ class Schedule:
     stop_after: int | None = None
 
 
+def decay(peak: float, *, steps: int, warmup: int, lowest: float):
+    """A rate with linear warm-up from 0 to its peak and cosine decay to a share of it."""
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else peak, max(1, steps - warmup), alpha=lowest,
+        warmup_target=peak if warmup else None, warmup_steps=warmup,
+    )  # fmt: skip
+
+
 def optimizer(schedule: Schedule, *, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """Adam with linear warm-up and cosine decay to a tenth of the peak rate."""
-    warmup = round(schedule.warmup_epochs * steps_per_epoch)
-    decay = max(1, schedule.epochs * steps_per_epoch - warmup)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else schedule.learning_rate,
-        decay,
-        alpha=0.1,
-        warmup_target=schedule.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
+    steps, warmup = (round(n * steps_per_epoch) for n in (schedule.epochs, schedule.warmup_epochs))
+    rate = decay(schedule.learning_rate, steps=steps, warmup=warmup, lowest=0.1)
     return keras.optimizers.Adam(rate, clipnorm=1.0)
 
 
@@ -133,7 +132,8 @@ def fit(
         if best is None or row["loss"] < best["loss"]:
             best = row
         if epochs:
-            _keep_epoch(model, epoch_file(state / "epochs", epoch + 1))
+            with atomic(epoch_file(state / "epochs", epoch + 1)) as temporary:
+                np.savez(temporary, *model.get_weights())
         if state:
             _save(model, state, key, rows, is_best=best is row)
         report(
@@ -159,19 +159,8 @@ def epoch_file(folder: Path, epoch: int) -> Path:
     return folder / f"epoch-{epoch:03d}.npz"
 
 
-def _keep_epoch(model: keras.Model, file: Path) -> None:
-    with atomic(file) as temporary:
-        np.savez(temporary, *model.get_weights())
-
-
 def load_epoch(model: keras.Model, file: Path) -> None:
-    """Give a model of the same layers the weights that `fit` kept of an epoch.
-
-    Raises
-    ------
-    ArtefactError
-        If the file is missing, damaged, or of another network.
-    """
+    """Give a model of the same layers the weights that `fit` kept of an epoch."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
             model.set_weights([arrays[name] for name in arrays.files])

@@ -25,6 +25,7 @@ import pandas as pd
 from lib.study.errors import ArtefactError
 from lib.study.paths import ROOT
 
+_written: list[Path] = []  # by this process, in order
 _PACKAGES = ("tensorflow", "keras", "tf-keras-vis", "numpy", "pandas", "opencv-python-headless")
 
 
@@ -52,6 +53,7 @@ def atomic(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             os.replace(temporary, path)
+            _written.append(path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -79,13 +81,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read what `write_table` wrote; ids and names stay text ("0012", "NA"), also the empty text.
-
-    Raises
-    ------
-    ArtefactError
-        If the file is missing or not CSV.
-    """
+    """Read what `write_table` wrote; ids and names stay text ("0012", "NA", "")."""
     ids = ("image_id", "partner_id", "patient_id")
     text = dict.fromkeys((*ids, "label", "predicted", "file", "split"), "")
     try:
@@ -101,13 +97,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def read_array(path: Path) -> np.ndarray:
-    """Memory-map an array written with ``numpy.save``, read-only; pickled objects are refused.
-
-    Raises
-    ------
-    ArtefactError
-        If the file is missing or not an array.
-    """
+    """Memory-map an array written with ``numpy.save``, read-only; pickled objects are refused."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -144,9 +134,6 @@ def device() -> str:
     return name
 
 
-_CLOCK_STEP = 0.05  # s, by which the clock of a file system may lag behind that of the machine
-
-
 @dataclass
 class Record:
     """What is being made, from the first moment until `complete`.
@@ -154,7 +141,7 @@ class Record:
     Attributes
     ----------
     path : Path
-        Main file of the artefact; the manifest stands beside it.
+        Main file; the manifest stands beside it.
     parameters : dict
         Settings that determine the content.
     inputs : dict of str to str
@@ -165,6 +152,7 @@ class Record:
     parameters: dict
     inputs: dict[str, str]
     started: float = field(default_factory=time.monotonic)
+    before: int = field(default_factory=lambda: len(_written))
 
     @property
     def key(self) -> str:
@@ -173,13 +161,13 @@ class Record:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def written(self, folder: Path, pattern: str) -> list[Path]:
-        """Files of `folder` that were written since this record was begun, in order of name.
+        """Files that `atomic` wrote into `folder` since this record was begun, in order of name.
 
         What other notebooks left in the same folder is theirs: as companions of this artefact they
-        would spoil it as soon as they change.
+        would spoil it as soon as they change. No clock is asked: it may jump.
         """
-        begun = time.time() - (time.monotonic() - self.started) - _CLOCK_STEP
-        return sorted(file for file in folder.glob(pattern) if file.stat().st_mtime >= begun)
+        own = {*_written[self.before :]}
+        return sorted(file for file in folder.glob(pattern) if file in own)
 
     def complete(self, *companions: Path, **facts: Any) -> dict:
         """Write the manifest, last, and return it: from now on the artefact counts as complete.
@@ -226,13 +214,7 @@ def begin(path: Path, *, parameters: dict, inputs: Iterable[Path] = ()) -> Recor
 
 
 def read_manifest(path: Path) -> dict:
-    """Manifest of the artefact at `path`.
-
-    Raises
-    ------
-    ArtefactError
-        If there is none, or it cannot be read.
-    """
+    """Manifest of the artefact at `path`; ArtefactError if there is none, or it cannot be read."""
     manifest = manifest_path(path)
     try:
         return json.loads(manifest.read_text(encoding="utf-8"))

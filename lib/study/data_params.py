@@ -52,6 +52,13 @@ class PhantomData(Section):
     shortcut_class: str = "covid19"
     marker_size: Annotated[float, Field(ge=1, le=4)] = 1.0
 
+    @field_validator("images_per_patient")
+    @classmethod
+    def _ascending(cls, value):
+        if value[0] > value[1]:
+            raise ValueError("the first number is the least, the second the most")
+        return value
+
 
 class Split(Section):
     """Fractions of the patients; ignored where the data bring a split of their own."""

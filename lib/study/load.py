@@ -102,13 +102,8 @@ def settings(params: Params, stage: str) -> dict:
 def load(study: str, overrides: Mapping[str, Any] | None = None) -> Params:
     """Parameters of `study` with the nested `overrides` merged in.
 
-    Parameters
-    ----------
-    study : str
-        Name of a file in ``params`` without its ending; also names the folder of the results. A
-        file with ``like: <study>`` says only what differs from that one.
-    overrides : mapping, optional
-        Nested values that replace those of the file.
+    The name is that of a file in ``params`` and of the folder of the results. A file with
+    ``like: <study>`` says only what differs from that one.
 
     Raises
     ------
@@ -139,21 +134,14 @@ def _values(study: str, *, asked_by: tuple[str, ...] = ()) -> dict:
 def read_yaml(
     path: Path, *, missing: str, expected: str = "`key: value` lines", name: str = ""
 ) -> dict:
-    """Keys and values of a YAML file.
+    """Keys and values of a YAML file, or a ParamsError.
 
     Parameters
     ----------
-    missing : str
-        What is said where there is no such file.
-    expected : str, optional
-        What is said of a file that holds something else.
+    missing, expected : str
+        What is said where there is no such file, or it holds something else.
     name : str, optional
         Of the file in a message; its path by default.
-
-    Raises
-    ------
-    ParamsError
-        If it is missing, cannot be read, or is not YAML of that kind.
     """
     name = name or str(path)
     try:
@@ -173,13 +161,12 @@ def load_stage(study: str, stage: str, overrides: Mapping[str, Any] | None = Non
     Parameters
     ----------
     study : str
-        Name of a file in ``params``.
     stage : str
         Key of `STAGES`.
     overrides : mapping, optional
-        Nested values that replace those of the file, as in `load`. Or, with the key ``study``, the
-        whole part of the stage, as `settings` takes it from a set that has been resolved and
-        checked: the file is not read again, and no contradiction with other parts looked for.
+        As in `load`. Or, with the key ``study``, the whole part of the stage, as `settings` takes
+        it from a set that has been resolved and checked: the file is not read again, and no
+        contradiction with other parts looked for.
 
     Raises
     ------
@@ -214,12 +201,7 @@ def parse_overrides(text: str) -> dict:
     """Nested values from ``key.subkey=value`` words; values are YAML, e.g. ``seeds=[0,1,2]``.
 
     Blanks within quotes and brackets do not part words, and yes and no are names:
-    ``classes=[Viral Pneumonia, no]``.
-
-    Raises
-    ------
-    ParamsError
-        If a word has no ``=`` or its value is not YAML.
+    ``classes=[Viral Pneumonia, no]``. A word that is no such pair is a ParamsError.
     """
     overrides: dict = {}
     for word in _WORD.findall(text):

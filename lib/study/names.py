@@ -30,12 +30,7 @@ RANDOMISATION_STEPS = ("head", "stage 5", "stage 4", "stage 3", "stage 2", "stag
 def sources_of(name: str, base: str) -> tuple[str, ...]:
     """The checkpoints that the weights of a set of maps are made of: its own, or for a control.
 
-    Parameters
-    ----------
-    name : str
-        Of a set of maps.
-    base : str
-        The transfer checkpoint that all fine-tunings started from.
+    `base` is the transfer checkpoint that all fine-tunings started from.
 
     Examples
     --------

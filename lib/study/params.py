@@ -3,6 +3,7 @@
 `lib.study.load` reads them from YAML, the command line and notebooks.
 """
 
+from operator import attrgetter
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -38,10 +39,7 @@ class Fractal(Section):
 
 
 class Weights(Section):
-    """What the backbone knows before the transfer stage.
-
-    "drawn" are the shipped weights, learnt from drawn radiographs (see `lib.models.source_task`).
-    """
+    """What the backbone knows before transfer; "drawn" is shipped, see `lib.models.source_task`."""
 
     source: Literal["imagenet", "fractal", "drawn", "file", "none"] = "drawn"
     files: dict[ArchitectureName, str] = Field(default={})
@@ -107,7 +105,7 @@ class Finetune(Section):
 class Attribution(Section):
     """Which maps are computed, and for which class.
 
-    ``roles`` are the layers by role, ``layers`` further ones by name, for each architecture.
+    ``roles`` are layers by role, ``layers`` further ones by name, for each architecture.
     ``explained`` is "true_class", "prediction" (each checkpoint's own, for comparison only) or a
     class. ``faithfulness_films`` is how many test films are asked whether the maps tell what the
     prediction rests on; 0 asks none.
@@ -222,27 +220,16 @@ class Params(Section):
 
 
 def check(params: Params) -> None:
-    """Look for contradictions between parameters; not part of the model, so that a part can be one.
-
-    Raises
-    ------
-    ValueError
-        The first contradiction, with key, value and what is allowed.
-    """
-    _check_lists(params)
-    _check_explained(params)
-    _check_sizes(params)
-    _check_phantoms(params)
-    _check_labels(params)
-    _check_weights(params)
+    """Raise ValueError at the first contradiction; says key, value and what is allowed."""
+    # Not part of the model, so that a part of the parameters can be one.
+    for look in (_check_lists, _check_names, _check_sizes, _check_phantoms, _check_weights):
+        look(params)
 
 
 def _check_lists(params: Params) -> None:
-    lists = {
-        key: getattr(params, key)
-        for key in ("classes", "architectures", "transfer_seeds", "seeds", "controls")
-    } | {f"attribution.{key}": getattr(params.attribution, key) for key in ("roles", "methods")}
-    for key, values in lists.items():
+    single = ("classes", "architectures", "transfer_seeds", "seeds", "controls")
+    for key in (*single, "attribution.roles", "attribution.methods"):
+        values = attrgetter(key)(params)
         least = {"classes": 2, "controls": 0}.get(key, 1)
         if len(values) < least or len(set(values)) < len(values):
             raise ValueError(
@@ -250,29 +237,37 @@ def _check_lists(params: Params) -> None:
             )
 
 
-def _check_explained(params: Params) -> None:
+def _check_names(params: Params) -> None:
     allowed = ("true_class", "prediction", *params.classes)
     if params.attribution.explained not in allowed:
         raise ValueError(
             f"attribution.explained = {params.attribution.explained!r}: expected one of "
             f"{', '.join(allowed)}"
         )
+    for name, label in params.data.labels.items():
+        if label not in params.classes:
+            raise ValueError(
+                f"data.labels: {name!r} is {label!r}, which is none of the classes; allowed: "
+                f"{', '.join(params.classes)}"
+            )
 
 
 def _check_sizes(params: Params) -> None:
+    grids = {}
     for name in params.architectures:
         if name not in params.input_size:
             raise ValueError(f"input_size.{name} is missing; every architecture needs one, in px")
-        size, least = params.input_size[name], ARCHITECTURES[name].minimum_size
-        if not least <= size <= 2048:
-            raise ValueError(f"input_size.{name} = {size}: {name} takes {least} to 2048 px")
-    grids = {n: ARCHITECTURES[n].grid(params.input_size[n]) for n in params.architectures}
-    for name, grid in grids.items():
+        size, known = params.input_size[name], ARCHITECTURES[name]
+        if not known.minimum_size <= size <= 2048:
+            raise ValueError(
+                f"input_size.{name} = {size}: {name} takes {known.minimum_size} to 2048 px"
+            )
+        grids[name] = grid = known.grid(size)
         if grid < 2:
             raise ValueError(
-                f"input_size.{name} = {params.input_size[name]}: {name} makes a map of "
-                f"{grid}×{grid} cells of it, in which nothing can move; choose a larger size, such "
-                "as the 160 px (inceptionv3: 203 px) that give 5×5"
+                f"input_size.{name} = {size}: {name} makes a map of {grid}×{grid} cells of it, in "
+                "which nothing can move; choose a larger size, such as the 160 px (inceptionv3: "
+                "203 px) that give 5×5"
             )
     if params.attribution.require_equal_grid and len(set(grids.values())) > 1:
         found = ", ".join(f"{n} {params.input_size[n]} px → {g}×{g}" for n, g in grids.items())
@@ -291,36 +286,21 @@ def _check_phantoms(params: Params) -> None:
             f"classes: no phantom exists for {', '.join(unknown)}; allowed: {', '.join(CLASSES)}"
         )
     phantom = params.data.phantom
-    if phantom.images_per_patient[0] > phantom.images_per_patient[1]:
-        raise ValueError(
-            f"data.phantom.images_per_patient = {list(phantom.images_per_patient)}: "
-            "the first number is the least, the second the most"
-        )
     if phantom.shortcut > 0 and phantom.shortcut_class not in params.classes:
         raise ValueError(
             f"data.phantom.shortcut_class = {phantom.shortcut_class!r}: must be one of the classes"
         )
 
 
-def _check_labels(params: Params) -> None:
-    for name, label in params.data.labels.items():
-        if label not in params.classes:
-            raise ValueError(
-                f"data.labels: {name!r} is {label!r}, which is none of the classes; allowed: "
-                f"{', '.join(params.classes)}"
-            )
-
-
 def _check_weights(params: Params) -> None:
-    if params.weights.source != "file":
-        if params.weights.files:
-            raise ValueError(
-                f"weights.files is set but weights.source is {params.weights.source!r}; "
-                "set weights.source=file or remove weights.files"
-            )
-        return
-    for name in params.architectures:
-        path = params.weights.files.get(name)
+    source, files = params.weights.source, params.weights.files
+    if files and source != "file":
+        raise ValueError(
+            f"weights.files is set but weights.source is {source!r}; set weights.source=file or "
+            "remove weights.files"
+        )
+    for name in params.architectures if source == "file" else ():
+        path = files.get(name)
         if path is None:
             raise ValueError(f"weights.files.{name} is missing; weights.source=file needs one each")
         if not resolve(path).is_file():

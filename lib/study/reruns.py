@@ -11,13 +11,7 @@ FIRST_WITH_FIGURES = "05"
 
 
 def sources(notebook: str) -> list[Path]:
-    """The notebook and the modules of lib that it uses, sorted; how figures look is left out early.
-
-    Parameters
-    ----------
-    notebook : str
-        Name in ``notebooks``, without its ending.
-    """
+    """A notebook, by name, and the modules of lib it uses; how figures look is left out early."""
     early = notebook < FIRST_WITH_FIGURES
     source = ROOT / f"notebooks/{notebook}.py"
     return [source, *sorted(modules(source, without=("figures",) if early else ()))]

@@ -19,6 +19,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+import psutil
+
 from lib.study.errors import ArtefactError
 from lib.study.paths import ROOT
 
@@ -26,7 +28,7 @@ MARK = "STUDY_RUN_FOLDER"
 """Environment variable that every process of a run inherits, kernels of notebooks too (these have
 a session of their own, so that a process group would not reach them)."""
 GRACE = 10.0  # s, for Snakemake to end by itself after an interruption
-_POLL = 0.2  # s
+_POLL, _PATIENCE = 0.2, 30.0  # s
 STATUS = 60.0  # s, between two lines that say where a run stands
 NOISE = (
     *("Select jobs to execute", "Assuming unrestricted shared", "Provided cores", "Using shell"),
@@ -40,10 +42,7 @@ _LEFT = re.compile(r"\.(?:partial|running)-(\d{1,7})-")
 def held(folder: Path) -> Iterator[None]:
     """Hold the lock of a study's folder; on entry, end survivors and clean what they left.
 
-    Raises
-    ------
-    ArtefactError
-        If another run holds it; says which process and since when.
+    An ArtefactError if another run holds it says which process and since when.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".run.lock", "a+", encoding="utf-8") as lock, _shared_lock() as shared:
@@ -108,36 +107,14 @@ def _remove_snakemake_locks(folder: Path, shared) -> None:
 
 def processes(folder: Path) -> list[int]:
     """Live processes of a run in `folder`, without this one and those that started it."""
-    mark = f"{MARK}={folder}"
-    found = _marked_by_proc(mark) if Path("/proc/self/environ").exists() else _marked_by_ps(mark)
-    return sorted(set(found) - {os.getpid(), os.getppid()})
+    every = psutil.process_iter(["environ"])  # which is None for those of other users
+    found = {p.pid for p in every if (p.info["environ"] or {}).get(MARK) == str(folder)}
+    return sorted(found - {os.getpid(), os.getppid()})
 
 
-def _marked_by_proc(mark: str) -> list[int]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # of another user, or ended meanwhile
-            if os.fsencode(mark) in (process / "environ").read_bytes().split(b"\0"):
-                found.append(int(process.name))
-    return found
-
-
-def _marked_by_ps(mark: str) -> list[int]:
-    """The same without /proc, as on macOS: ps shows the environment of one's own processes."""
-    command = ["ps", "-axww", "-E", "-o", "pid=,command="]
-    lines = subprocess.run(command, capture_output=True, text=True, errors="replace").stdout
-    return [int(line.split()[0]) for line in lines.splitlines() if f" {mark} " in f"{line} "]
-
-
-def end_survivors(folder: Path, *, patience: float = 30.0) -> None:
-    """Kill what lives on of a run in `folder`, and wait until it is gone.
-
-    Raises
-    ------
-    ArtefactError
-        If a process cannot be ended.
-    """
-    deadline = time.monotonic() + patience
+def end_survivors(folder: Path) -> None:
+    """Kill what lives on of a run in `folder`, and wait until it is gone; else an ArtefactError."""
+    deadline = time.monotonic() + _PATIENCE
     while alive := processes(folder):
         if time.monotonic() > deadline:
             raise ArtefactError(
@@ -157,46 +134,29 @@ def clean(folder: Path) -> None:
     """
     for path in [*folder.rglob(".*-*"), *(folder.parent / "weights").glob(".*-*")]:
         match = _LEFT.match(path.name)
-        if match and not _alive(int(match[1])):
+        if match and not psutil.pid_exists(int(match[1])):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 def run(
     folder: Path, command: Sequence[str], *, prepare: Callable[[], None], parent: int = 0,
     status: Callable[[], str] | None = None,
 ) -> int:  # fmt: skip
-    """Run `command` alone in `folder`; return its exit status, with no process of it left.
+    """Run `command` alone in a study's folder; its exit status, with no process of it left.
+
+    Every process of the command inherits `MARK`. Raises as `held`.
 
     Parameters
     ----------
-    folder : Path
-        Folder of the study.
-    command : sequence of str
-        What to run; every process of it inherits `MARK`.
     prepare : callable
         Called once the folder is held, before the command.
     parent : int
         Process with which the run ends, by default the one that started this one.
     status : callable, optional
         Says in a line where the run stands; printed every `STATUS` seconds where it has changed.
-
-    Raises
-    ------
-    ArtefactError
-        If another run is going on there.
     """
     parent = parent or os.getppid()
     with held(folder):
@@ -248,7 +208,7 @@ def _wait(child: subprocess.Popen, received: list[int], parent: int, status) -> 
             due = time.monotonic() + STATUS
             if (line := status()) != told:
                 print(told := line, file=sys.stderr, flush=True)
-        if os.getppid() != shell or not _alive(parent):
+        if os.getppid() != shell or not psutil.pid_exists(parent):
             print("error: the make of this run was killed; the run ends too", file=sys.stderr)
             return
         if received and deadline is None:

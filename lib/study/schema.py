@@ -4,7 +4,7 @@ Files are the doors between rooms: a step reads the tables of the steps before i
 of them. A table that is written with other columns than these is refused.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,21 +26,9 @@ AUDIT_PAIRINGS = ("change", "explainer", "ceiling", "randomised")
 STRATA = ("kept-correct", "rescued", "lost", "kept-wrong")
 """Outcomes of a film: before and after, right and wrong."""
 
-_SCORES = ["loss", "accuracy", "balanced_accuracy", "macro_auc"]
-_MEAN = ["n", "mean", "sd", "sd_pairs", "blank"]
 ESTIMATE = ["estimate", "se", "se_patients", "se_seeds", "df", "low", "high", "seed_level"]
 """Columns of a contrast with its interval, and what it rests on."""
 COUNTS = ["films", "patients", "seeds", "pairs", "blank"]
-_EFFECTS = [
-    f"{effect}{part}"
-    for effect in ("effect_a", "effect_b", "interaction")
-    for part in ("", "_low", "_high", "_df")
-]
-_TESTS = ["p_cross", "p_ruled_out"]
-_GAINS = [
-    *(*CELL, "before", "after", "image_id", "partner_id", "common", "own", "patient_id"),
-    "lesion_gain",
-]
 
 
 @dataclass(frozen=True)
@@ -51,11 +39,8 @@ class Table:
     ----------
     step : str
         The notebook that writes it.
-    columns : list of str
-        In the order of the file.
     when : {"always", "lesions", "shortcut", "asked"}
-        In every study, where the lesions are known, where a shortcut was planted, or where a verb
-        of the Makefile other than `reproduce` asks for it.
+        In which studies; "asked" is by a verb of the Makefile other than `reproduce`.
     open : bool
         Whether columns by class, architecture or metric of drift may stand between and after these.
     published : bool
@@ -69,200 +54,117 @@ class Table:
     published: bool = True
 
 
+_CELL, _RESULT = " ".join(CELL), " ".join([*ESTIMATE, *COUNTS])
+_MEAN = "n mean sd sd_pairs blank"
+_SCORES = "loss accuracy balanced_accuracy macro_auc"
+_OF_MAPS = "architecture method role"
+_CORRELATION = "rho low high n blank films patients runs"
+_GAINS = f"{_CELL} before after image_id partner_id common own patient_id lesion_gain"
+_EFFECTS = " ".join(
+    f"{effect}{part}"
+    for effect in ("effect_a", "effect_b", "interaction")
+    for part in ("", "_low", "_high", "_df")
+)
+
+
+def _written_in(step: str) -> Callable[..., Table]:
+    """Tables of one notebook, their columns as words."""
+    return lambda columns, **options: Table(step, columns.split(), **options)
+
+
+_drift, _hypotheses = _written_in("05_drift"), _written_in("06_hypotheses")
+_remedies = _written_in("A3_data_remedies")
+
 TABLES = {
-    "drift": Table("05_drift", [*CELL, "metric", "pairs", *_MEAN]),
-    "strata": Table("05_drift", [*CELL, "stratum", "metric", "pairs", *_MEAN]),
-    "ranking": Table("05_drift", [*CELL, "metric", "pairs", *_MEAN, "rank"]),
-    "performance": Table(
-        "05_drift",
-        ["architecture", "checkpoint", "split", "n", *_SCORES, "ece", "brier", "training"],
-        open=True,
+    "drift": _drift(f"{_CELL} metric pairs {_MEAN}"),
+    "strata": _drift(f"{_CELL} stratum metric pairs {_MEAN}"),
+    "ranking": _drift(f"{_CELL} metric pairs {_MEAN} rank"),
+    "performance": _drift(
+        f"architecture checkpoint split n {_SCORES} ece brier training", open=True
     ),
-    "history": Table(
-        "05_drift",
-        [
-            *("architecture", "checkpoint", "epoch", "train_loss", "steps", *_SCORES),
-            *("kept", "converged"),
-        ],
-        open=True,
+    "history": _drift(
+        f"architecture checkpoint epoch train_loss steps {_SCORES} kept converged", open=True
     ),
-    "confusion": Table("05_drift", ["architecture", "checkpoint", "true", "predicted", "count"]),
-    "support": Table("05_drift", ["label", "films", "common"], open=True),
-    "blanks": Table(
-        "05_drift",
-        ["architecture", "checkpoint", "role", "method", "label", "reason", "blank", "n"],
-    ),
-    "pairs": Table(
-        "05_drift",
-        [
-            *("architecture", "pairing", "before", "after", "role", "method"),
-            *("image_id", "partner_id", "stratum", "common", "own", "blank"),
-        ],
+    "confusion": _drift("architecture checkpoint true predicted count"),
+    "support": _drift("label films common", open=True),
+    "blanks": _drift("architecture checkpoint role method label reason blank n"),
+    "pairs": _drift(
+        "architecture pairing before after role method image_id partner_id stratum common own "
+        "blank",
         open=True,
         published=False,
     ),
-    "transitions": Table(
-        "05_drift",
-        [
-            *(*CELL, "label", "films", "present", "vanished", "appeared", "blank"),
-            *("iou_top20", "iou_top20_lost_as_0"),
-        ],
+    "transitions": _drift(
+        f"{_CELL} label films present vanished appeared blank iou_top20 iou_top20_lost_as_0"
     ),
-    "seed_agreement": Table(
-        "05_drift",
-        [
-            *(*CELL, "before", "after", "image_id", "partner_id", "common", "own"),
-            *("partial", "partial_other"),
-        ],
+    "seed_agreement": _drift(
+        f"{_CELL} before after image_id partner_id common own partial partial_other",
         published=False,
     ),
-    "trajectory": Table(
-        "05_drift",
-        [
-            *("architecture", "checkpoint", "epoch", "kept", "role", "method", "films", "blank"),
-            *("unit_distance", "soft_iou", "iou_top20", "lesion_mass"),
-            *("macro_auc", "balanced_accuracy"),
-        ],
+    "trajectory": _drift(
+        "architecture checkpoint epoch kept role method films blank unit_distance soft_iou "
+        "iou_top20 lesion_mass macro_auc balanced_accuracy"
     ),
-    "metric_agreement": Table(
-        "05_drift",
-        ["architecture", "role", "method", "metric_a", "metric_b", "rho", "pairs", "runs"],
+    "metric_agreement": _drift("architecture role method metric_a metric_b rho pairs runs"),
+    "consistency": _drift("architecture checkpoint role method label films blank c_score"),
+    "confidence": _drift(f"architecture pairing role method target metric relation {_CORRELATION}"),
+    "faithfulness": _drift(
+        "architecture checkpoint role method films patients blank deletion insertion "
+        "deletion_random insertion_random excess low high finding"
     ),
-    "consistency": Table(
-        "05_drift",
-        ["architecture", "checkpoint", "role", "method", "label", "films", "blank", "c_score"],
-    ),
-    "confidence": Table(
-        "05_drift",
-        [
-            *("architecture", "pairing", "role", "method", "target", "metric", "relation"),
-            *("rho", "low", "high", "n", "blank", "films", "patients", "runs"),
-        ],
-    ),
-    "faithfulness": Table(
-        "05_drift",
-        [
-            *("architecture", "checkpoint", "role", "method", "films", "patients", "blank"),
-            *("deletion", "insertion", "deletion_random", "insertion_random"),
-            *("excess", "low", "high", "finding"),
-        ],
-    ),
-    "evidence": Table(
-        "05_drift",
-        [
-            *("architecture", "stage", "role", "method", "measure", "n", "patients"),
-            *("mean", "low", "high", "blank", "uniform", "centre"),
-        ],
+    "evidence": _drift(
+        "architecture stage role method measure n patients mean low high blank uniform centre",
         when="lesions",
     ),
-    "evidence_change": Table(
-        "05_drift",
-        [
-            *("architecture", "pairing", "role", "method", "measure"),
-            *("n", "patients", "mean", "low", "high"),
-        ],
-        when="lesions",
+    "evidence_change": _drift(
+        "architecture pairing role method measure n patients mean low high", when="lesions"
     ),
-    "validity": Table(
-        "05_drift",
-        [
-            *("architecture", "pairing", "role", "method", "metric", "relation"),
-            *("rho", "low", "high", "n", "blank", "films", "patients", "runs"),
-        ],
-        when="lesions",
+    "validity": _drift(
+        f"architecture pairing role method metric relation {_CORRELATION}", when="lesions"
     ),
-    "lesion_gain": Table("05_drift", _GAINS, when="lesions", published=False),
-    "shortcut": Table(
-        "05_drift",
-        _GAINS,
+    "lesion_gain": _drift(_GAINS, when="lesions", published=False),
+    "shortcut": _drift(_GAINS, when="shortcut"),
+    "correction": _drift(
+        "architecture role method measure kind removed kept difference low high n patients finding",
         when="shortcut",
     ),
-    "marker_use": Table(
-        "05_drift",
-        [
-            *("architecture", "stage", "marker", "films", "patients", "shown", "altered"),
-            *("difference", "low", "high"),
-        ],
+    "marker_use": _drift(
+        "architecture stage marker films patients shown altered difference low high",
         when="shortcut",
     ),
-    "correction": Table(
-        "05_drift",
-        [
-            *("architecture", "role", "method", "measure", "kind", "removed", "kept"),
-            *("difference", "low", "high", "n", "patients", "finding"),
-        ],
-        when="shortcut",
+    "retained": _hypotheses(f"{_OF_MAPS} metric {_RESULT}"),
+    "contrasts": _hypotheses(
+        f"{_OF_MAPS} metric contrast {' '.join(ESTIMATE)} p_value {' '.join(COUNTS)}"
     ),
-    "retained": Table(
-        "06_hypotheses", ["architecture", "method", "role", "metric", *ESTIMATE, *COUNTS]
+    "supports": _hypotheses(f"support {_OF_MAPS} metric {_RESULT}"),
+    "decomposition": _hypotheses(f"{_OF_MAPS} part {_RESULT}"),
+    "head_and_features": _hypotheses(f"{_OF_MAPS} part {_RESULT}"),
+    "partial_agreement": _hypotheses(f"{_OF_MAPS} measure {_RESULT}"),
+    "crossover": _hypotheses(
+        f"metric first second role method_a method_b {_EFFECTS} p_cross p_ruled_out margin "
+        "seed_level films pairs blank undefined problem p_cross_adjusted p_ruled_out_adjusted "
+        "answer"
     ),
-    "contrasts": Table(
-        "06_hypotheses",
-        [
-            *("architecture", "method", "role", "metric", "contrast"),
-            *(*ESTIMATE, "p_value", *COUNTS),
-        ],
+    "ranks": _hypotheses("method role architecture rank probability resamples seeds"),
+    "agreement": _hypotheses(
+        "method_a method_b role tau probability resamples observed architectures"
     ),
-    "supports": Table(
-        "06_hypotheses", ["support", "architecture", "method", "role", "metric", *ESTIMATE, *COUNTS]
+    "priors": _hypotheses("grid prior metric mean sd se pairs exact"),
+    "paper": _hypotheses("claim published measured holds differs"),
+    "sensitivity": _written_in("A2_sensitivity")(
+        "role method n blank order largest_change tau", when="asked", open=True
     ),
-    "decomposition": Table(
-        "06_hypotheses", ["architecture", "method", "role", "part", *ESTIMATE, *COUNTS]
-    ),
-    "head_and_features": Table(
-        "06_hypotheses", ["architecture", "method", "role", "part", *ESTIMATE, *COUNTS]
-    ),
-    "partial_agreement": Table(
-        "06_hypotheses", ["architecture", "method", "role", "measure", *ESTIMATE, *COUNTS]
-    ),
-    "crossover": Table(
-        "06_hypotheses",
-        [
-            *("metric", "first", "second", "role", "method_a", "method_b", *_EFFECTS, *_TESTS),
-            *("margin", "seed_level", "films", "pairs", "blank", "undefined", "problem"),
-            *(*(f"{test}_adjusted" for test in _TESTS), "answer"),
-        ],
-    ),
-    "ranks": Table(
-        "06_hypotheses",
-        ["method", "role", "architecture", "rank", "probability", "resamples", "seeds"],
-    ),
-    "agreement": Table(
-        "06_hypotheses",
-        [
-            *("method_a", "method_b", "role", "tau", "probability", "resamples", "observed"),
-            "architectures",
-        ],
-    ),
-    "priors": Table(
-        "06_hypotheses", ["grid", "prior", "metric", "mean", "sd", "se", "pairs", "exact"]
-    ),
-    "paper": Table("06_hypotheses", ["claim", "published", "measured", "holds", "differs"]),
-    "sensitivity": Table(
-        "A2_sensitivity",
-        ["role", "method", "n", "blank", "order", "largest_change", "tau"],
-        when="asked",
-        open=True,
-    ),
-    "randomisation": Table(
-        "A5_randomised_weights",
-        [
-            *("architecture", "method", "role", "step", "metric", "n", "blank", "mean", "low"),
-            *("high", "excess", "excess_low", "excess_high", "entropy_rise", "finding"),
-        ],
+    "randomisation": _written_in("A5_randomised_weights")(
+        f"{_OF_MAPS} step metric n blank mean low high excess excess_low excess_high entropy_rise "
+        "finding",
         when="asked",
     ),
-    "remedies": Table(
-        "A3_data_remedies",
-        ["trial", "kind", "probe", "films", "balanced_accuracy", "sd", "chance", "change"],
-        when="asked",
+    "remedies": _remedies(
+        "trial kind probe films balanced_accuracy sd chance change", when="asked"
     ),
-    "remedies_drift": Table(
-        "A3_data_remedies",
-        [
-            *("architecture", "role", "method", "pairing", "before", "after", "change"),
-            *("n_before", "n_after", "blank_before", "blank_after"),
-        ],
+    "remedies_drift": _remedies(
+        "architecture role method pairing before after change n_before n_after blank_before "
+        "blank_after",
         when="asked",
     ),
 }

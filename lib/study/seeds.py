@@ -8,17 +8,7 @@ def derive(seed: int, *purpose: str | int) -> int:
 
     Purposes are independent: adding one changes no other, which a shared generator would.
 
-    Parameters
-    ----------
-    seed : int
-        Seed of the study.
-    *purpose : str or int
-        What the seed is for, from general to particular.
-
-    Returns
-    -------
-    int
-        In 0 … 2³¹ − 1.
+    The purpose goes from general to particular; the seed is in 0 … 2³¹ − 1.
     """
     text = "/".join(str(part) for part in (seed, *purpose))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1

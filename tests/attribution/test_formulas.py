@@ -49,6 +49,7 @@ def test_each_reading_of_grad_cam_plus_plus(passed, function, normalise):
 def test_numpy_equals_tf_keras_vis(passed, method):
     a, g = passed
     theirs = explainer.reader(method, (4, 3, 6))(a, g)
+    assert theirs.dtype == np.float32 and theirs.shape == (5, 4, 3)
     ours = getattr(formulas, method)(a, g)
     np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4 * theirs.max())
 

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from dicom_material import dicom
-from material import CLASSES, encoded, film
+from material import CLASSES, encoded, film, read_image
 
 from lib.data import cache as image_cache
 from lib.data import growing_arrays
 from lib.data.audit.measures import COLUMNS, measure
 from lib.data.films import squares
-from lib.data.films.decode import read_bytes, read_image
+from lib.data.films.decode import read_bytes
 from lib.data.films.squares import resize
 from lib.data.index import read_index
 from lib.study.errors import DataError

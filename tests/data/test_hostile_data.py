@@ -1,8 +1,6 @@
 """Whatever lies in a data folder: a row of rejected films or an error in words, never a crash."""
 
 import random
-import time
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -19,7 +17,7 @@ from lib.data.audit import duplicates
 from lib.data.audit.measures import measure
 from lib.data.films import decode
 from lib.data.films import dicom as dicom_reader
-from lib.data.films.film import ImageRefused
+from lib.data.films.film import ImageRefused, eight_bit
 from lib.data.index import read_index
 from lib.data.splits import assign_splits, check_counts
 from lib.study.errors import DataError
@@ -28,6 +26,9 @@ from lib.study.errors import DataError
 def test_every_film_is_read_or_rejected_with_its_reason(mixed, tmp_path):
     index = read_index(mixed, classes=CLASSES)
     assert len(index) == 12 + len(READABLE) + len(reasons())
+    rows = [("file", "label"), *index[["file", "label"]].itertuples(index=False)]
+    listed_too = read_index(write_csv(mixed / "films.csv", rows), classes=CLASSES)
+    pd.testing.assert_frame_equal(listed_too, index)  # odd names and all
     manifest, rejected = cache.build(
         index, mixed, sizes=[32], aspect="letterbox", folder=tmp_path / "c", measure=measure
     )
@@ -98,23 +99,16 @@ SEEDS = [
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("number", range(4))
 def test_random_films_are_read_or_refused(number, monkeypatch):
-    """Seeded; stops after two seconds on a slow machine."""
     for module in (decode, dicom_reader):
         monkeypatch.setattr(module, "check_size", small_only)
-    for content in SEEDS:  # the first use of a decoder imports it
-        with suppress(ImageRefused):
-            decode.decode(content)
-    chance, stop = random.Random(number), time.monotonic() + 2
-    seen = {"read": 0, "refused": 0}
-    for _ in range(600):
-        if time.monotonic() > stop:
-            break
+    chance, seen = random.Random(number), {"read": 0, "refused": 0}
+    for _ in range(400):
         content = mutated(chance.choice(SEEDS), chance)
         if chance.random() < 0.05:
             content = chance.choice((b"", b"II*\0", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
             content += chance.randbytes(chance.randrange(300))
         try:
-            grey = decode.eight_bit(decode.decode(content).grey)
+            grey = eight_bit(decode.decode(content).grey)
         except ImageRefused as refusal:
             assert str(refusal) and "\n" not in str(refusal)
             seen["refused"] += 1
@@ -143,14 +137,12 @@ HEADERS = (
 
 @pytest.mark.parametrize("number", range(3))
 def test_random_manifests_are_read_or_refused(tmp_path, number):
-    chance, stop, seen = random.Random(number), time.monotonic() + 2, {True: 0, False: 0}
+    chance, seen = random.Random(number), {True: 0, False: 0}
     path = tmp_path / "m.csv"
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(b"no film")
     good = [["file", "label", "patient_id"], ["a.png", "normal", "1"], ["b.png", "covid19", "2"]]
-    for _ in range(300):
-        if time.monotonic() > stop and min(seen.values()) > 5:
-            break
+    for _ in range(60):
         rows = [list(row) for row in good]
         for _ in range(chance.choice((0, 1, 1, 2, 4))):
             row = chance.choice(rows)

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 from material import CLASSES, encoded, film, write_csv
 
-from lib.data import cache
 from lib.data.index import read_index
 from lib.study.errors import DataError
 
@@ -52,30 +51,6 @@ def test_manifest_columns(tmp_path):
         "split": ["validation", "test", "train"],
         "source": ["x, y", "", "z"],
     }
-
-
-def test_hostile_names_survive(tmp_path):
-    names = [
-        "two words .png",
-        "Lunge größer.png",
-        "line\nbreak.png",
-        "a,b.png",
-        '"q".png',
-        "肺.png",
-    ]
-    for label in CLASSES:
-        (tmp_path / label).mkdir()
-        for number, name in enumerate(names):
-            (tmp_path / label / name).write_bytes(encoded(film(number)))
-    folder = read_index(tmp_path, classes=CLASSES)
-    rows = [("file", "label"), *folder[["file", "label"]].itertuples(index=False)]
-    manifest = write_csv(tmp_path / "m.csv", rows)
-    pd.testing.assert_frame_equal(read_index(manifest, classes=CLASSES), folder)
-    accepted, rejected = cache.build(
-        folder, tmp_path, sizes=[32], aspect="squash", folder=tmp_path / "cache"
-    )
-    assert sorted(accepted["file"]) == sorted(f"{c}/{n}" for c in CLASSES for n in names)
-    assert rejected.empty
 
 
 HEADER = ("file", "label")

@@ -25,6 +25,6 @@ def test_a_name_means_a_class_whatever_its_case_and_blanks():
 
 
 def test_words_of_splits():
-    assert [split_of(x) for x in ("Val", "TESTING", "train ", "", " ", "dev")] == [
-        "validation", "test", "train", "", "", None,
-    ]  # fmt: skip
+    words = ["Val", "valid", "validate", "Validation", "TESTING", "test", "train ", "TRAINING"]
+    expected = ["validation"] * 4 + ["test"] * 2 + ["train"] * 2 + ["", "", None]
+    assert [split_of(word) for word in (*words, "", " ", "dev")] == expected

@@ -73,20 +73,6 @@ def test_given_split_is_respected_and_checked():
         assign_splits(absent, fractions=FRACTIONS, seed=1)
 
 
-@pytest.mark.parametrize(
-    "fractions",
-    [
-        {"train": 0.8, "test": 0.2},
-        {"train": 0.8, "validation": 0.3, "test": -0.1},
-        {"train": 0.8, "validation": 0.1, "test": 0.2},
-        {},
-    ],
-)
-def test_fractions_are_checked(fractions):
-    with pytest.raises(DataError, match=r"fractions: found .* that sum to 1"):
-        assign_splits(cohort(), fractions=fractions, seed=0)
-
-
 def test_counts_of_images_and_patients():
     manifest = pd.DataFrame(
         [("a", s, p) for s, p in zip("xxyz", "1123", strict=True)]
@@ -152,8 +138,6 @@ def test_leakage_of_a_given_split():
     redrawn = assign_splits(index, **settings, leakage="redraw")
     blank = assign_splits(index.assign(split=""), **settings)
     pd.testing.assert_frame_equal(redrawn, blank)
-    with pytest.raises(DataError, match="leakage: found 'ignore', expected one of"):
-        assign_splits(index, **settings, leakage="ignore")
 
 
 def test_repair_of_a_tie_goes_to_train():
@@ -174,13 +158,7 @@ def test_straddling_patients_are_repaired_too():
     assert (repaired.groupby("patient_id")["split"].nunique() == 1).all()
 
 
-def test_class_of_one_patient_and_empty_split():
-    index = cohort(30)
-    index.loc[index["label"] == "c", "patient_id"] = "only"
-    with pytest.raises(
-        DataError, match=r"label 'c': found 1 patients and none in '.*', '.*'; expe"
-    ):
-        assign_splits(index, fractions=FRACTIONS, seed=0)
+def test_a_given_split_without_test_films_is_refused():
     given = cohort(30).assign(split="train")
     with pytest.raises(DataError, match=r"none in 'validation', 'test'.*redraw"):
         assign_splits(given, fractions=FRACTIONS, seed=0)

@@ -37,18 +37,6 @@ def test_delimiter_header_and_blank_rows_do_not_matter(tmp_path, delimiter):
     assert found["split"].tolist() == ["train", "train"]
 
 
-def test_words_of_splits(tmp_path):
-    words = ["Train", "TRAINING", "Val", "valid", "validate", "Validation", "test", "Testing", ""]
-    names = [f"{number}.png" for number in range(len(words))]
-    rows = [
-        [name, CLASSES[n % 2], word]
-        for n, (name, word) in enumerate(zip(names, words, strict=True))
-    ]
-    touched(tmp_path, *names)
-    index = read_index(table(tmp_path, [["file", "label", "split"], *rows]), classes=CLASSES)
-    assert index["split"].tolist() == ["train"] * 2 + ["validation"] * 4 + ["test"] * 2 + [""]
-
-
 @pytest.mark.parametrize("column", ["PatientID", "Patient ID", "patient", "subject_id", "SUBJECT"])
 def test_patients_under_other_names(tmp_path, column):
     rows = [[*row, f"p{number}"] for number, row in enumerate(PLAIN[1:])]

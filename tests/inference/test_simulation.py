@@ -212,20 +212,6 @@ def test_planted_crossover_is_found(effect, least):
     assert decisions.crossover(*effects).supported.mean() >= least
 
 
-MARGIN = 0.06
-
-
-@pytest.mark.parametrize(
-    ("difference", "least", "most"),
-    [(0.0, 0.9, 1.0), (MARGIN, 0.0, at_most(0.05)), (2 * MARGIN, 0.0, 0.005)],
-    ids=["equal", "at the margin", "twice the margin"],
-)
-def test_equivalence_accepts_equality_and_refuses_twice_the_margin(difference, least, most):
-    cells = studies({("A", "m1"): 0.5 + difference, ("A", "m2"): 0.5}, seed=8)
-    found = decisions.equivalence(contrasts.contrast(cells, METHODS), margin=MARGIN)
-    assert least <= found.equivalent.mean() <= most
-
-
 def test_more_seeds_sharpen_what_more_films_cannot():
     def width(**options):
         cells = studies({("A", "m1"): 0.5}, spread=LARGE_SPREAD, seed=9, **options)

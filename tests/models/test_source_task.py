@@ -107,9 +107,8 @@ def test_an_interrupted_drawing_continues_to_the_same_films(few_films, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         source_films.write_set(tmp_path, films=56, seed=SEED, piece=20, report=stop)
     folder = source_films.set_folder(tmp_path, films=56, seed=SEED)
-    assert source_films.open_set(folder).drawn == 20
+    assert not source_films.open_set(folder).images[20:].any()
     again = source_films.write_set(tmp_path, films=56, seed=SEED, report=lambda line: None)
-    assert again.drawn == 56
     np.testing.assert_array_equal(again.images, few_films.images)
     np.testing.assert_array_equal(again.cells, few_films.cells)
 
@@ -118,14 +117,13 @@ RECIPE = Recipe((Phase(48, 32, 1e-3), Phase(64, 32, 1e-3, 0.0)), batch_size=8, p
 
 
 def _small(size):
-    """A backbone of two maps, with the questions on top."""
+    """A backbone of two maps."""
     films = keras.Input((size, size, 3))
     x = keras.layers.Rescaling(1 / 255)(films)
     x = keras.layers.Conv2D(4, 3, strides=8, padding="same", activation="relu")(x)
     x = keras.layers.BatchNormalization()(x)
     x = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
-    backbone = keras.Model(films, x)
-    return backbone, source_task.add_heads(backbone)
+    return keras.Model(films, x)
 
 
 def test_a_resumed_training_equals_an_unbroken_one(few_films, tmp_path, monkeypatch):

@@ -193,37 +193,35 @@ def test_a_state_that_does_not_fit_is_not_used(tiny_model, split, tmp_path, faul
     assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
 
 
-def test_the_best_epoch_is_kept_and_patience_ends_the_run(tiny_model, tmp_path):
-    model = tiny_model()
-    schedule = training_loop.Schedule(9, 0.1, patience=2)
+def fitted(model, losses, folder, **rule):
+    """A training with these validation losses, and the first weights after each of its epochs."""
+    losses, seen = iter(losses), []
+    schedule = training_loop.Schedule(9, 0.1, patience=2, **rule)
     training_loop.compile_model(model, schedule, steps_per_epoch=1, runtime=RUNTIME)
-    losses, seen = iter([3.0, 1.0, 2.0, 2.5, 0.1]), []
 
     def validate(model):
         seen.append(model.get_weights()[0].copy())
         return {"loss": next(losses)}
 
-    data = Films(np.random.default_rng(0).integers(0, 255, (6, 32, 32), np.uint8), np.arange(6),
-                 np.arange(6) % 3)  # fmt: skip
+    images = np.random.default_rng(0).integers(0, 255, (6, 32, 32), np.uint8)
+    data = Films(images, np.arange(6), np.arange(6) % 3)
     history = training_loop.fit(
         model, lambda epoch: training.batches(data, batch_size=6, shuffle_seed=epoch), validate,
-        schedule, seed=1, state=tmp_path / "s", report=lambda _: None,
+        schedule, seed=1, state=folder / "s", report=lambda _: None,
     )  # fmt: skip
+    return history, seen
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_run(tiny_model, tmp_path):
+    model = tiny_model()
+    history, seen = fitted(model, [3.0, 1.0, 2.0, 2.5, 0.1], tmp_path)
     assert history["loss"].tolist() == [3.0, 1.0, 2.0, 2.5]
     assert history["kept"].tolist() == [False, True, False, False]
     np.testing.assert_array_equal(model.get_weights()[0], seen[1])
 
 
 def test_a_gain_within_the_tolerance_is_none_and_the_lowest_loss_is_kept(tiny_model, tmp_path):
-    model, losses = tiny_model(), iter([3.0, 1.0, 0.95, 0.92, 0.1])
-    schedule = training_loop.Schedule(9, 0.1, patience=2, tolerance=0.1)
-    training_loop.compile_model(model, schedule, steps_per_epoch=1, runtime=RUNTIME)
-    data = Films(np.zeros((6, 32, 32), np.uint8), np.arange(6), np.arange(6) % 3)
-    history = training_loop.fit(
-        model, lambda epoch: training.batches(data, batch_size=6, shuffle_seed=epoch),
-        lambda model: {"loss": next(losses)}, schedule, seed=1, state=tmp_path / "s",
-        report=lambda _: None,
-    )  # fmt: skip
+    history, _ = fitted(tiny_model(), [3.0, 1.0, 0.95, 0.92, 0.1], tmp_path, tolerance=0.1)
     assert history["converged"].tolist() == [False, False, False, True]
     assert history["kept"].tolist() == [False, False, False, True]
 

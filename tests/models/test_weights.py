@@ -76,44 +76,34 @@ PHANTOMS = PhantomData(
     patients_per_class=2, images_per_patient=(1, 2), size=64, shortcut=1.0, shortcut_class="covid19"
 )
 NAMES = ("normal", "covid19", "tuberculosis")
+LISTING = draw.cohort(
+    seed=3, patients_per_class=2, classes=NAMES, images_per_patient=(1, 2), shortcut=1.0,
+    shortcut_class="covid19",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    folder, reports = tmp_path_factory.mktemp("phantoms"), []
-    index = cohort.write_cohort(
-        PHANTOMS, folder, classes=NAMES, seed=3, report=lambda *found: reports.append(found)
-    )
-    return index, reports
+def index(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phantoms")
+    return cohort.write_cohort(PHANTOMS, folder, classes=NAMES, seed=3)
 
 
 def grey(path):
     return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
 
 
-def test_a_cohort_enters_through_the_door_of_films(written):
-    index, reports = written
+def test_a_cohort_enters_through_the_door_of_films(index):
     table = read_index(index, classes=NAMES)
-    expected = draw.cohort(
-        seed=3, patients_per_class=2, classes=NAMES, images_per_patient=(1, 2), shortcut=1.0,
-        shortcut_class="covid19",
-    )  # fmt: skip
     for column in ("image_id", "label", "patient_id"):
-        assert table[column].tolist() == expected[column].tolist()
+        assert table[column].tolist() == LISTING[column].tolist()
     assert table["patient_known"].all() and (table["split"] == "").all()
     assert table.groupby("label")["patient_id"].nunique().to_dict() == dict.fromkeys(NAMES, 2)
     assert (table["marker"] == "1").tolist() == (table["label"] == "covid19").tolist()
-    assert reports == [(n + 1, len(table)) for n in range(len(table))]
 
 
-def test_files_of_a_cohort_are_the_drawn_phantoms_with_their_masks(written):
-    index, _ = written
+def test_files_of_a_cohort_are_the_drawn_phantoms_with_their_masks(index):
     table = read_index(index, classes=NAMES)
-    seeds = draw.cohort(
-        seed=3, patients_per_class=2, classes=NAMES, images_per_patient=(1, 2), shortcut=1.0,
-        shortcut_class="covid19",
-    )  # fmt: skip
-    for row, made in zip(table.itertuples(), seeds.itertuples(), strict=True):
+    for row, made in zip(table.itertuples(), LISTING.itertuples(), strict=True):
         drawing = draw.draw(
             made.label, patient_seed=made.patient_seed, image_seed=made.image_seed, size=64,
             conspicuity=PhantomData().conspicuity, marker=made.marker,
@@ -126,8 +116,7 @@ def test_files_of_a_cohort_are_the_drawn_phantoms_with_their_masks(written):
         assert not np.any((lesion > 0) & (lungs == 0)), "a lesion lies within the lungs"
 
 
-def test_the_same_seed_writes_the_same_bytes(written, tmp_path):
-    index, _ = written
+def test_the_same_seed_writes_the_same_bytes(index, tmp_path):
     again = cohort.write_cohort(PHANTOMS, tmp_path, classes=NAMES, seed=3)
     files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
     there = sorted(p.relative_to(index.parent) for p in index.parent.rglob("*") if p.is_file())
@@ -140,11 +129,7 @@ def test_the_same_seed_writes_the_same_bytes(written, tmp_path):
 
 
 def test_a_film_that_cannot_be_written_is_named_and_the_index_is_not_written(tmp_path):
-    listing = draw.cohort(
-        seed=3, patients_per_class=2, classes=NAMES, images_per_patient=(1, 2), shortcut=1.0,
-        shortcut_class="covid19",
-    )  # fmt: skip
-    second = listing["image_id"].iloc[1]
+    second = LISTING["image_id"].iloc[1]
     (tmp_path / f"lungs/{second}.png").mkdir(parents=True)
     with pytest.raises(ArtefactError, match=rf"lungs/{second}\.png: could not be written \(Is a"):
         cohort.write_cohort(PHANTOMS, tmp_path, classes=NAMES, seed=3)

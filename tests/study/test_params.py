@@ -91,6 +91,12 @@ def test_sizes_that_the_message_recommends_are_accepted():
         ("seed=2147483648", "seed = 2147483648: Input should be less than 2147483648"),
         ("data=phantom", "data = 'phantom': Input should be a valid dictionary"),
         ("data.aspect=stretch", "data.aspect = 'stretch': Input should be 'letterbox', 'crop'"),
+        ("data.phantom.size=63", "phantom.size = 63: Input should be greater than or equal to 64"),
+        ("data.phantom.conspicuity=0", "conspicuity = 0: Input should be greater than 0"),
+        ("data.phantom.conspicuity=2.01", "conspicuity = 2.01: Input should be less than or equ"),
+        ("data.phantom.shortcut=1.5", "shortcut = 1.5: Input should be less than or equal to 1"),
+        ("data.phantom.patients_per_class=0", "patients_per_class = 0: Input should be greater"),
+        ("data.phantom.images_per_patient=[0,2]", "images_per_patient.0 = 0: Input should be gr"),
         ("data.phantom.images_per_patient=[1,2,3]", "images_per_patient = [1, 2, 3]: Tuple shou"),
         ("attribution.roles=[head]", "attribution.roles.0 = 'head': Input should be 'stage4', '"),
         ("weights.source=places", "weights.source = 'places': Input should be 'imagenet', 'frac"),
@@ -212,9 +218,10 @@ def test_a_study_that_is_like_another_says_only_what_differs(folder):
         "transfer: {epochs: 7, dropout: 0.5}\n"
     )
     (folder / "params/two.yml").write_text("like: one\ntransfer: {epochs: 9}\nseeds: [3, 4]\n")
-    one, two = load.load("one"), load.load("two")
+    one, two = load.load("one"), load.load("two", {"transfer": {"patience": 2}})
     assert (two.study, two.transfer.epochs, two.transfer.dropout) == ("two", 9, 0.5)
     assert two.seeds == (3, 4) and two.input_size == one.input_size
+    assert (two.transfer.patience, two.transfer.batch_size, two.seed) == (2, 32, 20260413)
     (folder / "params/three.yml").write_text("like: four\n")
     with pytest.raises(ParamsError, match=r"four\.yml: three\.yml: like = 'four': no such study"):
         load.load("three")
@@ -223,25 +230,12 @@ def test_a_study_that_is_like_another_says_only_what_differs(folder):
         load.load("three")
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [("", "found NoneType, expected"), ("- a\n", "found list, expected"), ("a: [", "not valid")],
-)  # fmt: skip
-def test_study_files_that_cannot_be_read(folder, content, message):
-    (folder / "params/mine.yml").write_text(content)
-    with pytest.raises(ParamsError, match=rf"mine\.yml: {message}"):
+def test_study_files_that_cannot_be_read(folder):
+    (folder / "params/mine.yml").write_text("")
+    with pytest.raises(ParamsError, match=r"mine\.yml: found NoneType, expected"):
         load.load("mine")
     with pytest.raises(ParamsError, match=r"yours\.yml: no such study; params/ has mine$"):
         load.load("yours")
-
-
-def test_a_study_is_its_file_its_overrides_and_the_defaults(folder):
-    text = yaml.safe_dump({"input_size": SIZES, "transfer": {"epochs": 7, "patience": 2}})
-    (folder / "params/mine.yml").write_text(text)
-    params = load.load("mine", {"transfer": {"epochs": 9}})
-    assert (params.study, params.seed) == ("mine", 20260413)
-    assert (params.transfer.epochs, params.transfer.patience) == (9, 2)
-    assert params.transfer.batch_size == 32
 
 
 def test_names_derived_from_a_study():

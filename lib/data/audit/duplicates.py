@@ -14,7 +14,6 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from lib.data.choices import check_choice
 from lib.study.errors import DataError, few
 
 HASH_SIDE = 16
@@ -32,16 +31,9 @@ def perceptual_hash(film):
 
 
 def neighbours(hashes, *, distance):
-    """Find all pairs of hashes that differ in few bits, by comparing all, a block at a time.
+    """Find all pairs of hashes that differ in at most so many bits, comparing all, block by block.
 
     100,000 films take some 20 seconds, and memory for the pairs that are found.
-
-    Parameters
-    ----------
-    hashes : sequence of str
-        (n,) of `perceptual_hash`.
-    distance : int
-        Most bits that may differ, 0 to 48.
 
     Returns
     -------
@@ -49,14 +41,7 @@ def neighbours(hashes, *, distance):
         ``first`` < ``second`` (positions) and ``bits`` that differ, sorted. Of several equal hashes
         the first stands for all in pairs with others, and each further one is paired with it: the
         list stays short where one film occurs a thousand times.
-
-    Raises
-    ------
-    DataError
-        On another distance.
     """
-    if isinstance(distance, bool) or not 0 <= distance <= 48:
-        raise DataError(f"distance: found {distance!r}, expected 0 to 48 bits of 256. Correct it.")
     columns = ["first", "second", "bits"]
     if not len(hashes):
         return pd.DataFrame(columns=columns, dtype=np.int64)
@@ -164,14 +149,7 @@ def resolve(manifest, *, conflicting="error", copies="keep"):
     -------
     manifest, dropped : pandas.DataFrame
         The rows that stay, and ``file``, ``label``, ``reason`` of the others.
-
-    Raises
-    ------
-    DataError
-        On differing labels, unless told otherwise, or on another value of a parameter.
     """
-    check_choice("conflicting_labels", conflicting)
-    check_choice("copies", copies)
     wrong = manifest.groupby("sha256")["label"].transform("nunique") > 1
     if wrong.any() and conflicting == "error":
         films = manifest[wrong].groupby("sha256", sort=False)["file"].agg(" = ".join)

@@ -13,7 +13,7 @@ HEADER = ("format", "bits", "colour", "bytes")
 COLUMNS = (*HEADER, *NUMBERS, "phash")
 
 
-def measure(film, shown, size, treated=None):
+def measure(film, shown, size, treated):
     """Measure one film.
 
     Intensities are grey levels, 0 to 255, of the film that a model is shown, shrunk to 256 x 256
@@ -21,28 +21,23 @@ def measure(film, shown, size, treated=None):
 
     Parameters
     ----------
-    film : lib.data.films.film.Film
-        As decoded.
-    shown : numpy.ndarray
-        (h, w) uint8: its grey levels at 8 bits.
+    film, shown
+        A `lib.data.films.film.Film`, and its grey levels at 8 bits, (h, w).
     size : int
         Bytes of the file.
-    treated : numpy.ndarray, optional
-        (h', w') uint8: the film after its remedies, see `films.treat.apply`; `shown` by default.
-        The perceptual hash is that of `shown`, so that remedies leave duplicates and splits alone.
+    treated : numpy.ndarray
+        (h', w') uint8: the film after its remedies, see `films.treat.apply`. The perceptual hash is
+        that of `shown`, so that remedies leave duplicates and splits alone.
 
     Returns
     -------
     dict
-        ``format``, ``bits`` (8 or 16), ``colour`` (bool), ``bytes`` (of the file);
-        ``mean``, ``sd``, ``darkest`` and ``brightest`` (percentiles 1 and 99), ``median``,
-        ``black`` and ``white`` (shares at most 5, at least 250); the same of the frame of a
-        twentieth of each side, ``border_mean``, ``border_sd``, ``border_black``, ``border_white``;
-        ``blur`` (log10 of 1 plus the variance of the Laplacian: high is sharp, Pech-Pacheco et al.
-        2000); ``phash``.
+        By `COLUMNS`: ``bytes`` of the file, ``bits`` 8 or 16; ``darkest`` and ``brightest`` the
+        percentiles 1 and 99, ``black`` and ``white`` the shares at most 5 and at least 250, and the
+        same of the frame of a twentieth of each side, ``border_mean`` and so on; ``blur`` log10 of
+        1 plus the variance of the Laplacian: high is sharp (Pech-Pacheco et al. 2000).
     """
-    seen = shown if treated is None else treated
-    small = cv2.resize(seen, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(treated, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     edge = round(SIDE * BORDER)
     inside = np.zeros(small.shape, bool)
     inside[edge:-edge, edge:-edge] = True

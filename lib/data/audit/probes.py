@@ -33,11 +33,9 @@ def linear_probe(features, labels, patients, *, folds=5, seed, strength=0.01):
     Parameters
     ----------
     features : numpy.ndarray
-        (n, k) numbers, k >= 1; they are standardised.
+        (n, k) numbers; they are standardised.
     labels, patients : sequence of str
-        (n,) class and patient (or group) of each image.
-    folds, seed : int
-        Number and seed of the folds, which are stratified by class and grouped by patient.
+        (n,) class and patient (or group) of each image; folds are stratified and grouped by them.
     strength : float
         C of the regression; low where there are about as many features as films.
 
@@ -50,13 +48,9 @@ def linear_probe(features, labels, patients, *, folds=5, seed, strength=0.01):
     Raises
     ------
     DataError
-        On lengths that differ, fewer than two classes, or fewer patients in a class than folds.
+        On fewer than two classes, or fewer patients in a class than folds.
     """
     labels, patients = np.asarray(labels, dtype=str), np.asarray(patients, dtype=str)
-    counts = [len(features), len(labels), len(patients)]
-    if len(set(counts)) > 1:
-        found = f"images, labels, patients: found {counts}"
-        raise DataError(f"{found}, expected equal numbers. Pass the rows of one manifest.")
     classes = {str(name): len(set(patients[labels == name])) for name in np.unique(labels)}
     if len(classes) < 2 or folds < 2 or min(classes.values()) < folds:
         raise DataError(
@@ -83,20 +77,15 @@ def linear_probe(features, labels, patients, *, folds=5, seed, strength=0.01):
 def thumbnail_probe(images, labels, patients, *, side=32, folds=5, seed):
     """`linear_probe` on thumbnails, which show framing, exposure and anatomy but hardly a lesion.
 
-    Parameters
-    ----------
-    images : numpy.ndarray
-        (n, h, w) uint8, e.g. of `lib.data.cache.load`.
-    side : int
-        Of the thumbnail in pixels; it becomes ``side`` of the result.
+    Of squares (n, h, w); ``side`` of the result are the pixels of a thumbnail.
     """
     pixels = thumbnails(images, side).reshape(len(images), -1)
     return linear_probe(pixels, labels, patients, folds=folds, seed=seed) | {"side": side}
 
 
-def possible_folds(manifest, *, most=5):
-    """Folds that `linear_probe` can make: at most one per patient of the smallest class."""
-    return int(min(most, manifest.groupby("label")["patient_id"].nunique().min()))
+def possible_folds(manifest):
+    """Folds that `linear_probe` can make: 5, but at most one per patient of the smallest class."""
+    return int(min(5, manifest.groupby("label")["patient_id"].nunique().min()))
 
 
 def thumbnails(images, side):
@@ -149,11 +138,9 @@ def all_probes(manifest, measures, images, *, groups=None, folds, seed, names=tu
     measures : pandas.DataFrame
         Of `lib.data.audit.measures.measure`, row by row.
     images : numpy.ndarray
-        (n, h, w) uint8 squares, row by row: borders and thumbnails are those that a model sees.
+        (n, h, w) squares, row by row: borders and thumbnails are those that a model sees.
     groups : sequence of str, optional
         Kept in one fold; the patients by default.
-    names : sequence of str
-        Which of them; all by default.
 
     Returns
     -------

@@ -5,6 +5,7 @@ repeats films across splits (DeGrave et al. 2021; Maguolo & Nanni 2021; Garcia S
 """
 
 import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -31,20 +32,16 @@ MEASURE_NAMES = {
 }  # fmt: skip
 
 
-def summarise(
-    manifest, rejected, probe, *, measures=None, probes=None, pairs=None, sources=SOURCES
-):
+def summarise(manifest, rejected, probe, *, measures, probes, pairs, sources=SOURCES):
     """Gather counts, duplicates and findings of a collection, ready for JSON.
 
     Parameters
     ----------
     manifest, rejected : pandas.DataFrame
         Of `lib.data.cache.build`, the manifest with its splits assigned.
-    probe : dict
-        Of `probes.thumbnail_probe`.
-    measures, probes, pairs : optional
-        Of `measures.measure` (row by row), `probes.all_probes` and `duplicates.find`: add
-        ``measures``, ``probes`` and ``near_duplicates``.
+    probe, measures, probes, pairs
+        Of `probes.thumbnail_probe`, `measures.measure` (row by row), `probes.all_probes` and
+        `duplicates.find`.
     sources : sequence of str
         See `source_association`.
 
@@ -53,9 +50,9 @@ def summarise(
     dict
         ``images`` (by class and split), ``patients``, ``patients_unknown`` (images without id),
         ``rejected`` (by reason), ``duplicates``, ``aspect_ratio`` (median of width / height by
-        class), ``probe``, ``sources`` (association with the class, by column), what the optional
-        arguments add, and ``findings`` (``severity``, "serious", "warning" or "note", and
-        ``text``), the worst first.
+        class), ``probe``, ``probes``, ``sources`` (association with the class, by column),
+        ``measures`` (by class), ``near_duplicates``, and ``findings`` (``severity``, "serious",
+        "warning" or "note", and ``text``), the worst first.
     """
     labels, reasons = manifest["label"], rejected["reason"].str.split(" (", regex=False).str[0]
     counts = pd.crosstab(manifest["label"], manifest["split"])
@@ -69,33 +66,24 @@ def summarise(
         "aspect_ratio": {label: round(float(ratio), 4) for label, ratio in aspect.items()},
         "probe": dict(probe),
         "sources": source_association(manifest, sources),
+        "measures": by_class(manifest, measures),
+        "probes": {name: dict(values) for name, values in probes.items()},
+        "near_duplicates": _near_duplicates(manifest, pairs),
     }
-    if measures is not None:
-        audit["measures"] = by_class(manifest, measures)
-    if probes is not None:
-        audit["probes"] = {name: dict(values) for name, values in probes.items()}
-    if pairs is not None:
-        audit["near_duplicates"] = _near_duplicates(manifest, pairs)
     found = [
         *_findings(audit, _integers(rejected["label"].value_counts().sort_index())),
         *_remark_findings(manifest),
         *_source_findings(audit["sources"]),
-        *_probe_findings(audit.get("probes", {})),
-        *_measure_findings(audit.get("measures", {})),
-        *_near_duplicate_findings(audit.get("near_duplicates", {})),
+        *_probe_findings(audit["probes"]),
+        *_measure_findings(audit["measures"]),
+        *_near_duplicate_findings(audit["near_duplicates"]),
     ]
     found.sort(key=lambda finding: -SEVERITIES.index(finding[0]))
     return audit | {"findings": [{"severity": severity, "text": text} for severity, text in found]}
 
 
 def load(path):
-    """Read what `summarise` gave and a study wrote.
-
-    Raises
-    ------
-    lib.study.errors.ArtefactError
-        If the file is missing or is no audit.
-    """
+    """Read what `summarise` gave and a study wrote, or raise an ArtefactError."""
     try:
         audit = json.loads(Path(path).read_text(encoding="utf-8"))
         if missing := {"findings", "probe"} - set(audit):
@@ -216,13 +204,13 @@ def _measure_findings(measures):
 
 
 def _near_duplicate_findings(near):
-    if number := near.get("across_splits"):
+    if number := near["across_splits"]:
         text = f"{number} pairs of near-duplicates across splits"
         text += ": part of the test is known from training (data.leakage=repair mends it)."
         yield SERIOUS, text
-    if number := near.get("across_classes"):
+    if number := near["across_classes"]:
         yield WARNING, f"{number} pairs of near-duplicates with different labels: look at them."
-    if near.get("pairs"):
+    if near["pairs"]:
         yield NOTE, f"{near['pairs']} pairs of near-duplicates in all."
 
 
@@ -245,7 +233,6 @@ def source_association(manifest, columns=SOURCES):
     for column in (c for c in columns if c in manifest and manifest[c].nunique() > 1):
         table = pd.crosstab(manifest["label"], manifest[column])
         shares = table.div(table.sum(axis=1), axis=0)
-        names = list(table.index)
         result[column] = {
             "cramers_v": round(float(association(table.to_numpy(), method="cramer")), 4),
             "sources": table.shape[1],
@@ -255,8 +242,7 @@ def source_association(manifest, columns=SOURCES):
             },
             "apart": [
                 [one, other]
-                for number, one in enumerate(names)
-                for other in names[number + 1 :]
+                for one, other in combinations(table.index, 2)
                 if not ((table.loc[one] > 0) & (table.loc[other] > 0)).any()
             ],
         }

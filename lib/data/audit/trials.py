@@ -37,19 +37,10 @@ PROBES = ("trivial_without_shape", "border", "thumbnail_16")
 
 
 def trials_of(data, *, masks):
-    """The data section of each trial.
+    """The data section of each trial, which starts from that of the study without its remedies.
 
-    Parameters
-    ----------
-    data : lib.study.data_params.Data
-        Of the study. Each trial starts from it, without its remedies.
-    masks : bool
-        Whether there are masks of the lungs; trials that need them are left out otherwise.
-
-    Returns
-    -------
-    dict of str to lib.study.data_params.Data
-        `UNTREATED` first; `OWN` last, if the study has remedies of its own.
+    Without `masks` of the lungs, trials that need them are left out. `UNTREATED` comes first; `OWN`
+    last, if the study has remedies of its own.
     """
     plain = data.model_dump() | {"remedies": {}}
     trials = {name: Data.model_validate(plain | changes) for name, changes in TRIALS.items()}
@@ -65,14 +56,12 @@ def probe_trials(index, root, trials, *, size, folder, seed, report=None):
     ----------
     index, root
         As of `lib.data.cache.build`.
-    trials : dict of str to lib.study.data_params.Data
+    trials
         Of `trials_of`.
     size : int
         Side of the squares in pixels, of which thumbnails and borders are taken.
     folder : path-like
         For the films of a trial while it runs.
-    seed : int
-        Of the folds.
     report : callable, optional
         Called as ``report(done, total)`` after each trial.
 
@@ -82,11 +71,6 @@ def probe_trials(index, root, trials, *, size, folder, seed, report=None):
         ``trial``, ``kind`` ("remedy", or "control" where a region is hidden), ``probe``, ``films``,
         ``balanced_accuracy``, ``sd`` (over the folds), ``chance`` and ``change`` (against the same
         probe on the films as they are).
-
-    Raises
-    ------
-    DataError
-        As `lib.data.cache.build` and `lib.data.audit.probes.linear_probe`.
     """
     rows = []
     for number, (name, data) in enumerate(trials.items(), start=1):

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from lib.data.films import dicom
-from lib.data.films.film import MAX_BYTES, Film, ImageRefused, check_size, deep, eight_bit
+from lib.data.films.film import MAX_BYTES, Film, ImageRefused, check_size, deep
 
 PNG, JPEG, TIFF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Pillow's readers by name, not Image.open: one that guesses would open twenty other formats.
@@ -25,25 +25,8 @@ WHITE_IS_ZERO, UNCOMPRESSED, SEPARATE, UNSIGNED, SIGNED = 0, 1, 2, 1, 2
 MISREAD = {(8, SIGNED): np.int8, (32, UNSIGNED): np.uint32}
 
 
-def read_image(path):
-    """Read one film as 8-bit grey, (h, w) uint8: `read_bytes`, `decode` and `eight_bit`.
-
-    Raises
-    ------
-    ImageRefused
-        As these three.
-    """
-    return eight_bit(decode(read_bytes(path)).grey)
-
-
 def read_bytes(path):
-    """Read a file whole.
-
-    Raises
-    ------
-    ImageRefused
-        Missing, no regular file, over 1 GiB, or unreadable.
-    """
+    """Read a file whole; refused if missing, no regular file, over 1 GiB, or unreadable."""
     path = Path(path)
     try:
         if not path.exists():
@@ -58,14 +41,10 @@ def read_bytes(path):
 
 
 def decode(data):
-    """Decode the bytes of a film to grey, at the depth that they have; told by content, not name.
+    """Decode the bytes of a film to a `Film` of the same depth; told by content, not by name.
 
     Colour becomes luma (ITU-R 601), transparent parts become black, an EXIF rotation is applied.
     DICOM is shown as its header says, see `lib.data.films.dicom.decode`.
-
-    Returns
-    -------
-    lib.data.films.film.Film
 
     Raises
     ------

@@ -28,10 +28,7 @@ class DecoderError(RuntimeError):
 def decode_apart(data):
     """Decode the pixels of a DICOM file (bytes) as `pydicom.pixels.pixel_array`, but apart.
 
-    Raises
-    ------
-    DecoderError
-        If the decoder refuses the film, ends its process, or takes longer than two minutes.
+    DecoderError if the decoder refuses the film, ends its process, or takes longer than `SECONDS`.
     """
     try:
         return _ask(*_idle.pop(), data)

@@ -17,18 +17,9 @@ class ImageRefused(ValueError):
 class Film:
     """A decoded film and the little that is kept of its header.
 
-    Attributes
-    ----------
-    grey : numpy.ndarray
-        (h, w) uint8 or uint16.
-    format : str
-        "PNG", "JPEG", "TIFF" or "DICOM".
-    colour : bool
-        Whether the file held more than grey.
-    view, patient_id : str
-        View position and patient of a DICOM file; "" where not told.
-    remarks : tuple of str
-        What its header contradicts or warns of, in words.
+    ``grey`` is (h, w) uint8 or uint16, ``format`` "PNG", "JPEG", "TIFF" or "DICOM"; ``colour`` says
+    whether the file held more than grey, ``view`` and ``patient_id`` what a DICOM file tells, and
+    ``remarks`` what its header contradicts or warns of, in words.
     """
 
     grey: np.ndarray
@@ -50,10 +41,7 @@ def check_size(width, height):
 def deep(pixels):
     """Stretch pixels (h, w) of any number type over uint16, from their own minimum and maximum.
 
-    Raises
-    ------
-    ImageRefused
-        Not finite, or constant.
+    Refused if not finite, or constant.
     """
     if wrong := int((~np.isfinite(pixels)).sum()):
         raise ImageRefused(f"not finite (found {wrong} pixels that are NaN or infinite)")
@@ -69,12 +57,7 @@ def eight_bit(pixels):
     """A film (h, w) as uint8: uint16 is stretched from its own minimum and maximum.
 
     10-, 12- and 16-bit detectors all store into 16 bits, so that the range of the dtype would
-    render some films black.
-
-    Raises
-    ------
-    ImageRefused
-        If it is constant.
+    render some films black. A constant film is refused.
     """
     if (pixels[0] == pixels[0, 0]).all() and (pixels == pixels[0, 0]).all():  # mostly one row
         raise ImageRefused("constant image")

@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.data.choices import check_choice
 from lib.data.films import treat
 from lib.data.films.decode import decode, read_bytes
 from lib.data.films.film import ImageRefused, eight_bit
@@ -21,8 +20,6 @@ from lib.study.errors import DataError
 ANOTHER_VIEW = "another view"
 MASK_SHARE = 0.99
 """Of the pixels of a mask; JPEG, or a change of its size, blurs the edges."""
-
-
 OUTLYING = "a few pixels far outside the rest stretch its grey levels"
 
 
@@ -34,10 +31,8 @@ class Squares:
     ----------
     root : Path
         Folder to which files are relative.
-    sizes : sequence of int
-        Sides in pixels.
-    aspect : {"letterbox", "crop", "squash"}
-        See `resize`.
+    sizes, aspect
+        Sides in pixels; see `resize`.
     remedies : Remedies, optional
         What is done to a film first, see `lib.data.films.treat.apply`.
     views : sequence of str
@@ -74,8 +69,6 @@ class Squares:
         ------
         ImageRefused
             If the film is unusable, of another view, or nothing is left of it.
-        DataError
-            If its mask is wrong.
         """
         data = read_bytes(self.root / file)
         digest = hashlib.sha256(data).hexdigest()  # now, while the bytes are at hand
@@ -101,19 +94,10 @@ class Squares:
         return facts, {"view": view, **told}, squares
 
     def of_mask(self, file, *, width, height):
-        """Bring a mask to the squares of its film, which has that many pixels.
+        """Bring a mask to the squares of its film, which has that many pixels: a list of bool.
 
-        Inside is at least half of the maximum of the file; no file ("") has no inside.
-
-        Returns
-        -------
-        list of numpy.ndarray
-            (size, size) bool for each of the sizes.
-
-        Raises
-        ------
-        DataError
-            If it cannot be read or has other proportions than its film.
+        Inside is at least half of the maximum of the file; no file ("") has no inside. A mask that
+        cannot be read or has other proportions than its film is a DataError.
         """
         if not file:
             return [np.zeros((size, size), bool) for size in self.sizes]
@@ -158,7 +142,7 @@ def _outlying(grey, shown):
 
 
 def resize(image, *, size, aspect):
-    """Bring a film, (h, w) uint8, to a square, (size, size) uint8.
+    """Bring a film, (h, w), to a square, (size, size) of the same type.
 
     It is averaged over areas where it shrinks, and linear where it grows.
 
@@ -166,29 +150,7 @@ def resize(image, *, size, aspect):
     ----------
     aspect : {"letterbox", "crop", "squash"}
         Keep all and pad the shorter side with black, keep the central square, or distort.
-
-    Raises
-    ------
-    DataError
-        On another dtype, number of dimensions, size or aspect.
     """
-    if getattr(image, "dtype", None) != np.uint8:
-        found = getattr(image, "dtype", type(image))
-        raise DataError(f"image: found {found}, expected a uint8 array. Read it by read_image.")
-    return _square(image, size, aspect)
-
-
-def resize_mask(mask, *, size, aspect):
-    """Bring a mask to a square, bool, as `resize`: half of a pixel's area or more is inside."""
-    return _square(np.asarray(mask, dtype=bool).astype(np.float32), size, aspect) >= 0.5
-
-
-def _square(image, size, aspect):
-    if image.ndim != 2 or not image.size:
-        raise DataError(f"image: found shape {image.shape}, expected (h, w). Pass one grey image.")
-    check_choice("aspect", aspect)
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-        raise DataError(f"size: found {size!r}, expected a positive integer. Correct it.")
     height, width = image.shape
     if aspect == "crop":
         side = min(height, width)
@@ -207,3 +169,9 @@ def _square(image, size, aspect):
     top, left = (size - new[0]) // 2, (size - new[1]) // 2
     square[top : top + new[0], left : left + new[1]] = image
     return square
+
+
+def resize_mask(mask, *, size, aspect):
+    """Bring a mask to a square, bool, as `resize`: half of a pixel's area or more is inside."""
+    mask = np.asarray(mask, bool).astype(np.float32)
+    return resize(mask, size=size, aspect=aspect) >= 0.5

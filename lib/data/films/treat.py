@@ -52,11 +52,7 @@ def apply(grey, remedies, *, lungs=None):
     -------
     numpy.ndarray
         (h'', w'') uint8; hidden pixels are 0. Without any remedy, `films.film.eight_bit` of `grey`.
-
-    Raises
-    ------
-    ImageRefused
-        If nothing, or one level of grey, is left of the film, or it has no mask of its lungs.
+        Refused if nothing, or one level of grey, is left, or the mask that it needs is missing.
     """
     kept = _kept(grey.shape, remedies, lungs)
     grey, kept = (_cut_border(part, remedies.border_crop) for part in (grey, kept))

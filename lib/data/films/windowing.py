@@ -25,23 +25,9 @@ def shown(raw, header):
     value is passed over as by viewers: a window without a positive width, a function unknown to the
     standard, a table without entries, a slope of 0 or without an intercept.
 
-    Parameters
-    ----------
-    raw : numpy.ndarray
-        (h, w) stored values, integers.
-    header : pydicom.Dataset
-        Its placeholders are taken out.
-
-    Returns
-    -------
-    numpy.ndarray
-        (h, w) uint8; without any window or VOI LUT, uint16 from the film's minimum to its maximum,
-        or the stored values of a film of 8 bits. Padding is black.
-
-    Raises
-    ------
-    ImageRefused
-        Constant.
+    Of stored values, integers, (h, w), to uint8; without any window or VOI LUT to uint16 from the
+    film's minimum to its maximum, or the stored values of a film of 8 bits. Padding is black; a
+    constant film is refused.
     """
     drop_placeholders(header)
     low, high = int(raw.min()), int(raw.max())

@@ -10,14 +10,7 @@ from lib.data.phantoms.shapes import CIRCLE, bands_along, blur, rims_of, smooth
 
 
 def normal_chest(film, chest, random):
-    """Draw a healthy chest.
-
-    Parameters
-    ----------
-    film : Film
-    chest : Chest
-    random : numpy.random.Generator
-        Of the patient.
+    """Draw a healthy chest from the random numbers of the patient.
 
     Returns
     -------
@@ -75,16 +68,10 @@ def _soft_tissue(film, chest):
     solid = film.fill([np.vstack([left, right[::-1]]), *chest.both(smooth(arm))], softness=0.003)
     thickness = solid * (0.40 + 0.60 * blur(solid, 0.06 * film.size))
     below = [(wall, 1.2), (-0.02, 1.2), (-0.02, chest.base - 0.6 * body.dome_rise)]
-    floors = [
-        np.vstack(
-            [
-                [chest.place(s, (wall, chest.base + 0.03))],
-                chest.floor(s),
-                chest.place(s, below[::-1]),
-            ]
-        )
-        for s in SIDES
-    ]
+    floors = []
+    for side in SIDES:
+        corner = chest.place(side, [(wall, chest.base + 0.03)])
+        floors.append(np.vstack([corner, chest.floor(side), chest.place(side, below[::-1])]))
     return body.soft_tissue * thickness, film.fill(floors, softness=0.003) * solid
 
 
@@ -124,10 +111,8 @@ def _ribs(film, chest):
         sheets.append(film.fill([*bands, *rims], levels=levels, softness=0.0018))
     # Cartilage does not show: the frontal part fades before it reaches the sternum.
     half = body.chest_half_width
-    bony = np.maximum(
-        film.ramp(0.5 + 0.38 * half, 0.5 + 0.75 * half, axis=1),
-        film.ramp(0.5 - 0.38 * half, 0.5 - 0.75 * half, axis=1),
-    )
+    ends = [(0.5 + side * 0.38 * half, 0.5 + side * 0.75 * half) for side in SIDES]
+    bony = np.maximum(*(film.ramp(start, end, axis=1) for start, end in ends))
     return sheets[0] + 0.8 * bony * sheets[1]
 
 
@@ -149,8 +134,8 @@ def _shoulders(film, chest):
     arm = [(0.425, 0.17), (0.44, 0.125), (0.50, 0.115), (0.53, 0.17), (0.515, 0.25), (0.56, 0.7)]
     arm = smooth([*arm, (0.50, 0.7), (0.47, 0.26)])
     arms = chest.both(arm)
-    edges = [*rims_of(collar), *bands_along(margins, np.full((1, 1), 0.006))]
-    edges += [*bands_along(chest.both(ridge), np.full((1, 1), 0.009))]
+    edges = [*rims_of(collar), *bands_along(margins, 0.006)]
+    edges += [*bands_along(chest.both(ridge), 0.009)]
     bones = 0.85 * film.fill(list(collar), softness=0.002) + 0.6 * film.fill(arms, softness=0.003)
     return (
         bones + 0.22 * film.fill(blades, softness=0.006) + 0.4 * film.fill(edges, softness=0.0016)
@@ -180,7 +165,7 @@ def _airway(film, chest):
     ]
     centre = (0.5 + chest.body.rotation, 0)
     shapes = [
-        bands_along(smooth(np.array(path) + centre, closed=False)[None], np.full((1, 1), width))[0]
+        bands_along(smooth(np.array(path) + centre, closed=False)[None], width)[0]
         for path, width in tubes
     ]
     return film.fill(shapes, softness=0.005)
@@ -201,5 +186,5 @@ def _distractors(film, chest, random):
             scars.append(chest.point(side, [0.2, 0.5, 0.8], 0.88 + random.normal(0, 0.03, 3)))
     layer = 0.2 * film.fill(spots, levels=levels, softness=0.002)
     if scars:
-        layer += 0.09 * film.fill(bands_along(scars, np.full((1, 1), 0.005)), softness=0.002)
+        layer += 0.09 * film.fill(bands_along(scars, 0.005), softness=0.002)
     return layer

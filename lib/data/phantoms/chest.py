@@ -112,18 +112,10 @@ class Chest:
         return self.place(side, np.stack([inner + across * (outer - inner), height], -1))
 
 
-def branches(random, chest, side, *, stems, width, generations=4):
+def branches(random, chest, side, *, stems, width):
     """Let tapering tubes fork from a hilum outwards: vessels or bronchi.
 
-    Parameters
-    ----------
-    random : numpy.random.Generator
-    chest : Chest
-    side : {-1, 1}
-    stems : int
-        Tubes that leave the hilum; each further generation has twice as many.
-    width : float
-        Of a stem.
+    `stems` of that width leave it; each further generation has twice as many.
 
     Returns
     -------
@@ -138,7 +130,7 @@ def branches(random, chest, side, *, stems, width, generations=4):
     origin = origin + root + random.normal(0, 0.012, (stems, 2))
     length = 0.095 * (1 + 0.35 * np.sin(fan)) * random.uniform(0.7, 1.2, stems)
     steps, outlines, levels = np.linspace(0, 1, 6), [], []
-    for generation in range(generations):
+    for generation in range(4):
         bend = fan[:, None] + random.normal(0, 0.7, (len(fan), 1)) * (steps - 0.3)
         heading = np.stack([side * np.cos(bend), np.sin(bend)], 2) * length[:, None, None] / 5
         paths = origin[:, None] + np.cumsum(heading, 1) - heading[:, :1]

@@ -1,6 +1,6 @@
 """A phantom cohort as files, so that phantoms and films enter the study through the same door."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -30,25 +30,20 @@ def write_cohort(
     *,
     classes: Sequence[str],
     seed: int,
-    report: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Draw a cohort into PNG files with lung and lesion masks, and index it.
 
     Parameters
     ----------
     folder : Path
-        Receives ``films``, ``lungs``, ``lesions``, with a shortcut also ``markers``, and the index.
+        Receives the `FOLDERS` (``markers`` with a shortcut only) and the index.
     classes : sequence of str
         Some of `lib.study.names.CLASSES`.
-    report : callable, optional
-        Receives (images done, images in all).
 
     Returns
     -------
     Path
-        The index ``phantoms.csv``: ``image_id``, ``file``, ``label``, ``patient_id``,
-        ``lung_mask``, ``lesion_mask``, ``marker``, with a shortcut also ``marker_mask``; as
-        `lib.data.index.read_index` takes it.
+        ``phantoms.csv`` with the columns of `INDEX`, as `lib.data.index.read_index` takes it.
     """
     images = cohort(
         seed=seed, patients_per_class=params.patients_per_class, classes=tuple(classes),
@@ -59,7 +54,7 @@ def write_cohort(
     shown = [name for name in FOLDERS if params.shortcut or name != "markers"]
     for name in shown:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for number, row in enumerate(images.itertuples(), start=1):
+    for row in images.itertuples():
         phantom = draw(
             row.label, patient_seed=row.patient_seed, image_seed=row.image_seed, size=params.size,
             conspicuity=params.conspicuity, marker=row.marker, marker_size=params.marker_size,
@@ -67,8 +62,6 @@ def write_cohort(
         for name in shown:
             layer, _ = FOLDERS[name]
             _write_png(folder / name / f"{row.image_id}.png", getattr(phantom, layer))
-        if report:
-            report(number, len(images))
     files = {FOLDERS[name][1]: f"{name}/" + images["image_id"] + ".png" for name in shown}
     index = images.assign(**files, marker=images["marker"].astype(int))
     write_table(folder / "phantoms.csv", index.filter(INDEX))

@@ -50,17 +50,9 @@ MARKERS = {  # strokes of the lead letters R and L in a box of unit size
 class Phantom:
     """One radiograph; each layer of shape (size, size).
 
-    Attributes
-    ----------
-    image : ndarray of uint8
-        In 0 … 255, bright is dense.
-    lungs : ndarray of bool
-        Aerated lung not hidden by heart or diaphragm.
-    lesion : ndarray of bool
-        All False for a normal radiograph.
-    marker : ndarray of bool
-        The smallest rectangle around the lead side marker in an upper corner, all False where none
-        was drawn.
+    ``image`` is uint8, bright is dense, the others are bool: ``lungs`` aerated lung not hidden by
+    heart or diaphragm, ``marker`` the smallest rectangle around the lead side marker in an upper
+    corner; ``lesion`` and ``marker`` are all False where none was drawn.
     """
 
     image: np.ndarray
@@ -87,8 +79,9 @@ def pose(view):
     return np.column_stack([turn, 0.5 + np.array([view.shift_x, view.shift_y]) - turn @ [0.5, 0.5]])
 
 
-def develop(density, film, view, random):
+def develop(density, view, random):
     """Turn density into grey values in [0, 1]: film curve, quantum noise, collimation."""
+    film = Film(len(density))
     density = blur(density, view.unsharpness * film.size)
     value = 1 / (1 + np.exp((0.50 - view.exposure - density) / view.latitude))
     value = np.clip(value, 0, 1) ** view.gamma
@@ -103,7 +96,7 @@ def develop(density, film, view, random):
     return value
 
 
-def _marker(frame, view, scale):
+def _marker(size, view, scale):
     """Lead letter of the side that the corner belongs to."""
     side = -1 if view.marker_side < 0 else 1
     width, height = 0.045 * scale, 0.06 * scale
@@ -111,12 +104,20 @@ def _marker(frame, view, scale):
     if side > 0:
         strokes += (1 - width - 2 * view.marker_x, 0)
     pieces = np.stack([strokes[:-1], strokes[1:]], 1)
-    return frame.fill(bands_along(pieces, np.full((1, 1), 0.011 * scale)), softness=0.0008)
+    return Film(size).fill(bands_along(pieces, 0.011 * scale), softness=0.0008)
 
 
-def _expect(valid, name, found, expected):
-    if not valid:
-        raise ValueError(f"{name} is {found!r}, expected {expected}")
+def healthy(body, view, size, *, patient, haze):
+    """A healthy chest on its film, softened by scatter.
+
+    Of a body and a view from `ANATOMY_RANGES` and `IMAGE_RANGES`, and two generators: film, chest,
+    and density, markings, aerated lung as of `normal_chest`.
+    """
+    film, chest = Film(size, pose(view)), Chest(body, view.inspiration)
+    density, markings, aerated = normal_chest(film, chest, patient)
+    density += view.haze * film.texture(haze, 4)
+    density += view.scatter * (blur(density, 0.07 * size) - density)
+    return film, chest, density, markings, aerated
 
 
 def draw(
@@ -136,36 +137,24 @@ def draw(
     label : str
         Diagnosis, one of CLASSES.
     patient_seed : int
-        Non-negative; fixes the anatomy (the same for every label) and, per label, the lesion.
+        Fixes the anatomy (the same for every label) and, per label, the lesion.
     image_seed : int
-        Non-negative; fixes exposure, noise, inspiration, pose and collimation of this image.
+        Fixes exposure, noise, inspiration, pose and collimation of this image.
     size : int
-        Side of the square image in pixels, at least 64; changes the sampling only.
+        Side in pixels, at least 64; changes the sampling only.
     conspicuity : float
         Factor on the contrast of the lesion, in (0, 2]. Does not change the lesion mask.
     marker : bool
         Whether a lead letter is drawn in an upper corner, outside the lungs.
     marker_size : float
         Factor on the size of the letter, in [1, 4]; 1 is 6 % of the film high.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside these ranges.
     """
-    _expect(label in CLASSES, "label", label, f"one of {CLASSES}")
-    _expect(patient_seed >= 0, "patient_seed", patient_seed, "a non-negative integer")
-    _expect(image_seed >= 0, "image_seed", image_seed, "a non-negative integer")
-    _expect(size >= 64, "size", size, "at least 64")
-    _expect(0 < conspicuity <= 2, "conspicuity", conspicuity, "a number in (0, 2]")
-    _expect(1 <= marker_size <= 4, "marker_size", marker_size, "a number in [1, 4]")
     view_random = random_for(patient_seed, 1, image_seed)
     view = sample(IMAGE_RANGES, view_random)
-    film, frame = Film(size, pose(view)), Film(size, np.eye(2, 3))
-    chest = Chest(sample(ANATOMY_RANGES, random_for(patient_seed, 0)), view.inspiration)
-    density, markings, aerated = normal_chest(film, chest, random_for(patient_seed, 2))
-    density += view.haze * film.texture(view_random, 4)
-    density += view.scatter * (blur(density, 0.07 * size) - density)
+    film, chest, density, markings, aerated = healthy(
+        sample(ANATOMY_RANGES, random_for(patient_seed, 0)), view, size,
+        patient=random_for(patient_seed, 2), haze=view_random,
+    )  # fmt: skip
     lungs, lesion = aerated > 0.5, np.zeros((size, size), bool)
     if label != "normal":
         # Added after scatter, so that nothing outside the lungs tells the class.
@@ -176,10 +165,10 @@ def draw(
             opacity = opacity - 0.5 * np.minimum(field, 1) * markings
         density += conspicuity * view.lesion_strength * aerated * opacity
         lesion = lungs & (field > 0.3)
-    value = develop(density, frame, view, random_for(patient_seed, 4, image_seed))
+    value = develop(density, view, random_for(patient_seed, 4, image_seed))
     corner = np.zeros((size, size), bool)
     if marker:
-        letter = _marker(frame, view, marker_size)
+        letter = _marker(size, view, marker_size)
         value += letter * (0.98 - value)
         rows, columns = (letter > 0.05).nonzero()
         corner[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
@@ -201,38 +190,22 @@ def cohort(
     Parameters
     ----------
     seed : int
-        Non-negative; fixes rows and their order.
-    patients_per_class : int
-        At least 1.
+        Fixes rows and their order.
     images_per_patient : tuple of int
-        Lowest and highest number of images of a patient, both inclusive, drawn uniformly.
+        Lowest and highest number, both inclusive, drawn uniformly.
     classes : sequence of str
         Some of CLASSES.
     shortcut : float
         In [0, 1]. With this probability the marker of an image is present exactly if its label is
         shortcut_class; otherwise a fair coin decides. At 0 the marker carries no information.
-    shortcut_class : str
-        Class that the marker betrays, one of `classes`.
 
     Returns
     -------
     pandas.DataFrame
         One row an image: image_id, label, patient_id (str), patient_seed, image_seed (int),
         marker (bool).
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside the ranges above.
     """
-    _expect(seed >= 0, "seed", seed, "a non-negative integer")
-    _expect(patients_per_class >= 1, "patients_per_class", patients_per_class, "at least 1")
-    fewest, most = images_per_patient
-    _expect(1 <= fewest <= most, "images_per_patient", images_per_patient, "1 <= lowest <= highest")
-    _expect(set(classes) <= set(CLASSES), "classes", classes, f"a selection from {CLASSES}")
-    _expect(0 <= shortcut <= 1, "shortcut", shortcut, "a number in [0, 1]")
-    _expect(shortcut_class in classes, "shortcut_class", shortcut_class, f"one of {classes}")
-    rows = []
+    (fewest, most), rows = images_per_patient, []
     for label in classes:
         for patient in range(patients_per_class):
             key = np.random.SeedSequence((seed, CLASSES.index(label), patient))

@@ -7,9 +7,9 @@ of discs, lines and haze) but no pattern: nothing here draws a lobe with air bro
 around both hila, ground glass along the chest wall of the lower zones, or nodules, rings and
 streaks at the apex. `Finding.places` leaves out the places where a finding would come near one.
 
-A finding is drawn by a function of film, chest, random numbers and place, which returns two layers
-of the film's size: the change of density, about 1 where it is fullest, and a field that is high
-where the finding is.
+A finding is drawn by a function of film, chest, random numbers and place, which returns a layer of
+the film's size: a field that is high where the finding is, and also the change of density, about 1
+where it is fullest. Where the two differ it returns both, the change first.
 """
 
 from collections.abc import Callable
@@ -31,16 +31,9 @@ PLACES = tuple((side, level, depth) for side in SIDES for level in LEVELS for de
 class Finding:
     """One kind of finding.
 
-    Attributes
-    ----------
-    draw : callable
-        Of film, chest, random and place.
-    places : tuple
-        Those of `PLACES` where it may lie.
-    strength : tuple of float
-        Lowest and highest factor on its change of density.
-    inside : bool
-        Whether it lies in aerated lung and is hidden by heart and diaphragm.
+    ``places`` are those of `PLACES` where it may lie, ``strength`` the lowest and highest factor on
+    its change of density, ``inside`` whether it lies in aerated lung and is hidden by heart and
+    diaphragm.
     """
 
     draw: Callable
@@ -73,8 +66,7 @@ def _scatter(chest, random, place, count, spread):
 
 def _nodule(film, chest, random, place):
     shape = _spot(chest, random, place) + _disc(random, random.uniform(0.014, 0.036))
-    field = film.fill([shape], softness=0.004)
-    return field, field
+    return film.fill([shape], softness=0.004)
 
 
 def _mass(film, chest, random, place):
@@ -83,7 +75,7 @@ def _mass(film, chest, random, place):
     angles = random.uniform(0, 2 * np.pi, random.integers(0, 16))
     rays = np.stack([np.cos(angles), np.sin(angles)], 1)[:, None] * radius
     rays = centre + rays * np.linspace(0.9, random.uniform(1.2, 1.6), 4)[:, None]
-    spicules = film.fill(bands_along(rays, np.full((1, 1), 0.004)) if len(rays) else [])
+    spicules = film.fill(bands_along(rays, 0.004) if len(rays) else [])
     return field * (1 + 0.15 * film.texture(random, 20)) + 0.5 * spicules, field
 
 
@@ -91,8 +83,7 @@ def _scattered_nodules(film, chest, random, place):
     count = random.integers(8, 24)
     spots = _scatter(chest, random, place, count, random.uniform(0.035, 0.07))
     discs = [spot + _disc(random, random.uniform(0.004, 0.012), 0.2) for spot in spots]
-    field = film.fill(discs, levels=random.uniform(0.5, 1, count), softness=0.002)
-    return field, field
+    return film.fill(discs, levels=random.uniform(0.5, 1, count), softness=0.002)
 
 
 def _calcifications(film, chest, random, place):
@@ -118,11 +109,10 @@ def _widened_bronchi(film, chest, random, place):
     along = random.uniform(-1, 1, (1, 2)) * 0.03
     start = spots[: count // 2, None] + np.array([(0, 0), (0.010, 0.004)])[:, None, None]
     trams = (start + along * np.linspace(0, 1, 4)[:, None]).reshape(-1, 4, 2)
-    field = film.fill(
-        [*bands_along(rings, np.full((1, 1), 0.0045)), *bands_along(trams, np.full((1, 1), 0.004))],
+    return film.fill(
+        [*bands_along(rings, 0.0045), *bands_along(trams, 0.004)],
         softness=0.0012,
     )
-    return field, field
 
 
 def _streaks(film, chest, random, place):
@@ -133,8 +123,7 @@ def _streaks(film, chest, random, place):
     reach = half * np.stack([np.cos(angles), np.sin(angles)], 1)
     paths = spots[:, None] + reach[:, None] * np.linspace(-1, 1, 5)[:, None]
     paths += random.normal(0, 0.003, paths.shape)
-    field = film.fill(bands_along(paths, random.uniform(0.003, 0.006, (count, 1))), softness=0.0012)
-    return field, field
+    return film.fill(bands_along(paths, random.uniform(0.003, 0.006, (count, 1))), softness=0.0012)
 
 
 def _plate(film, chest, random, place):
@@ -143,8 +132,7 @@ def _plate(film, chest, random, place):
     steps = np.linspace(-1, 1, 6)
     path = centre + half * np.stack([steps, tilt * steps - 0.1 * steps**2], 1)
     paths = path + np.arange(count)[:, None, None] * np.array([0.0, 0.03])
-    field = film.fill(bands_along(paths, random.uniform(0.007, 0.014, (count, 1))), softness=0.002)
-    return field, field
+    return film.fill(bands_along(paths, random.uniform(0.007, 0.014, (count, 1))), softness=0.002)
 
 
 def _wedge(film, chest, random, place):
@@ -153,14 +141,12 @@ def _wedge(film, chest, random, place):
     tip = (random.uniform(0.35, 0.6), middle + random.normal(0, 0.03))
     base = [(1.02, middle - half), (1.02, middle), (1.02, middle + half)]
     outline = chest.point(side, *np.array([tip, *base]).T)
-    field = film.fill([outline], softness=0.006)
-    return field, field
+    return film.fill([outline], softness=0.006)
 
 
 def _haze(film, chest, random, place):
     field = _patch(film, chest, random, place, (0.05, 0.10), softness=0.025)
-    field = np.clip(field * (1 + 0.25 * film.texture(random, 16)), 0, 1)
-    return field, field
+    return np.clip(field * (1 + 0.25 * film.texture(random, 16)), 0, 1)
 
 
 def _net(film, chest, random, place):
@@ -179,7 +165,7 @@ def _bulla(film, chest, random, place):
     centre = _spot(chest, random, place, margin=0.03)
     rim = _disc(random, random.uniform(0.04, 0.08), 0.1)
     field = film.fill([centre + rim], softness=0.004)
-    line = film.fill(bands_along((centre + rim)[None], np.full((1, 1), 0.0035)), softness=0.001)
+    line = film.fill(bands_along((centre + rim)[None], 0.0035), softness=0.001)
     return 0.6 * line - 0.6 * field, field
 
 
@@ -189,8 +175,7 @@ def _effusion(film, chest, random, place):
     surface = height + random.uniform(0.05, 0.16) * (1 - np.clip(across, 0, 1)) ** 0.7
     line = np.stack([across, surface], 1)
     outline = np.vstack([line, line[::-1] * (1, 0) + (0, 1.12)])
-    field = film.fill([chest.point(side, *outline.T)], softness=0.008)
-    return field, field
+    return film.fill([chest.point(side, *outline.T)], softness=0.008)
 
 
 def _pneumothorax(film, chest, random, place):
@@ -200,7 +185,7 @@ def _pneumothorax(film, chest, random, place):
     line = chest.point(side, edge, down)
     wall = chest.point(side, np.full(12, 1.03), down)
     field = film.fill([np.vstack([line, wall[::-1]])], softness=0.003)
-    pleura = film.fill(bands_along(line[None], np.full((1, 1), 0.0035)), softness=0.001)
+    pleura = film.fill(bands_along(line[None], 0.0035), softness=0.001)
     return 0.9 * pleura - 0.55 * field, field
 
 
@@ -208,8 +193,7 @@ def _enlarged_hilum(film, chest, random, place):
     hilum = chest.place(place[0], chest.hilum[place[0]]) + np.array([chest.body.rotation, 0])
     spots = hilum + random.normal(0, (0.012, 0.035), (random.integers(3, 6), 2))
     lumps = [spot + _disc(random, random.uniform(0.02, 0.036)) for spot in spots]
-    field = film.fill(lumps, softness=0.006)
-    return field, field
+    return film.fill(lumps, softness=0.006)
 
 
 def _pleural_thickening(film, chest, random, place):
@@ -218,8 +202,7 @@ def _pleural_thickening(film, chest, random, place):
     down = np.linspace(middle - half, middle + half, 9)
     bulge = random.uniform(0.06, 0.16) * np.sin(np.linspace(0, np.pi, 9)) ** 0.7
     inner, outer = chest.point(side, 1 - bulge, down), chest.point(side, np.full(9, 1.03), down)
-    field = film.fill([np.vstack([inner, outer[::-1]])], softness=0.004)
-    return field, field
+    return film.fill([np.vstack([inner, outer[::-1]])], softness=0.004)
 
 
 def _electrode(film, chest, random, place):
@@ -227,7 +210,7 @@ def _electrode(film, chest, random, place):
     wire = spot + np.cumsum(random.normal((0.03 * place[0], -0.04), 0.03, (8, 2)), 0)
     wire = smooth(np.vstack([spot, wire]), closed=False)[None]
     disc = film.fill([spot + CIRCLE * random.uniform(0.012, 0.02)], softness=0.001)
-    return 0.7 * disc + 0.6 * film.fill(bands_along(wire, np.full((1, 1), 0.004))), disc
+    return 0.7 * disc + 0.6 * film.fill(bands_along(wire, 0.004)), disc
 
 
 def _catheter(film, chest, random, place):
@@ -235,7 +218,7 @@ def _catheter(film, chest, random, place):
     path = [(0.2, 0.02), (0.14, 0.12), (0.05, 0.2), (0.03, 0.3), (0.03, end)]
     path = np.array(path) + random.normal(0, 0.012, (5, 2))
     path = smooth(chest.place(side, path), closed=False)[None]
-    line = film.fill(bands_along(path, np.full((1, 1), 0.006)), softness=0.0008)
+    line = film.fill(bands_along(path, 0.006), softness=0.0008)
     return 0.7 * line, line
 
 
@@ -246,7 +229,7 @@ def _generator(film, chest, random, place):
     tip = (0.5 + random.normal(0.06, 0.02), random.uniform(0.6, 0.72))
     bend = (0.5 + 0.05 * place[0], centre[1] + random.uniform(0.05, 0.12))
     lead = smooth(np.array([centre, (centre[0], centre[1] - 0.05), bend, tip]), closed=False)
-    wire = film.fill(bands_along(lead[None], np.full((1, 1), 0.005)), softness=0.0008)
+    wire = film.fill(bands_along(lead[None], 0.005), softness=0.0008)
     return film.fill([body], softness=0.001) + 0.7 * wire, film.fill([body], softness=0.001)
 
 

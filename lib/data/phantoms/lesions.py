@@ -46,7 +46,7 @@ def _reticulation(film, chest, random):
         spots = chest.point(side, random.uniform(0.0, 0.6, 9), random.uniform(0.3, 0.75, 9))
         cuffs.extend(spots[:, None] + random.uniform(0.006, 0.011, (9, 1, 1)) * CIRCLE)
     zone = np.clip(zone * (1 + 0.4 * film.texture(random, 8)), 0, 1)
-    net = 0.7 * film.fill(bands_along(cuffs, np.full((1, 1), 0.005)), softness=0.0012)
+    net = 0.7 * film.fill(bands_along(cuffs, 0.005), softness=0.0012)
     for cells, weight in ((34, 0.55), (56, 0.5)):
         net += weight * np.clip(1 - np.abs(film.texture(random, cells)) / 0.45, 0, 1)
     return random.uniform(0.07, 0.16) * zone * (net + haze), zone

@@ -1,6 +1,6 @@
 """Shapes in unit coordinates drawn on a film: lines, bands, polygons, textures and blur."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -33,7 +33,7 @@ def rims_of(bands):
     """Both long edges of each band, as thin bands of their own: the bright bone cortex."""
     bands = np.asarray(bands)
     half = bands.shape[1] // 2
-    return bands_along(np.concatenate([bands[:, :half], bands[:, half:]]), np.full((1, 1), 0.0042))
+    return bands_along(np.concatenate([bands[:, :half], bands[:, half:]]), 0.0042)
 
 
 def blur(layer, sigma):
@@ -52,7 +52,7 @@ class Film:
     """Draws shapes given in unit patient coordinates on a posed film of size x size pixels."""
 
     size: int
-    pose: np.ndarray  # (2, 3), patient to film
+    pose: np.ndarray = field(default_factory=lambda: np.eye(2, 3))  # patient to film
 
     def fill(self, shapes, *, levels=1.0, softness=0.0):
         """Fill polygons, later over earlier, to a float32 layer with values in [0, 1]."""

@@ -15,12 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.data.phantoms.anatomy import normal_chest
-from lib.data.phantoms.chest import ANATOMY_RANGES, Chest
-from lib.data.phantoms.draw import IMAGE_RANGES, develop, pose, random_for, sample
+from lib.data.phantoms.chest import ANATOMY_RANGES
+from lib.data.phantoms.draw import IMAGE_RANGES, develop, healthy, random_for, sample
 from lib.data.phantoms.findings import FINDINGS, PAIRS
-from lib.data.phantoms.shapes import Film, blur
-from lib.study.artefacts import write_json
+from lib.study.artefacts import read_array, write_json
 
 SIZE = 192
 """Side of a film in pixels; training shrinks it, or enlarges it a little for InceptionV3."""
@@ -48,15 +46,9 @@ _BODIES, _VIEWS = _widen(ANATOMY_RANGES, 1.3), _widen(IMAGE_RANGES, 1.3)
 class SourceFilm:
     """One film of the source task.
 
-    Attributes
-    ----------
-    image : ndarray of uint8, shape (size, size)
-    pairs : ndarray of bool, shape (len(PAIRS),)
-        Which finding is in which place.
-    cells : ndarray of uint8, shape (CELLS, CELLS, len(FINDINGS))
-        Share of each cell that a finding covers, times 255.
-    measures : ndarray of float32, shape (len(MEASURES),)
-        Body and exposure, each scaled from its range to -1 … 1.
+    ``image`` is uint8, (size, size); ``pairs`` bool, by `PAIRS`: which finding is in which place;
+    ``cells`` uint8, (`CELLS`, `CELLS`, `FINDINGS`): the share of each cell that a finding covers,
+    times 255; ``measures`` float32, by `MEASURES`: each scaled from its range to -1 … 1.
     """
 
     image: np.ndarray
@@ -92,10 +84,8 @@ def draw(number: int, *, seed: int, size: int = SIZE, pairs: list[int] | None = 
 
     Parameters
     ----------
-    number : int
-        Which film of the set; films are independent of one another.
-    seed : int
-        Of the set.
+    number, seed : int
+        Which film of which set; films are independent of one another.
     size : int
         Side in pixels, a multiple of `CELLS`.
     pairs : list of int, optional
@@ -104,11 +94,9 @@ def draw(number: int, *, seed: int, size: int = SIZE, pairs: list[int] | None = 
     key = (seed, 7919, number)  # three words: no seed of the study's phantoms has this form
     random = random_for(*key, 1)
     body, view = sample(_BODIES, random), sample(_VIEWS, random)
-    film, frame = Film(size, pose(view)), Film(size, np.eye(2, 3))
-    chest = Chest(body, view.inspiration)
-    density, markings, aerated = normal_chest(film, chest, random_for(*key, 2))
-    density += view.haze * film.texture(random, 4)
-    density += view.scatter * (blur(density, 0.07 * size) - density)
+    film, chest, density, markings, aerated = healthy(
+        body, view, size, patient=random_for(*key, 2), haze=random
+    )
     present = np.zeros(len(PAIRS), bool)
     cells = np.zeros((CELLS, CELLS, len(FINDINGS)), np.uint8)
     rows = choose(random_for(*key, 3)) if pairs is None else pairs
@@ -116,7 +104,8 @@ def draw(number: int, *, seed: int, size: int = SIZE, pairs: list[int] | None = 
     for row in rows:
         name, place = PAIRS[row]
         finding = FINDINGS[name]
-        change, field = finding.draw(film, chest, random, place)
+        layers = finding.draw(film, chest, random, place)
+        change, field = layers if isinstance(layers, tuple) else (layers, layers)
         within = aerated if finding.inside else 1.0
         if finding.inside:
             change = change - random.uniform(0, 0.4) * np.clip(field, 0, 1) * markings
@@ -126,7 +115,7 @@ def draw(number: int, *, seed: int, size: int = SIZE, pairs: list[int] | None = 
         kind = list(FINDINGS).index(name)
         cells[..., kind] = np.maximum(cells[..., kind], np.rint(255 * covered).astype(np.uint8))
         present[row] = True
-    value = develop(density, frame, view, random_for(*key, 5))
+    value = develop(density, view, random_for(*key, 5))
     image = np.clip(np.rint(255 * value), 0, 255).astype(np.uint8)
     return SourceFilm(_looks(image, random_for(*key, 6)), present, cells, _measures(body, view))
 
@@ -161,18 +150,13 @@ def _looks(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SourceSet:
-    """Memory-mapped films of the source task, drawn up to `drawn`."""
+    """Memory-mapped films of the source task."""
 
     folder: Path
     images: np.ndarray
     pairs: np.ndarray
     cells: np.ndarray
     measures: np.ndarray
-
-    @property
-    def drawn(self) -> int:
-        """How many films are complete on disk."""
-        return json.loads((self.folder / "drawn.json").read_text(encoding="utf-8"))["drawn"]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -197,16 +181,7 @@ def write_set(
 ) -> SourceSet:  # fmt: skip
     """Draw a set of films once into memory-mapped arrays; continues where it was interrupted.
 
-    A reader may use the first films while later ones are drawn: see `SourceSet.drawn`.
-
-    Parameters
-    ----------
-    films, seed : int
-        Number of films and seed of the set.
-    piece : int
-        Films between two notes of the progress.
-    report : callable
-        Receives one line per piece.
+    `report` receives a line for every `piece` films.
     """
     folder = set_folder(root, films=films, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -233,6 +208,5 @@ def write_set(
 
 def open_set(folder: Path) -> SourceSet:
     """Memory-map a set, read-only."""
-    names = ("images", "pairs", "cells", "measures")
-    arrays = [np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names]
-    return SourceSet(Path(folder), *arrays)
+    arrays = {name: read_array(folder / f"{name}.npy") for name in _shapes(0)}
+    return SourceSet(folder, **arrays)

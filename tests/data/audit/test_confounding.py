@@ -52,13 +52,9 @@ def test_measures_of_a_film_of_known_grey():
     image = np.full((512, 512), 100, np.uint8)
     image[128:384, 128:384] = 255
     image[:26] = 0  # the upper edge of the frame, 13 of 256 rows
-    facts = measure(Film(image.astype(np.uint16), "TIFF", True), image, 1234)
-    assert (facts["format"], facts["bits"], facts["colour"], facts["bytes"]) == (
-        "TIFF",
-        16,
-        True,
-        1234,
-    )
+    facts = measure(Film(image.astype(np.uint16), "TIFF", True), image, 1234, image)
+    told = [facts[name] for name in ("format", "bits", "colour", "bytes")]
+    assert told == ["TIFF", 16, True, 1234]
     assert facts["white"] == 0.25 and facts["black"] == 13 / 256
     grey = np.repeat([0.0, 100, 255], [13, 256 - 13 - 64, 64])
     assert facts["mean"] == pytest.approx(grey.mean())
@@ -75,7 +71,7 @@ def test_blur_is_about_sharpness_and_not_about_size():
     large = np.kron(noise, np.ones((2, 2), np.uint8))
     smooth = np.repeat(np.arange(256, dtype=np.uint8)[None], 256, axis=0)
     blur = {
-        name: measure(Film(image, "PNG"), image, 1)["blur"]
+        name: measure(Film(image, "PNG"), image, 1, image)["blur"]
         for name, image in {"noise": noise, "large": large, "smooth": smooth}.items()
     }
     assert blur["noise"] == blur["large"] > blur["smooth"] + 2

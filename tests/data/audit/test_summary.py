@@ -7,12 +7,23 @@ import pytest
 from material import CLASSES, FRACTIONS
 
 from lib.data import cache
-from lib.data.audit.measures import measure
+from lib.data.audit.measures import NUMBERS, measure
 from lib.data.audit.summary import load, summarise
 from lib.data.index import read_index
 from lib.data.splits import assign_splits
 from lib.study.artefacts import write_json
 from lib.study.errors import ArtefactError
+
+PROBE = {"balanced_accuracy": 0.55, "sd": 0.1, "chance": 0.5, "folds": 5, "side": 32}
+
+
+def summarised(manifest, rejected, probe=PROBE, **found):
+    """The summary of films that are alike in all that is measured, unless something was found."""
+    alike = pd.DataFrame(1.0, manifest.index, list(NUMBERS))
+    pairs = pd.DataFrame(0, [], ["first", "second", "bits"], dtype=int).assign(identical=True)
+    return summarise(
+        manifest, rejected, probe, **{"measures": alike, "probes": {}, "pairs": pairs} | found
+    )
 
 
 def test_summary_counts_duplicates_and_findings():
@@ -35,8 +46,7 @@ def test_summary_counts_duplicates_and_findings():
             "reason": ["truncated", "not a PNG or JPEG file (found GIF)"],
         }
     )
-    probe = {"balanced_accuracy": 0.9, "sd": 0.1, "chance": 0.5, "folds": 5, "side": 32}
-    audit = summarise(manifest, rejected, probe)
+    audit = summarised(manifest, rejected, PROBE | {"balanced_accuracy": 0.9})
     assert json.loads(json.dumps(audit)) == audit
     assert audit["images"] == {"n": {"test": 1, "train": 2}, "t": {"test": 1, "train": 2}}
     assert audit["patients"] == {"n": 2, "t": 3}
@@ -49,7 +59,7 @@ def test_summary_counts_duplicates_and_findings():
         "pairs": [["1", "2"], ["3", "4"]],
     }
     assert audit["aspect_ratio"] == {"n": 1.0, "t": 1.5}
-    assert [f["severity"] for f in audit["findings"]] == ["warning"] * 6
+    assert [f["severity"] for f in audit["findings"]] == ["warning"] * 7
     texts = [f["text"] for f in audit["findings"]]
     for text, start in zip(
         texts,
@@ -60,6 +70,7 @@ def test_summary_counts_duplicates_and_findings():
             "1 exact duplicates across classes.",
             "No patient ids for class t (3 of 3 images)",
             "2 of 5 files of n rejected.",
+            "The width in pixels differs by class (median 100 in n, 150 in t",
         ],
         strict=True,
     ):
@@ -72,8 +83,7 @@ def test_summary_of_a_clean_collection_has_no_warning(collection, tmp_path):
         index, collection, sizes=[32], aspect="crop", folder=tmp_path / "cache"
     )
     manifest = assign_splits(manifest, fractions=FRACTIONS, seed=0).assign(patient_known=True)
-    probe = {"balanced_accuracy": 0.55, "sd": 0.1, "chance": 0.5, "folds": 5, "side": 32}
-    audit = summarise(manifest, rejected, probe)
+    audit = summarised(manifest, rejected)
     assert [f["severity"] for f in audit["findings"]] == ["note"]
     assert audit["rejected"] == {} and audit["duplicates"]["copies"] == 0
 
@@ -87,14 +97,13 @@ def test_findings_come_worst_first_and_name_numbers(collection, tmp_path):
     manifest["border_mean"] = [10.0 + n for n in range(6)] + [30.0 + n for n in range(6)]
     crossing = manifest.drop_duplicates("split").index[:2]
     pairs = pd.DataFrame([(*crossing, 4, False)], columns=["first", "second", "bits", "identical"])
-    probe = {"balanced_accuracy": 0.55, "sd": 0.1, "chance": 0.5, "folds": 5, "side": 32}
-    probe = probe | {"sd": 0.02}
+    probe = PROBE | {"sd": 0.02}
     probes = {
         "chance": probe | {"balanced_accuracy": 0.8, "sd": 0.3, "description": "luck"},
         "border": probe | {"balanced_accuracy": 0.9, "description": "the outermost pixels"},
         "metadata": probe | {"balanced_accuracy": 0.65, "description": "the file"},
     }
-    audit = summarise(manifest, rejected, probe, measures=manifest, probes=probes, pairs=pairs)
+    audit = summarised(manifest, rejected, measures=manifest, probes=probes, pairs=pairs)
     assert json.loads(json.dumps(audit)) == audit
     severities = [finding["severity"] for finding in audit["findings"]]
     assert severities == sorted(severities, key=["serious", "warning", "note"].index)
@@ -124,8 +133,7 @@ def test_remarks_on_films_are_counted(collection, tmp_path):
     )
     manifest = assign_splits(manifest, fractions=FRACTIONS, seed=0)
     manifest["remarks"] = ["burned-in annotation; filed as OT", "filed as OT", *[""] * 10]
-    probe = {"balanced_accuracy": 0.55, "sd": 0.1, "chance": 0.5, "folds": 5, "side": 32}
-    findings = summarise(manifest, rejected, probe)["findings"]
+    findings = summarised(manifest, rejected)["findings"]
     texts = {finding["text"]: finding["severity"] for finding in findings}
     assert texts["2 of 12 films: filed as OT."] == "warning"
     burned = "1 of 12 films: burned-in annotation. Names may be legible"

@@ -9,53 +9,39 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from hostile_material import jpeg_of_claimed_size, png_of_chunks, png_of_claimed_size
-from material import encoded, film
+from hostile_material import OTHER, jpeg_of_claimed_size, png_of_chunks
+from material import encoded, film, read_image
 from PIL import Image
 
-from lib.data.films.decode import decode, read_image
+from lib.data.films.decode import decode
 from lib.data.films.film import ImageRefused, eight_bit
 
 PNG, JPEG = encoded(film()), encoded(film(), "JPEG")
 TIFFS = [encoded(film(), "TIFF", compression=c) for c in ("raw", "tiff_lzw", "tiff_deflate")]
-OTHER = "not a PNG, JPEG, TIFF or DICOM file (found "
-NAN = f"not finite (found {(film() > 9).sum()} pixels that are NaN or infinite)"
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [
+    [  # besides those of hostile_material.HOSTILE
         (None, "missing"),
-        (b"", "empty file"),
         (b"GIF89a" + bytes(50), OTHER + "GIF)"),
-        (b"a film, says the name", OTHER + "bytes 61 20 66 69 6c 6d 2c 20)"),
-        (
-            b"PK\3\4" + bytes(50),
-            "archive (found ZIP; unpack it beside and list or place the films in it)",
-        ),
         (
             b"\x08\0\x05\0" + bytes(50),
             OTHER + "DICOM without its preamble; rewrite it as a DICOM file)",
         ),
-        (b"\x80\x04K\x01.", OTHER + "bytes 80 04 4b 01 2e)"),
         (PNG[: len(PNG) // 2], "truncated"),
         (PNG[:-12], "truncated"),
         (PNG[:20], "truncated"),
         (JPEG[: len(JPEG) // 2], "truncated"),
         (JPEG[:-2], "truncated"),
         (JPEG[:3], "truncated"),
-        (encoded(film()[:1, :1]), "smaller than 32 pixels on a side (found 1x1)"),
         (encoded(film(width=31)), "smaller than 32 pixels on a side (found 31x40)"),
-        (png_of_claimed_size(30_000, 30_000), "larger than 100 megapixels (found 30000x30000)"),
         (encoded(np.full((40, 40), 0.5, np.float32), "TIFF"), "constant image"),
-        (encoded(np.where(film() > 9, np.nan, 1).astype(np.float32), "TIFF"), NAN),
         (
             encoded(film(), "TIFF", save_all=True, append_images=[Image.fromarray(film(1))] * 2),
             "several pages (found 3; expected one film)",
         ),
-        (png_of_claimed_size(50_000, 50_000), "larger than 100 megapixels (found 50000x50000)"),
         (jpeg_of_claimed_size(60_000, 2_000), "larger than 100 megapixels (found 60000x2000)"),
-        (encoded(np.full((40, 40), 255, np.uint8)), "constant image"),
         (encoded(np.full((40, 40), 900, np.uint16)), "constant image"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -5,13 +5,13 @@ import zlib
 import numpy as np
 import pytest
 from dicom_material import dicom, recoded
-from material import encoded, film
+from material import encoded, film, read_image
 from pydicom import uid
 from pydicom.dataset import Dataset
 
 from lib.data.films import dicom as reader
 from lib.data.films import dicom_process
-from lib.data.films.decode import decode, read_image
+from lib.data.films.decode import decode
 from lib.data.films.film import ImageRefused, eight_bit
 
 RAMP = np.repeat(np.arange(4096, dtype=np.uint16)[None, ::16], 40, axis=0)  # 12 bits, 256 steps

@@ -6,7 +6,6 @@ from material import encoded, film
 
 from lib.data.films.film import ImageRefused
 from lib.data.films.squares import Squares, resize, resize_mask
-from lib.study.errors import DataError
 
 
 def test_letterbox_of_a_wide_white_film_is_half_black():
@@ -76,18 +75,3 @@ def test_a_level_far_outside_the_rest_is_told(tmp_path):
         (tmp_path / name).write_bytes(encoded(image))
         remarks = Squares(tmp_path, [32], "squash").of_film(name)[1]["remarks"]
         assert ("far outside the rest" in remarks) == (name == "marked")
-
-
-@pytest.mark.parametrize(
-    ("image", "options", "message"),
-    [
-        (film(), {"aspect": "stretch"}, r"aspect: found 'stretch', expected one of \('letterbox'"),
-        (film(), {"size": 0}, "size: found 0, expected a positive integer"),
-        (film(), {"size": 9.5}, "size: found 9.5"),
-        (film() / 255, {}, "image: found float64, expected a uint8 array"),
-        (np.zeros((9, 9, 3), np.uint8), {}, r"image: found shape \(9, 9, 3\), expected \(h, w\)"),
-    ],
-)
-def test_resize_errors(image, options, message):
-    with pytest.raises(DataError, match=message):
-        resize(image, **({"size": 8, "aspect": "crop"} | options))

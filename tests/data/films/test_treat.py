@@ -3,13 +3,12 @@
 import cv2
 import numpy as np
 import pytest
-from material import CLASSES, encoded, film
+from material import CLASSES, encoded, film, read_image
 
 from lib import __main__ as commands
 from lib.data import cache as image_cache
 from lib.data.audit.measures import measure
 from lib.data.films import treat
-from lib.data.films.decode import read_image
 from lib.data.films.film import Film, ImageRefused, eight_bit
 from lib.data.films.squares import resize, resize_mask
 from lib.data.index import read_index
@@ -168,9 +167,10 @@ def test_squares_masks_and_measures_follow(collection, tmp_path):
 def test_measures_of_a_treated_film_are_those_of_what_is_shown():
     shown = film(height=64, width=64)
     whole = Film(shown, "PNG")
-    both = measure(whole, shown, 10, shown // 2), measure(whole, shown // 2, 10)
+    half = shown // 2
+    both = measure(whole, shown, 10, half), measure(whole, half, 10, half)
     assert {**both[0], "phash": ""} == {**both[1], "phash": ""}
-    assert both[0]["phash"] == measure(whole, shown, 10)["phash"]
+    assert both[0]["phash"] == measure(whole, shown, 10, shown)["phash"]
 
 
 def test_a_region_without_masks_is_an_error_at_the_start(collection, tmp_path):
