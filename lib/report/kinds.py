@@ -53,7 +53,8 @@ STUDY = Kind(
     findings="data/audit.json",
     read=(
         *("performance", "support", "drift", "strata", "retained", "blanks", "priors"),
-        *("decomposition", "partial_agreement", "evidence_change", "correction", "sensitivity"),
+        *("decomposition", "partial_agreement", "evidence_change", "marker_use", "correction"),
+        "sensitivity",
         *("faithfulness", "transitions", "head_and_features", "metric_agreement", "confidence"),
         *("consistency", "supports", "evidence"),
     ),

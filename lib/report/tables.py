@@ -112,7 +112,7 @@ def study_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
         "decomposition": _decomposition, "partial_agreement": _agreement,
         "drift": lambda table: _drift(table, tables.get("transitions")),
         "faithfulness": _faithfulness, "evidence_change": _evidence,
-        "correction": _correction, "sensitivity": _sensitivity,
+        "marker_use": _marker_use, "correction": _correction, "sensitivity": _sensitivity,
     } | trust_tables.MAKERS  # fmt: skip
     given = {"metrics": tables.get("drift"), "known_evidence": known_evidence(tables)}
     signs, found = marks.signs(tables), {}
@@ -263,6 +263,15 @@ def _evidence(table: pd.DataFrame) -> Shown:
         "Change of the share of a map that lies on the lesion, after less before fine-tuning, "
         "with 95 % intervals over patients.",
         rows.drop(columns=["pairing", "measure"]),
+    )
+
+
+def _marker_use(table: pd.DataFrame) -> Shown:
+    return (
+        "Do the networks use the planted marker? Probability of the class that it betrays, on "
+        "films of the class without their marker (taken away) and on films of other classes with "
+        "it (put on), with 95 % intervals over patients.",
+        table,
     )
 
 
