@@ -18,7 +18,7 @@ from lib.data.batches import Films, batches, class_weights
 from lib.models import backbones, performance
 from lib.models.training_loop import Schedule, compile_model, fit, predict
 from lib.study.artefacts import read_table
-from lib.study.params import Finetune, Runtime, Transfer
+from lib.study.params import Finetune, Fractal, Runtime, Transfer
 from lib.study.seeds import derive
 
 
@@ -44,7 +44,7 @@ class Run:
 
     train: Films
     validation: Films
-    params: Transfer | Finetune
+    params: Transfer | Finetune | Fractal
     classes: tuple[str, ...]
     runtime: Runtime
     seed: int
