@@ -126,9 +126,8 @@ def pretrain(
     backbone = backbones.build_backbone(architecture, size=images.shape[1])
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
     head = keras.layers.Dense(params.categories, dtype="float32")(pooled)
-    schedule = training_loop.Schedule(params.epochs, params.learning_rate, warmup_epochs=0.2)
     history = run.fit(
-        keras.Model(backbone.input, head), schedule,
+        keras.Model(backbone.input, head), run.schedule(warmup_epochs=0.2),
         lambda epoch: batches.batches(
             run.train, batch_size=params.batch_size, shuffle_seed=derive(seed, "shuffle", epoch)
         ),

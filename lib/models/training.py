@@ -6,7 +6,7 @@ backbone too. The placebo repeats the fine-tuning step by step with the backbone
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import keras
@@ -59,6 +59,11 @@ class Run:
         wanted = self.params.class_weights
         return class_weights(self.train.labels, classes=len(self.classes)) if wanted else None
 
+    def schedule(self, **changes) -> Schedule:
+        """What the parameters say of it, but for the changes."""
+        said = self.params.model_dump(include={each.name for each in fields(Schedule)})
+        return Schedule(**said | changes)
+
     def fit(self, model: keras.Model, schedule: Schedule, epoch_batches, predictions):
         """Compile and train a model; `predictions` gives its outputs on the validation films."""
         steps = -(-len(self.train) // self.params.batch_size)
@@ -82,11 +87,7 @@ def train_transfer(
     Given the `pooled_features` of all films, and without augmentation, the head alone is trained,
     which gives the same head as training through the backbone. Returns as `training_loop.fit`.
     """
-    params = run.params
-    schedule = Schedule(
-        params.epochs, params.learning_rate, patience=params.patience, tolerance=params.tolerance
-    )
-    return _train_head(model, run, schedule, features)
+    return _train_head(model, run, run.schedule(), features)
 
 
 def train_placebo(
@@ -97,22 +98,15 @@ def train_placebo(
     Same optimiser, schedule, order of films and dropout seeds, and exactly as many epochs as the
     kept fine-tuned checkpoint had seen (`kept_epoch`); nothing is selected.
     """
-    params = run.params
-    schedule = Schedule(
-        params.epochs, params.learning_rate, params.warmup_epochs, stop_after=kept_epoch
-    )
+    schedule = run.schedule(patience=None, stop_after=kept_epoch)
     return _train_head(model, run, schedule, features)
 
 
 def train_finetune(model: keras.Model, run: Run) -> pd.DataFrame:
     """Stage two: train head and backbone of `model` in place, best validation loss kept."""
     params = run.params
-    schedule = Schedule(
-        params.epochs, params.learning_rate, params.warmup_epochs, params.patience,
-        tolerance=params.tolerance,
-    )  # fmt: skip
     backbones.set_trainable(model, from_stage=params.from_stage, batch_norm=params.batch_norm)
-    return _train_films(model, run, schedule)
+    return _train_films(model, run, run.schedule())
 
 
 def _train_head(model, run: Run, schedule: Schedule, features) -> pd.DataFrame:
