@@ -39,7 +39,7 @@ covers as little as 91 % where seeds differ much and 98 % where they do not. Per
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -181,9 +181,7 @@ def ratio_of_contrasts(
     linear = contrast(cells, gradient)
     usable = scale.interval()[0] > 0
     se = np.where(usable | np.isnan(scale.se), linear.se, np.inf)[()]
-    return Estimate(
-        value[()], se, linear.df, linear.seed_level, linear.se_patients, linear.se_seeds
-    )
+    return replace(linear, estimate=value[()], se=se)
 
 
 def retained_evidence(

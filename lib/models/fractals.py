@@ -9,10 +9,9 @@ import cv2
 import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from lib.data import batches
-from lib.models import backbones, performance, training_loop
+from lib.models import backbones, training, training_loop
 from lib.study.params import Fractal, Runtime
 from lib.study.seeds import derive
 
@@ -117,26 +116,21 @@ def pretrain(
     """
     held = max(1, len(labels) // 10)
     rows = np.arange(len(labels))
-    train = batches.Films(images, rows[held:], labels[held:])
-    validation = batches.Films(images, rows[:held], labels[:held])
-    tf.keras.utils.set_random_seed(derive(seed, "weights", architecture))
+    run = training.Run(
+        train=batches.Films(images, rows[held:], labels[held:]),
+        validation=batches.Films(images, rows[:held], labels[:held]),
+        params=params, classes=tuple(str(number) for number in range(params.categories)),
+        runtime=runtime, seed=seed, state=state, key=key, report=report,
+    )  # fmt: skip
+    keras.utils.set_random_seed(derive(seed, "weights", architecture))
     backbone = backbones.build_backbone(architecture, size=images.shape[1])
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
     head = keras.layers.Dense(params.categories, dtype="float32")(pooled)
-    model = keras.Model(backbone.input, head)
-    schedule = training_loop.Schedule(params.epochs, params.learning_rate, warmup_epochs=0.2)
-    steps = -(-len(train) // params.batch_size)
-    training_loop.compile_model(model, schedule, steps_per_epoch=steps, runtime=runtime)
-    names = [str(number) for number in range(params.categories)]
-    history = training_loop.fit(
-        model,
+    history = run.fit(
+        keras.Model(backbone.input, head), run.schedule(warmup_epochs=0.2),
         lambda epoch: batches.batches(
-            train, batch_size=params.batch_size, shuffle_seed=derive(seed, "shuffle", epoch)
+            run.train, batch_size=params.batch_size, shuffle_seed=derive(seed, "shuffle", epoch)
         ),
-        lambda model: performance.scores(
-            training_loop.predict(model, validation, batch_size=params.batch_size),
-            validation.labels, classes=names,
-        ),
-        schedule, seed=derive(seed, "dropout"), state=state, key=key, report=report,
+        lambda model: training_loop.predict(model, run.validation, batch_size=params.batch_size),
     )  # fmt: skip
     return backbone, history

@@ -7,7 +7,7 @@ control repeats it with the labels of other films.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import keras
@@ -19,7 +19,7 @@ from lib.data.batches import Films, batches, class_weights
 from lib.models import backbones, performance
 from lib.models.training_loop import Schedule, compile_model, fit, predict
 from lib.study.artefacts import read_table
-from lib.study.params import Finetune, Runtime, Transfer
+from lib.study.params import Finetune, Fractal, Runtime, Transfer
 from lib.study.seeds import derive
 
 
@@ -45,7 +45,7 @@ class Run:
 
     train: Films
     validation: Films
-    params: Transfer | Finetune
+    params: Transfer | Finetune | Fractal
     classes: tuple[str, ...]
     runtime: Runtime
     seed: int
@@ -59,6 +59,11 @@ class Run:
         """Weight of each class, or None where all films count alike."""
         wanted = self.params.class_weights
         return class_weights(self.train.labels, classes=len(self.classes)) if wanted else None
+
+    def schedule(self, **changes) -> Schedule:
+        """What the parameters say of it, but for the changes."""
+        said = self.params.model_dump(include={each.name for each in fields(Schedule)})
+        return Schedule(**said | changes)
 
     def fit(self, model: keras.Model, schedule: Schedule, epoch_batches, predictions):
         """Compile and train a model; `predictions` gives its outputs on the validation films."""
@@ -83,11 +88,7 @@ def train_transfer(
     Given the `pooled_features` of all films, and without augmentation, the head alone is trained,
     which gives the same head as training through the backbone. Returns as `training_loop.fit`.
     """
-    params = run.params
-    schedule = Schedule(
-        params.epochs, params.learning_rate, patience=params.patience, tolerance=params.tolerance
-    )
-    return _train_head(model, run, schedule, features)
+    return _train_head(model, run, run.schedule(), features)
 
 
 def train_placebo(
@@ -98,7 +99,8 @@ def train_placebo(
     Same optimiser, schedule, order of films and dropout seeds, and exactly as many epochs as the
     kept fine-tuned checkpoint had seen (`kept_epoch`); nothing is selected.
     """
-    return _train_head(model, run, _matched(run.params, kept_epoch), features)
+    schedule = run.schedule(patience=None, stop_after=kept_epoch)
+    return _train_head(model, run, schedule, features)
 
 
 def train_shuffled(model: keras.Model, run: Run, *, kept_epoch: int) -> pd.DataFrame:
@@ -113,25 +115,14 @@ def train_shuffled(model: keras.Model, run: Run, *, kept_epoch: int) -> pd.DataF
     backbones.set_trainable(
         model, from_stage=run.params.from_stage, batch_norm=run.params.batch_norm
     )
-    return _train_films(model, run, _matched(run.params, kept_epoch))
-
-
-def _matched(params: Finetune, kept_epoch: int) -> Schedule:
-    """The schedule of a fine-tuning up to the epoch that it kept."""
-    return Schedule(
-        params.epochs, params.learning_rate, params.warmup_epochs, stop_after=kept_epoch
-    )
+    return _train_films(model, run, run.schedule(patience=None, stop_after=kept_epoch))
 
 
 def train_finetune(model: keras.Model, run: Run) -> pd.DataFrame:
     """Stage two: train head and backbone of `model` in place, best validation loss kept."""
     params = run.params
-    schedule = Schedule(
-        params.epochs, params.learning_rate, params.warmup_epochs, params.patience,
-        tolerance=params.tolerance,
-    )  # fmt: skip
     backbones.set_trainable(model, from_stage=params.from_stage, batch_norm=params.batch_norm)
-    return _train_films(model, run, schedule)
+    return _train_films(model, run, run.schedule())
 
 
 def _train_head(model, run: Run, schedule: Schedule, features) -> pd.DataFrame:

@@ -76,10 +76,7 @@ PHANTOMS = PhantomData(
     patients_per_class=2, images_per_patient=(1, 2), size=64, shortcut=1.0, shortcut_class="covid19"
 )
 NAMES = ("normal", "covid19", "tuberculosis")
-LISTING = draw.cohort(
-    seed=3, patients_per_class=2, classes=NAMES, images_per_patient=(1, 2), shortcut=1.0,
-    shortcut_class="covid19",
-)  # fmt: skip
+LISTING = draw.cohort(PHANTOMS, seed=3, classes=NAMES)
 
 
 @pytest.fixture(scope="module")

@@ -24,13 +24,7 @@ INDEX = (
 )
 
 
-def write_cohort(
-    params: PhantomData,
-    folder: Path,
-    *,
-    classes: Sequence[str],
-    seed: int,
-) -> Path:
+def write_cohort(params: PhantomData, folder: Path, *, classes: Sequence[str], seed: int) -> Path:
     """Draw a cohort into PNG files with lung and lesion masks, and index it.
 
     Parameters
@@ -45,12 +39,7 @@ def write_cohort(
     Path
         ``phantoms.csv`` with the columns of `INDEX`, as `lib.data.index.read_index` takes it.
     """
-    images = cohort(
-        seed=seed, patients_per_class=params.patients_per_class, classes=tuple(classes),
-        images_per_patient=params.images_per_patient, shortcut=params.shortcut,
-        # Without a shortcut its class has no meaning and need not be one of the study's.
-        shortcut_class=params.shortcut_class if params.shortcut else classes[0],
-    )  # fmt: skip
+    images = cohort(params, seed=seed, classes=classes)
     shown = [name for name in FOLDERS if params.shortcut or name != "markers"]
     for name in shown:
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from lib.data.phantoms.anatomy import normal_chest
 from lib.data.phantoms.chest import ANATOMY_RANGES, Chest
 from lib.data.phantoms.lesions import LESIONS
 from lib.data.phantoms.shapes import Film, bands_along, blur
+from lib.study.data_params import PhantomData
 from lib.study.names import CLASSES
 
 # Lowest and highest value of each uniformly drawn quantity; lengths are fractions of the film.
@@ -176,28 +177,12 @@ def draw(
     return Phantom(image, lungs, lesion, corner)
 
 
-def cohort(
-    *,
-    seed: int,
-    patients_per_class: int,
-    images_per_patient: tuple[int, int] = (1, 3),
-    classes=CLASSES,
-    shortcut: float = 0.0,
-    shortcut_class: str = "covid19",
-) -> pd.DataFrame:
+def cohort(params: PhantomData, *, seed: int, classes=CLASSES) -> pd.DataFrame:
     """List the images of a study; each row holds what `draw` needs.
 
-    Parameters
-    ----------
-    seed : int
-        Fixes rows and their order.
-    images_per_patient : tuple of int
-        Lowest and highest number, both inclusive, drawn uniformly.
-    classes : sequence of str
-        Some of CLASSES.
-    shortcut : float
-        In [0, 1]. With this probability the marker of an image is present exactly if its label is
-        shortcut_class; otherwise a fair coin decides. At 0 the marker carries no information.
+    The seed fixes rows and their order; classes are some of CLASSES. With the probability
+    ``shortcut`` the marker of an image is present exactly if its label is ``shortcut_class``;
+    otherwise a fair coin decides. At 0 the marker carries no information.
 
     Returns
     -------
@@ -205,14 +190,14 @@ def cohort(
         One row an image: image_id, label, patient_id (str), patient_seed, image_seed (int),
         marker (bool).
     """
-    (fewest, most), rows = images_per_patient, []
+    (fewest, most), rows = params.images_per_patient, []
     for label in classes:
-        for patient in range(patients_per_class):
+        for patient in range(params.patients_per_class):
             key = np.random.SeedSequence((seed, CLASSES.index(label), patient))
             patient_seed, *image_seeds = (int(word) for word in key.generate_state(1 + most))
             random = np.random.default_rng(key)
             for image, image_seed in enumerate(image_seeds[: random.integers(fewest, most + 1)]):
-                betrays, coin = random.random() < shortcut, random.random() < 0.5
+                betrays, coin = random.random() < params.shortcut, random.random() < 0.5
                 rows.append(
                     {
                         "image_id": f"{label}-{patient:04d}-{image}",
@@ -220,7 +205,7 @@ def cohort(
                         "patient_id": f"{label}-{patient:04d}",
                         "patient_seed": patient_seed,
                         "image_seed": image_seed,
-                        "marker": label == shortcut_class if betrays else bool(coin),
+                        "marker": label == params.shortcut_class if betrays else bool(coin),
                     }
                 )
     return pd.DataFrame(rows)

@@ -7,6 +7,7 @@ import pytest
 from material import drawn
 
 from lib.data.phantoms import draw
+from lib.study.data_params import PhantomData
 
 DISEASES = draw.CLASSES[1:]
 PATIENTS = range(40)
@@ -144,9 +145,13 @@ def test_marker_changes_one_upper_corner_outside_the_lungs():
     assert corners == {"left", "right"}
 
 
+def listed(seed, classes=draw.CLASSES, **params):
+    return draw.cohort(PhantomData(**params), seed=seed, classes=classes)
+
+
 def test_cohort_lists_each_image_once_in_a_fixed_order():
-    table = draw.cohort(seed=5, patients_per_class=8)
-    pd.testing.assert_frame_equal(table, draw.cohort(seed=5, patients_per_class=8))
+    table = listed(5, patients_per_class=8)
+    pd.testing.assert_frame_equal(table, listed(5, patients_per_class=8))
     assert list(table) == [
         "image_id", "label", "patient_id", "patient_seed", "image_seed", "marker",
     ]  # fmt: skip
@@ -158,23 +163,23 @@ def test_cohort_lists_each_image_once_in_a_fixed_order():
     assert table.groupby("patient_id").patient_seed.nunique().eq(1).all()
     assert table.patient_seed.nunique() == 40
     assert not table.duplicated(["patient_seed", "image_seed"]).any()
-    other = draw.cohort(seed=6, patients_per_class=8)
+    other = listed(6, patients_per_class=8)
     assert set(table.patient_seed).isdisjoint(other.patient_seed)
 
 
 def test_cohort_keeps_patients_when_it_grows_or_loses_classes():
-    large = draw.cohort(seed=1, patients_per_class=6)
-    small = draw.cohort(seed=1, patients_per_class=3, classes=("covid19", "tuberculosis"))
+    large = listed(1, patients_per_class=6)
+    small = listed(1, ("covid19", "tuberculosis"), patients_per_class=3)
     merged = small.merge(large, on=["image_id", "label", "patient_seed", "image_seed", "marker"])
     assert len(merged) == len(small)
 
 
 def test_cohort_draws_the_number_of_images_uniformly_from_the_inclusive_range():
-    table = draw.cohort(seed=2, patients_per_class=300, images_per_patient=(2, 4))
+    table = listed(2, patients_per_class=300, images_per_patient=(2, 4))
     counts = table.groupby("patient_id").size().value_counts(normalize=True)
     assert sorted(counts.index) == [2, 3, 4]
     assert counts.between(1 / 3 - 0.05, 1 / 3 + 0.05).all()  # four standard errors at 1500
-    single = draw.cohort(seed=2, patients_per_class=4, images_per_patient=(1, 1))
+    single = listed(2, patients_per_class=4, images_per_patient=(1, 1))
     assert len(single) == 20
 
 
@@ -183,7 +188,7 @@ def test_cohort_draws_the_number_of_images_uniformly_from_the_inclusive_range():
 )
 def test_marker_follows_the_shortcut_with_the_stated_probability(shortcut, inside, elsewhere):
     how = {"shortcut": shortcut, "shortcut_class": "tuberculosis"}
-    table = draw.cohort(seed=3, patients_per_class=500, **how)
+    table = listed(3, patients_per_class=500, **how)
     betrayed = table.label == "tuberculosis"
     for rows, expected in ((betrayed, inside), (~betrayed, elsewhere)):
         error = np.sqrt(expected * (1 - expected) / rows.sum())
