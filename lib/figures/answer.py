@@ -48,10 +48,11 @@ def way(
     for end in (0, 1):
         ax.axvline(end, color=INK, linewidth=1, linestyle=":")
     ax.xaxis.set_major_formatter(PercentFormatter(1, symbol="\u2009%"))
+    shown = {(name, *panel) for name in architectures} & {*marked}
     ax.set_xlabel(
         "0 %: as if the head alone were trained · 100 %: maps of other patients’ films\n"
-        f"LayerCAM at the pooled map, {moved['measure'].iloc[0]}; lines: 95 % intervals"
-        + style.marked_note(marked).replace(" ", "\n", 1),
+        f"LayerCAM at the pooled map, {moved['measure'].iloc[0]}\nLines: 95 % intervals."
+        + style.marked_note(shown),
         fontsize=style.SMALL,
     )
     return figure

@@ -73,6 +73,9 @@ def public_parameters(parameters: dict) -> dict:
 def provenance(paths: StudyPaths, complete: Mapping[str, Mapping]) -> dict:
     """Parameters, versions, device and duration of every artefact of a study.
 
+    ``code`` is the revision that made its tables; ``revisions`` has those of every folder, because
+    a change of what follows the maps leaves networks and maps as they are.
+
     Parameters
     ----------
     complete : mapping
@@ -90,8 +93,12 @@ def provenance(paths: StudyPaths, complete: Mapping[str, Mapping]) -> dict:
         parameters |= {
             k: v for k, v in found.get("parameters", {}).items() if k in Params.model_fields
         }
+    revisions: dict[str, set[str]] = {}
+    for name, found in complete.items():
+        revisions.setdefault(name.partition("/")[0], set()).add(found["code"][:12])
     return {
         "parameters": public_parameters(parameters),
+        "revisions": {stage: sorted(of) for stage, of in revisions.items()},
         **{key: manifest[key] for key in ("code", "versions", "device", "finished")},
         "seconds": {name: found["seconds"] for name, found in complete.items()},
     }

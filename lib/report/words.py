@@ -21,6 +21,7 @@ _MOVED = {
     "Open": "whether that is more than chance and the head, and the same whatever the seed, these "
     "films and seeds cannot tell",
 }
+_CELL = ["architecture", "method", "role"]
 LEARNT_FROM = {
     "fractal": "drawn fractals", "drawn": "drawn radiographs with other findings",
     "imagenet": "photographs (ImageNet)", "file": "films or pictures that are not known",
@@ -89,7 +90,22 @@ def headline(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> st
     shared = way(tables, "systematic_share")["estimate"]
     if len(shared):
         text += f"; {percent(shared)} of that drift is the same whatever the seed"
-    return f"{text}; {_MOVED[answer]}."
+    return f"{text}; {_in_part(verdicts) if answer == 'Open' else _MOVED[answer]}."
+
+
+def _in_part(verdicts: Mapping[str, Mapping] | None) -> str:
+    """What an open first question could show, unless a comparison refutes it."""
+    rows = pd.DataFrame(next(iter((verdicts or {}).values()), {}).get("family", ()))
+    if not {*_CELL, "shown", "refuted", "undefined"} <= {*rows}:
+        return _MOVED["Open"]
+    cells = rows[rows["undefined"] == ""].groupby(_CELL)[["shown", "refuted"]].any()
+    shown = int(cells["shown"].sum())
+    if not shown or cells["refuted"].any():
+        return _MOVED["Open"]
+    return (
+        f"in {shown} of {len(cells)} comparisons {_MOVED['Yes']}, as the tests show; in the others "
+        "these films and seeds cannot tell"
+    )
 
 
 def title(parameters: Mapping) -> str:

@@ -253,6 +253,28 @@ def test_the_first_verdict_decides_the_first_word(verdict, word):
     assert words.short(None) == "Open"
 
 
+def test_an_open_first_question_says_in_how_many_comparisons_it_is_shown():
+    keys = ("architecture", "method", "role", "statement", "shown", "refuted", "undefined")
+    rows = [
+        ("densenet201", "layercam", "stage4", "drift", True, False, ""),
+        ("densenet201", "layercam", "stage4", "agreement", True, False, ""),
+        ("resnet50v2", "layercam", "stage4", "drift", False, False, ""),
+        ("inceptionv3", "layercam", "stage4", "drift", False, False, "no map"),
+    ]
+    moved = [["densenet201", "layercam", "post_activation", "way_to_unrelated", 0.07, 0.05, 0.09]]
+    names = ["architecture", "method", "role", "part", "estimate", "low", "high"]
+    tables = {"decomposition": pd.DataFrame(moved, columns=names)}
+
+    def told(rows):
+        family = [dict(zip(keys, row, strict=True)) for row in rows]
+        return words.headline(tables, {"H1": {"verdict": "inconclusive", "family": family}})
+
+    assert "; in 1 of 2 comparisons that is more than" in told(rows)
+    refuted = [*rows, ("resnet50v2", "layercam", "stage4", "agreement", False, True, "")]
+    assert "cannot tell" in told(refuted) and "comparisons" not in told(refuted)
+    assert "comparisons" not in told(rows[2:])
+
+
 def test_titles_tell_the_published_studies_apart():
     titles = [words.title(shelf.read(folder, "provenance")["parameters"]) for folder in
               shelf.studies()]  # fmt: skip
