@@ -208,6 +208,10 @@ function listen() {
     for (const end of ["pointerup", "pointerleave", "pointercancel"]) {
       $(id).addEventListener(end, () => release(name));
     }
+    $(id).addEventListener("keydown", (event) => {
+      if ([" ", "Enter"].includes(event.key)) hold(name);
+    });
+    $(id).addEventListener("keyup", () => release(name));
     $(id).addEventListener("contextmenu", (event) => event.preventDefault()); // a long touch
   }
   swipe(panels);
