@@ -5,7 +5,7 @@ author = "The cxr-semantic-drift authors"
 extensions = ["myst_nb"]
 root_doc = "book/index"
 nb_execution_mode = "off"  # notebooks are shown as they were executed
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
 # Files of the repository that are no page of the book: a reader finds them there.
 suppress_warnings = ["myst.xref_missing", "myst.header", "mystnb.unknown_mime_type"]

@@ -128,7 +128,7 @@ def test_a_copied_report_has_all_that_it_names(shared, tmp_path):
 )
 def test_a_published_report_has_all_that_it_names(folder):
     assert broken(folder, shelf=True) == []
-    assert broken(folder) == [("index.html", SHELF)]  # one link leads out, to its neighbours
+    assert {*broken(folder)} == {("index.html", SHELF)}  # one page outside: its neighbours
 
 
 def test_every_file_is_named_and_there(shared):
