@@ -571,6 +571,11 @@ def test_the_same_audit_by_way_of_maps_has_the_same_numbers(audited, tmp_path):
             read_table(folder / f"tables/{table}.csv").drop(columns="architecture", errors="ignore")
             for folder in (paths.root, tmp_path / "out/audit-before-after")
         )
+        if table == "pairs":  # the layout has no logits of permuted weights, so no outcome by them
+            one, other = (
+                frame.assign(stratum=frame["stratum"].where(frame["pairing"] != "randomised"))
+                for frame in (one, other)
+            )
         pd.testing.assert_frame_equal(one, other, rtol=1e-5)
 
 
