@@ -23,7 +23,7 @@ def films_of(count, seed, classes=3):
 
 
 def explaining(model, **options):
-    return explaining(model, **options)
+    return explainer.Explainer(model, {"top": model.get_layer("top")}, **options)
 
 
 def test_surrogate_has_score_zero_and_the_given_gradient():
