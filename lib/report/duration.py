@@ -158,6 +158,14 @@ def plan(
     )
 
 
+def _of_study(published: Path, study: str) -> Path:
+    """Where a study is published: under its name, or under that of the study that it is like."""
+    for file in sorted(published.glob("*/provenance.json")):
+        if json.loads(file.read_text(encoding="utf-8"))["parameters"].get("study") == study:
+            return file.parent
+    return published / study
+
+
 def judged(
     params: Params, rules: Hypotheses, *, published: Path = PUBLISHED, films: float = 0
 ) -> list[str]:
@@ -168,7 +176,7 @@ def judged(
     """
     lines = []
     count = len(params.seeds)
-    folder = published / params.study
+    folder = _of_study(published, params.study)
     sizes = recompute.power(folder, rules, seeds=count, films=films) if films else {}
     for name, rule in rules.rules.items():
         unplanned = rule.looks and count not in rule.looks
