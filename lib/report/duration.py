@@ -20,7 +20,7 @@ from lib.study.paths import ROOT, StudyPaths
 
 PUBLISHED = ROOT / "results/reference"
 REFERENCE = PUBLISHED / "phantom"
-START = {"densenet201": 120, "resnet50v2": 45, "inceptionv3": 60}
+START = {"densenet201": 60, "resnet50v2": 30, "inceptionv3": 45}
 """Rough seconds of one core to start a process and trace a network, whatever it then does."""
 FRACTALS = (
     "Source weights are learnt from fractals first, where they are not there yet: not counted."
