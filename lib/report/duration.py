@@ -14,7 +14,6 @@ from statistics import mean
 
 from lib.hypotheses.stated import Hypotheses
 from lib.report import recompute
-from lib.study.artefacts import read_table
 from lib.study.params import Params
 from lib.study.paths import ROOT, StudyPaths
 
@@ -51,7 +50,7 @@ def films(params: Params) -> int:
 
 
 def steps(params: Params, *, count: int, reference: Path = REFERENCE) -> list[Step]:
-    """The steps of a study in order; a training counts all of its epochs, though it may end before.
+    """The steps of a study in order; trainings end as early as in the published study.
 
     Parameters
     ----------
@@ -63,7 +62,6 @@ def steps(params: Params, *, count: int, reference: Path = REFERENCE) -> list[St
     if not (reference / "provenance.json").exists():
         return [Step(name, stage, 0.0) for name, stage, *_ in _named(params)]
     origin = recorded(reference)
-    history = read_table(reference / "tables/history.csv")
     # A study that says nothing of controls was published before there were any.
     parameters = {"controls": []} | origin["parameters"]
     base, seconds = Params.model_validate(parameters), origin["seconds"]
@@ -95,8 +93,7 @@ def steps(params: Params, *, count: int, reference: Path = REFERENCE) -> list[St
             spent = of(f"maps/{name}/") - START[name]
             spent *= sets / len(base.map_sets) * split.test / before.test * pixels
         else:
-            ran = history[history["architecture"] == name].groupby("checkpoint")["epoch"].max()
-            epochs = params.finetune.epochs / ran[ran.index.str.startswith("finetune")].mean()
+            epochs = params.finetune.epochs / base.finetune.epochs
             spent = of(f"models/{name}/finetune") - START[name]
             spent *= epochs * split.train / before.train * pixels
         return START[name] + max(spent, 0)
@@ -131,8 +128,8 @@ def plan(
         by_stage.setdefault(step.stage, []).append(step.seconds)
     total = sum(step.seconds for step in planned)
     lines = [
-        "Minutes of one core of the machine that made the published study, if every training takes "
-        "all of its epochs:",
+        "Minutes of one core of the machine that made the published study, if trainings end as "
+        "early as there:",
     ]
     lines += [
         f"{stage:24}{len(spent):3} step{'s' * (len(spent) != 1):1} {sum(spent) / 60:5.0f} min"
