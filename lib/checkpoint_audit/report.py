@@ -12,8 +12,7 @@ import pandas as pd
 from lib.checkpoint_audit import rule as rules
 from lib.checkpoint_audit.questions import Question
 from lib.checkpoint_audit.sentences import QUESTION, answer, words_of_scale
-from lib.evidence.faithfulness import MARK
-from lib.report import page
+from lib.report import marks, page
 from lib.report.digest import PRIMARY, public_parameters
 from lib.report.page import Kind
 from lib.report.tables import Cell, Table, shown, study_tables
@@ -71,13 +70,9 @@ def audit_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     alike = study_tables({name: tables[name] for name in names})
     if not tables["drift"]["pairing"].eq("explainer").any():
         alike["drift"] = _without_floor(alike["drift"])
-    marked = f" {MARK}: maps that are not shown to be more faithful than random ones."
     found = {
-        name: replace(table, caption=_CAPTIONS.get(name, table.caption))
-        for name, table in alike.items()
+        name: replace(table, caption=_caption(name, table.caption)) for name, table in alike.items()
     }
-    if "random" in found["drift"].columns:
-        found["drift"] = replace(found["drift"], caption=_CAPTIONS["drift"] + marked)
     scores = tables["performance"].set_index("checkpoint").drop(columns="architecture")
     scores = _measured(scores.rename(columns={"n": "films"}).reset_index(), counts=["films"])
     explained = tables["layers"][tables["layers"]["explained"]]
@@ -119,6 +114,12 @@ def _without_floor(table: Table) -> Table:
     rows = tuple(put(row, cell) for row in table.rows)
     names = {key: put(getattr(table, key), "explainer") for key in ("columns", "heads")}
     return replace(table, rows=rows, **names)
+
+
+def _caption(name: str, study: str) -> str:
+    """The caption of an audit's table, with what its marks mean; else that of the study."""
+    notes = [note for note in marks.NOTES.values() if note in study]
+    return " ".join([_CAPTIONS[name], *notes]) if name in _CAPTIONS else study
 
 
 def _measured(table: pd.DataFrame, counts: Sequence[str] = ()) -> pd.DataFrame:

@@ -52,7 +52,7 @@ def way(
     ax.set_xlabel(
         "0 %: as if the head alone were trained · 100 %: maps of other patients’ films\n"
         f"LayerCAM at the pooled map, {moved['measure'].iloc[0]}\nLines: 95 % intervals."
-        + style.marked_note(shown),
+        + style.marked_note(shown).replace(" ", "\n", 1),
         fontsize=style.SMALL,
     )
     return figure

@@ -16,7 +16,7 @@ from lib.study.names import label
 
 UNDEFINED = "∅"
 """Stands beside the numbers of a method that is blank for too many pairs: it is undefined there."""
-_NOTES = {
+NOTES = {
     MARK: NOTE,
     UNDEFINED: f"{UNDEFINED}: undefined, as more than {percent([BLANK_SHARE])} of the pairs of "
     "maps are blank.",
@@ -79,7 +79,7 @@ def with_signs(
     rows = frame.assign(**{key: value for key, value in CELL.items() if key not in frame})
     cells = list(zip(*(rows[key] for key in _KEYS), strict=True))
     told = [" ".join(sign for sign, of in signs.items() if cell in of) for cell in cells]
-    notes = [_NOTES[sign] for sign in signs if any(sign in text for text in told)]
+    notes = [NOTES[sign] for sign in signs if any(sign in text for text in told)]
     if not notes:
         return caption, frame
     return " ".join([caption, *notes]), frame.assign(mark=told)
