@@ -7,6 +7,7 @@ import pytest
 
 from lib.hypotheses import stated
 from lib.report import duration
+from lib.study.artefacts import write_json
 from lib.study.load import load, parse_overrides
 from lib.study.params import Params
 from lib.study.paths import StudyPaths
@@ -30,6 +31,13 @@ def test_the_published_study_costs_what_it_cost():
     trained = [s for s in steps if s.stage in ("transfer", "fine-tuning")]
     assert len(trained) == len(shown)
     assert sum(s.seconds for s in trained) == pytest.approx(sum(shown), rel=1e-6)
+
+
+def test_a_study_is_found_under_the_name_that_it_was_published_by(tmp_path):
+    for folder, study in (("phantom", "published"), ("real", "real")):
+        write_json(tmp_path / folder / "provenance.json", {"parameters": {"study": study}})
+    for study, folder in (("published", "phantom"), ("real", "real"), ("own", "own")):
+        assert duration._of_study(tmp_path, study) == tmp_path / folder
 
 
 def test_cost_grows_with_seeds_epochs_and_films():

@@ -25,7 +25,7 @@ def test_published_notebooks_are_those_of_the_published_run(folder):
     steps = ("01", "02", "03", "04", "05", "06", "07")
     assert {name[:2] for name in notebooks} >= set(steps)
     origin = json.loads((folder.parent / "provenance.json").read_text(encoding="utf-8"))
-    study = origin["parameters"].get("study")
+    study = origin["parameters"]["study"]
     for name, notebook in notebooks.items():
         counts = [c.execution_count for c in notebook.cells if c.cell_type == "code"]
         assert counts == list(range(1, len(counts) + 1)), name
@@ -37,7 +37,7 @@ def test_published_notebooks_are_those_of_the_published_run(folder):
             if "injected-parameters" in cell.metadata.get("tags", [])
         )  # fmt: skip
         values = {s.targets[0].id: ast.literal_eval(s.value) for s in ast.parse(told).body}
-        assert study in (None, values["study"]), name
+        assert values["study"] == study, name
         links = [
             link for cell in notebook.cells if cell.cell_type == "markdown"
             for link in re.findall(r"\]\((?!#|[a-z]+:)([^)\s#]+)", cell.source)
