@@ -12,6 +12,7 @@ sys.path.insert(0, workflow.basedir)
 from lib.study.artefacts import manifest_path
 from lib.study.paths import StudyPaths, resolve
 from lib.study.load import settings, validate
+from lib.study.names import MATCHED
 from lib.study.reruns import sources
 from lib.study.schema import written_by
 from lib.models.weights import weights_file
@@ -196,8 +197,8 @@ rule transfer:
 
 
 def starting_points(wildcards) -> list[str]:
-    before = [PARAMS.base_transfer]
-    if wildcards.mode in ("placebo", "shuffled"):  # their number of steps is that of the kept fine-tuned epoch
+    before = [PARAMS.start_of(wildcards.mode)]
+    if wildcards.mode in MATCHED:  # their number of steps is that of the kept fine-tuned epoch
         before.append(f"finetune-s{wildcards.seed}")
     return [file for name in before for file in checkpoint(wildcards.architecture, name)]
 
@@ -215,7 +216,7 @@ rule finetune:
         notebook="03_finetune",
         arguments=arguments(
             "finetune", architecture=ARCHITECTURE, seed=SEED, mode=lambda w: w.mode,
-            follow=lambda w: f"{w.mode}-s{w.seed}" == PARAMS.followed,
+            base=lambda w: PARAMS.start_of(w.mode), follow=lambda w: f"{w.mode}-s{w.seed}" == PARAMS.followed,
         ),
     log:
         str(P.root / "logs/03_{mode}-{architecture}-s{seed}.log"),

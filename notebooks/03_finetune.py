@@ -23,6 +23,7 @@
 # with a planted shortcut, `mode = "corrected"` fine-tunes on the same films with markers that no
 # longer tell the class: evidence *should* move then. With `mode = "shuffled"` it learns from labels
 # of other films, for as many steps: what moves then moves without anything to learn about disease.
+# `mode = "restarted"` is the fine-tuning from another transfer checkpoint, its `base`.
 
 # %% [markdown]
 # **Reads** `models/<architecture>/transfer-s<seed>.keras`, the manifest and the films; controls
@@ -34,6 +35,7 @@
 import pandas as pd
 
 from lib.study import StudyPaths, artefacts, derive, load_stage
+from lib.study.names import MATCHED
 from lib.data import batches, cache as image_cache
 from lib.models import backbones, convergence, performance, training, training_loop
 from lib.models.convergence import ENDINGS
@@ -49,6 +51,7 @@ study = "smoke"
 settings = {}
 results = "results/notebooks"
 architecture = "resnet50v2"
+base = "transfer-s0"
 seed = 0
 mode = "finetune"
 follow = True
@@ -61,8 +64,8 @@ follow = True
 params = load_stage(study, "finetune", settings)
 paths = StudyPaths(results, params.study)
 name, size = f"{mode}-s{seed}", params.input_size[architecture]
-before = paths.checkpoint(architecture, params.base_transfer)
-matched = mode in ("placebo", "shuffled")
+before = paths.checkpoint(architecture, base)
+matched = mode in MATCHED
 tuned = [paths.checkpoint(architecture, f"finetune-s{seed}")] if matched else []
 record = artefacts.begin(
     paths.checkpoint(architecture, name),
@@ -87,7 +90,7 @@ model = backbones.build(
     architecture, size=size, classes=len(params.classes), dropout=params.transfer.dropout
 )
 backbones.load_weights(model, before)
-print(f"{mode} from {params.base_transfer}, {len(parts['train'])} training films")
+print(f"{mode} from {base}, {len(parts['train'])} training films")
 
 # %% [markdown]
 # ## Train
@@ -118,13 +121,13 @@ run = training.Run(
 if matched:
     kept = training.kept_epoch(paths.history(architecture, f"finetune-s{seed}"))
 if mode == "placebo":
-    features = artefacts.read_array(paths.features(architecture, params.base_transfer))
+    features = artefacts.read_array(paths.features(architecture, base))
     history = training.train_placebo(model, run, kept_epoch=kept, features=features)
 elif mode == "shuffled":
     history = training.train_shuffled(model, run, kept_epoch=kept)
 else:
     history = training.train_finetune(model, run)
-start = artefacts.read_table(paths.history(architecture, params.base_transfer))
+start = artefacts.read_table(paths.history(architecture, base))
 ending = convergence.ending(name, history, start)
 print(f"{name}: {ending} ({ENDINGS[ending]})")
 
@@ -149,9 +152,9 @@ else:
 rows = manifest[manifest["split"].isin(("validation", "test"))]
 predictions = performance.prediction_table(rows, logits, classes=params.classes)
 after = performance.by_split(predictions, classes=params.classes)
-start = artefacts.read_table(paths.predictions(architecture, params.base_transfer))
+start = artefacts.read_table(paths.predictions(architecture, base))
 start = performance.by_split(start, classes=params.classes)
-pd.concat({params.base_transfer: start, name: after}, names=["checkpoint"]).round(3)
+pd.concat({base: start, name: after}, names=["checkpoint"]).round(3)
 
 # %% [markdown]
 # A gain of the fine-tuning over transfer says that the backbone learnt something the source task

@@ -490,7 +490,8 @@ if len(trajectory):
 #
 # Two fine-tunings are alike because both resemble the checkpoint that they started from. The
 # *partial agreement* takes that checkpoint out of both: 0 is what seeds that wander independently
-# would have. Notebook 6 gives its intervals.
+# would have. Where `controls` ask for it, fine-tunings from another transfer checkpoint are compared
+# with them, too. Notebook 6 gives the intervals.
 
 # %%
 agreed = agreement.seed_agreement(
@@ -498,7 +499,15 @@ agreed = agreement.seed_agreement(
     tuned=[f"finetune-s{each}" for each in params.seeds], seed=derive(params.seed, "ceiling"),
 )  # fmt: skip
 measures = ["partial", "partial_other"]
-agreed.groupby(["architecture", "role", "method"], sort=False)[measures].mean().round(2)
+starts = agreement.start_agreement(
+    sets, patients, own, starts=[f"transfer-s{each}" for each in params.transfer_seeds],
+    seeds=params.seeds, seed=derive(params.seed, "ceiling"),
+)  # fmt: skip
+for table in (agreed, starts):
+    means = table.groupby(["pairing", "architecture", "role", "method"], sort=False)[
+        measures
+    ].mean()
+    display(means.round(2))
 
 # %% [markdown]
 # ## Was a change for the better seen as one?
@@ -552,7 +561,8 @@ written = {
     "drift": summary, "performance": performance, "history": history, "confusion": confusion,
     "support": support, "strata": strata, "ranking": ranking, "blanks": blanks,
     "faithfulness": faithful, "metric_agreement": alike, "confidence": sure,
-    "consistency": consistent, "transitions": blank, "seed_agreement": agreed, "trajectory": trajectory,
+    "consistency": consistent, "transitions": blank, "seed_agreement": agreed, "starts": starts,
+    "trajectory": trajectory,
     "evidence": by_stage, "evidence_change": gained, "validity": validity, "lesion_gain": gains,
 } | shortcut  # fmt: skip
 files = [*schema.write_tables(paths.tables, written), paths.tables / "pairs.csv"]

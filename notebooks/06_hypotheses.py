@@ -23,7 +23,7 @@
 # **inconclusive**; the last one is no failure, it says that these films and seeds cannot tell.
 
 # %% [markdown]
-# **Reads** `tables/{pairs,seed_agreement,lesion_gain,shortcut,faithfulness}.csv`,
+# **Reads** `tables/{pairs,seed_agreement,starts,lesion_gain,shortcut,faithfulness}.csv`,
 # `data/manifest.csv`, `params/hypotheses.yml`. **Writes**
 # `verdicts.json`, `figures/hypotheses/*` and `tables/{retained,supports,decomposition,
 # head_and_features,partial_agreement,contrasts,crossover,ranks,agreement,priors,paper}.csv`.
@@ -140,10 +140,11 @@ style.save(figure, paths.figures / "hypotheses/retained")
 # than unrelated films, and R means little.
 
 # %%
-others = ("seed_agreement", "lesion_gain", "shortcut")
+others = ("seed_agreement", "starts", "lesion_gain", "shortcut")
 tables = {name: observations.read(paths, name, support="own") for name in others}
-agreed = estimates.partial_agreement_table(tables["seed_agreement"])
-decomposition = estimates.decomposition_table(observed)
+agreed = estimates.partial_agreement_table(tables["seed_agreement"], tables["starts"])
+start_share = estimates.start_share_table(tables["starts"])
+decomposition = pd.concat([estimates.decomposition_table(observed), start_share])
 swaps = estimates.decomposition_table(observed, parts=estimates.SWAPS)
 together = pd.concat([decomposition, swaps])
 for sentence in estimates.composition(together, role="post_activation", method="layercam"):
@@ -167,7 +168,8 @@ if len(decomposition):
 #
 # `random_share` in the table asks whether it matters *where* the weights went: it is the drift of
 # weights that were moved as far in a random direction, over the drift of fine-tuning. Near 1, drift
-# would say no more than that the weights changed.
+# would say no more than that the weights changed. `start_share`, where fine-tunings from another
+# transfer checkpoint were asked for, is what is the same from there too.
 
 # %%
 shown = ["architecture", "method", "role", "measure", "estimate", "low", "high", "seed_level"]

@@ -4,11 +4,11 @@ Maps F and F' of two seeds are alike because both resemble the map T of the tran
 What is left when T is taken out, the **partial agreement** r(F F' · T), is what fine-tuning does
 whatever the seed. Seeds that wander independently from one start have none, so its null is 0; the
 same measure against a map of another film (``partial_other``) says how much of it is not the
-film's own.
+film's own. Fine-tunings from two transfer checkpoints are asked likewise, with both taken out.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 import pandas as pd
@@ -22,40 +22,53 @@ _CONSTANT = 1e-9
 """Share of a map's norm below which what is left of it counts as rounding."""
 
 
-def partial_correlation(first, second, given) -> np.ndarray:
-    """Pearson correlation over cells of two maps when a third is taken out of both, in [−1, 1].
+def partial_correlation(first, second, *given) -> np.ndarray:
+    """Pearson correlation over cells of two maps when others are taken out of both, in [−1, 1].
 
     Parameters
     ----------
-    first, second, given : arrays of shape (N, h, w), non-negative
+    first, second, *given : arrays of shape (N, h, w), non-negative
 
     Returns
     -------
     ndarray of shape (N,)
-        NaN where a map is blank or is a linear function of `given`, so that nothing is left of it.
+        NaN where a map is blank or is a linear function of those given, so that nothing is left of
+        it.
     """
-    stacks = first, second, given
-    usable = np.all([blank_reason(maps) == "" for maps in stacks], axis=0)
-    centred = [_centred(cells_of(peak_normalised(maps[usable]))) for maps in stacks]
-    left, right = (_without(cells, centred[2]) for cells in centred[:2])
+    usable = _usable(first, second, *given)
+    cells = [cells_of(peak_normalised(maps[usable])) for maps in (first, second, *given)]
+    left, right, *out = (each - each.mean(axis=1, keepdims=True) for each in cells)
+    for place, direction in enumerate(out):
+        for earlier in out[:place]:
+            direction = out[place] = _without(direction, earlier, nothing=0)
+        left, right = (_without(each, direction, nothing=np.nan) for each in (left, right))
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     values = np.full(len(usable), np.nan)
-    with np.errstate(invalid="ignore"):
-        values[usable] = np.clip(np.einsum("ij,ij->i", left, right) / norms, -1, 1)
+    values[usable] = np.clip(np.einsum("ij,ij->i", left, right) / norms, -1, 1)
     return values
 
 
-def _centred(cells: np.ndarray) -> np.ndarray:
-    return cells - cells.mean(axis=1, keepdims=True)
+def _usable(*stacks) -> np.ndarray:
+    return np.all([blank_reason(maps) == "" for maps in stacks], axis=0)
 
 
-def _without(cells: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Residuals of the cells' regression on the given map; NaN where they are but rounding."""
-    slope = np.einsum("ij,ij->i", cells, given) / np.einsum("ij,ij->i", given, given)
+def _without(cells: np.ndarray, given: np.ndarray, *, nothing: float) -> np.ndarray:
+    """Residuals of the cells' regression on the given map; `nothing` where they are but rounding.
+
+    A given map that is 0 takes nothing out.
+    """
+    norm = np.einsum("ij,ij->i", given, given)
+    slope = np.einsum("ij,ij->i", cells, given) / np.where(norm > 0, norm, 1)
     left = cells - slope[:, None] * given
-    nothing = np.linalg.norm(left, axis=1) < _CONSTANT * np.linalg.norm(cells, axis=1)
-    left[nothing] = np.nan
+    left[np.linalg.norm(left, axis=1) < _CONSTANT * np.linalg.norm(cells, axis=1)] = nothing
     return left
+
+
+def displacements(before, after) -> np.ndarray:
+    """Way from one map to another, both of unit length and neither blank: shape (N, cells)."""
+    maps = [peak_normalised(stack) for stack in (before, after)]
+    unit = [cells / np.linalg.norm(cells, axis=1, keepdims=True) for cells in maps]
+    return unit[1] - unit[0]
 
 
 def seed_agreement(
@@ -85,28 +98,85 @@ def seed_agreement(
         ``after``, ``image_id``, ``partner_id`` (the film itself), ``common``, ``own``, ``partial``,
         ``partial_other`` (the second map is another film of the class). Empty with one seed.
     """
+    of = "seed_agreement", "finetune_seeds"
+    return _agreement(
+        *of, sets, patients, own, [[pair] for pair in combinations(tuned, 2)], [transfer], seed
+    )
+
+
+def start_agreement(
+    sets: dict[str, dict[str, MapSet]], patients: Sequence[str], own: Mapping[str, np.ndarray],
+    *, starts: Sequence[str], seeds: Sequence[int], seed: int,
+) -> pd.DataFrame:  # fmt: skip
+    """What fine-tunings from two transfer checkpoints have in common, film by film.
+
+    Pairs of different seeds, so that neither the start nor the order of the films is shared; a row
+    is the mean of a pair of seeds and of the same pair the other way round.
+
+    Parameters
+    ----------
+    starts : sequence of str
+        Names of the transfer checkpoints; the second is that of the restarted fine-tunings.
+    seeds : sequence of int
+        Of the fine-tunings.
+    sets, patients, own, seed
+        As in `seed_agreement`.
+
+    Returns
+    -------
+    DataFrame
+        As of `seed_agreement`, with ``pairing`` "starts" and both starts taken out in the partial
+        agreement, and in units of `lib.drift.metrics.unit_distance`, NaN where one of the four maps
+        is blank: ``moved`` (mean over both fine-tunings of the squared way from their start) and
+        ``shared`` (scalar product of the two ways, whose mean is the squared way that does not
+        depend on start and seed). Empty without restarted fine-tunings.
+    """
+    pairs = [
+        [(f"finetune-s{a}", f"restarted-s{b}"), (f"finetune-s{b}", f"restarted-s{a}")]
+        for a, b in combinations(seeds, 2)
+    ]
+    return _agreement("starts", "starts", sets, patients, own, pairs, starts[:2], seed)
+
+
+def _agreement(table, pairing, sets, patients, own, pairs, starts, seed) -> pd.DataFrame:
+    """Rows of a table: values are means over the pairs of a row, the first of which names it."""
     parts, common = [], np.all([*own.values()], axis=0)
     for architecture, of in sets.items():
-        if transfer not in of:
+        if not {*starts} <= {*of}:
             continue
-        start = of[transfer]
-        other = partners(start.label, patients, own[architecture] + 1 * common, seed=seed)
-        known = np.where(other >= 0, other, 0)
-        for before, after in combinations([name for name in tuned if name in of], 2):
-            for (role, method), given in start.maps.items():
-                first, second = (of[name].maps[role, method] for name in (before, after))
-                beside = partial_correlation(first, second[known], given)
-                parts.append(
-                    pd.DataFrame(
-                        {
-                            "architecture": architecture, "method": method, "role": role,
-                            "pairing": "finetune_seeds", "before": before, "after": after,
-                            "image_id": start.image_id, "partner_id": start.image_id,
-                            "common": common, "own": own[architecture],
-                            "partial": partial_correlation(first, second, given),
-                            "partial_other": np.where(other >= 0, beside, np.nan),
-                        }
-                    )
-                )  # fmt: skip
-    columns = TABLES["seed_agreement"].columns
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+        some = of[starts[0]]
+        other = partners(some.label, patients, own[architecture] + 1 * common, seed=seed)
+        facts = {
+            "architecture": architecture, "pairing": pairing, "image_id": some.image_id,
+            "partner_id": some.image_id, "common": common, "own": own[architecture],
+        }  # fmt: skip
+        for alike in (row for row in pairs if {*chain(*row)} <= {*of}):
+            names = dict(zip(("before", "after"), alike[0], strict=True))
+            for role, method in some.maps:
+                before = [of[name].maps[role, method] for name in starts]
+                found = [
+                    _agreed([of[name].maps[role, method] for name in pair], before, other)
+                    for pair in alike
+                ]
+                told = {key: np.mean([each[key] for each in found], axis=0) for key in found[0]}
+                kind = {"role": role, "method": method}
+                parts.append(pd.DataFrame(facts | names | kind | told))
+    columns = TABLES[table].columns
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _agreed(tuned: list[np.ndarray], starts: list[np.ndarray], other: np.ndarray) -> dict:
+    """Measures of two fine-tunings' maps, given those of their starts, and other films' places."""
+    beside = partial_correlation(tuned[0], tuned[1][np.where(other >= 0, other, 0)], *starts)
+    found = {
+        "partial": partial_correlation(*tuned, *starts),
+        "partial_other": np.where(other >= 0, beside, np.nan),
+    }
+    if len(starts) == 2:
+        usable = _usable(*starts, *tuned)
+        ways = zip(starts, tuned, strict=True)
+        first, second = (displacements(a[usable], b[usable]) for a, b in ways)
+        found |= {name: np.full(len(usable), np.nan) for name in ("shared", "moved")}
+        found["shared"][usable] = np.einsum("ij,ij->i", first, second)
+        found["moved"][usable] = np.square([first, second]).sum(axis=2).mean(axis=0)
+    return found

@@ -1,7 +1,9 @@
 """Which maps are compared with which: the study's pairs of checkpoints and films.
 
-``finetune``: transfer → each fine-tuned checkpoint. ``placebo``: transfer → each placebo.
-``perturbed``: transfer → itself, moved as far as each fine-tuning in a random direction.
+``finetune``: transfer → each fine-tuned checkpoint. ``restarted``: the same from the second
+transfer checkpoint. ``placebo``: transfer → each placebo. ``shuffled``: transfer → each training on
+labels of other films. ``perturbed``: transfer → itself, moved as far as each fine-tuning in a
+random direction.
 ``head_only``, ``features_only``: transfer → itself with the head, or the backbone, of each
 fine-tuning. ``corrected``: transfer → each fine-tuning without the planted shortcut, where there
 is one. ``finetune_seeds`` and ``transfer_seeds``: checkpoints that differ only in their seed.
@@ -64,7 +66,11 @@ def pairings(
     tuned = [f"finetune-s{seed}" for seed in seeds]
     first = transfer_seeds[0]
     return [
-        *(Pairing(kind, transfer[0], f"{kind}-s{seed}") for kind in kinds for seed in seeds),
+        *(
+            Pairing(kind, transfer[kind == "restarted"], f"{kind}-s{seed}")
+            for kind in kinds
+            for seed in seeds
+        ),
         *(Pairing("finetune_seeds", *pair) for pair in combinations(tuned, 2)),
         *(Pairing("transfer_seeds", *pair) for pair in combinations(transfer, 2)),
         Pairing("explainer", transfer[0], f"repeat-s{first}"),

@@ -29,11 +29,12 @@ _SVG = {"svg.hashsalt": "evidence", "svg.fonttype": "none"}
 WIDTH, SMALL, INK = 10.0, 8, "0.25"  # inches of the widest figure, points, grey of lines
 _COLOURS, _BLACK = sns.color_palette("colorblind").as_hex(), "#1a1a1a"
 _BLUE, ORANGE, _GREEN, _VERMILION, _PINK, _BROWN, _LIGHT, _GREY, _YELLOW, SKY = _COLOURS
-_OLIVE, _LILAC, _PURPLE, _TEAL = (
+_OLIVE, _LILAC, _PURPLE, _TEAL, _SLATE = (
     "#6b6b00",
     "#b2abd2",
     "#5e3c99",
     "#1b7f79",
+    "#4a5a78",
 )  # beyond the ten of the palette
 
 
@@ -58,6 +59,7 @@ PAIRING = {
     "corrected": Look(PAIRING_TITLES["corrected"], _LIGHT, "d", hatch="\\\\////"),
     "placebo": Look(PAIRING_TITLES["placebo"], SKY, "s", hatch="////"),
     "shuffled": Look(PAIRING_TITLES["shuffled"], _TEAL, "p", hatch="--"),
+    "restarted": Look(PAIRING_TITLES["restarted"], _SLATE, "h", hatch="xxxx"),
     "perturbed": Look(PAIRING_TITLES["perturbed"], _OLIVE, "X", hatch="||||"),
     "head_only": Look(PAIRING_TITLES["head_only"], _LILAC, "<", hatch="----"),
     "features_only": Look(PAIRING_TITLES["features_only"], _PURPLE, ">", hatch="oo"),
@@ -73,6 +75,7 @@ STAGE = {
     "finetune": Look(STAGE_TITLES["finetune"], _VERMILION, "D"),
     "corrected": Look(STAGE_TITLES["corrected"], _LIGHT, "d"),
     "shuffled": Look(STAGE_TITLES["shuffled"], _TEAL, "p"),
+    "restarted": Look(STAGE_TITLES["restarted"], _SLATE, "h"),
     "repeat": Look(STAGE_TITLES["repeat"], _BLACK, "*"),
     "randomised": Look(STAGE_TITLES["randomised"], _BROWN, "P"),
 }

@@ -177,7 +177,9 @@ def decomposition_table(
     return pd.DataFrame(rows, columns=[*KEYS, "part", *ESTIMATE, *COUNTS])
 
 
+_PARTIAL = ("partial", "partial_other")
 _CLAUSES = {
+    "start_share": "; {} of it is the same from another transfer checkpoint too",
     "random_share": "; weights moved as far in a random direction give {} of it",
     "shuffled_share": "; as many steps on shuffled labels give {} of it",
     "head_share": "; {} of it comes with the head, the rest with the features",
@@ -225,34 +227,67 @@ def _percent(parts: pd.DataFrame, part: str) -> str:
     return f"{estimate:.0%}{known}".replace("-0%", "0%")
 
 
-def partial_agreement_table(observed: Observations | None, *, level: float = 0.95) -> pd.DataFrame:
-    """How far fine-tunings of different seeds agree beyond their common start.
+def partial_agreement_table(
+    observed: Observations | None, starts: Observations | None = None, *, level: float = 0.95
+) -> pd.DataFrame:
+    """How far fine-tunings of different seeds agree beyond what they started from.
 
     Parameters
     ----------
-    observed : Observations or None
-        Of ``tables/seed_agreement.csv``, see `lib.drift.agreement`.
+    observed, starts : Observations or None
+        Of ``tables/seed_agreement.csv`` and ``tables/starts.csv``, see `lib.drift.agreement`.
 
     Returns
     -------
     DataFrame
         `KEYS`, ``measure`` ("partial", whose null is 0; "partial_other", with maps of other films;
-        "difference"), the columns of an estimate as in `retained_table`, films, patients, seeds,
-        pairs and pairs without a value.
+        "difference"; with "starts_" before it where they started from two transfer checkpoints),
+        the columns of an estimate as in `retained_table`, films, patients, seeds, pairs and pairs
+        without a value.
+    """
+    difference = {"difference": {"partial": 1, "partial_other": -1}}
+    rows = []
+    for table, pairing, prefix in ((observed, "finetune_seeds", ""), (starts, "starts", "starts_")):
+        for cell in _cells(table, pairing) if table else []:
+            cells = _side_by_side(table, (*cell, pairing), _PARTIAL)
+            counts = table.counts("partial", (*cell, pairing)).values()
+            for measure, weights in ({m: {m: 1} for m in _PARTIAL} | difference).items():
+                found = contrast(cells, weights) if cells else NO_PAIRS
+                rows.append([*cell, prefix + measure, *_described(found, level), *counts])
+    return pd.DataFrame(rows, columns=[*KEYS, "measure", *ESTIMATE, *COUNTS])
+
+
+def start_share_table(starts: Observations | None, *, level: float = 0.95) -> pd.DataFrame:
+    """Which share of the drift is the same whatever seed and transfer checkpoint.
+
+    Parameters
+    ----------
+    starts : Observations or None
+        Of ``tables/starts.csv``. Its two transfer checkpoints are given; intervals hold for seeds
+        of fine-tuning and patients.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `decomposition_table` with the part ``start_share``, at most about its
+        ``systematic_share``: what lies between the two depends on the transfer checkpoint.
     """
     rows = []
-    for cell in _cells(observed, "finetune_seeds") if observed else []:
-        name = (*cell, "finetune_seeds")
-        both = {m: observed.known(m, [name]) for m in ("partial", "partial_other")}
-        counts = observed.counts("partial", name).values()
-        weights = {m: {m: 1} for m in both} | {"difference": {"partial": 1, "partial_other": -1}}
-        for measure, coefficients in weights.items():
-            found = NO_PAIRS
-            if both["partial"] is not None:
-                cells = {m: of[name] for m, of in both.items()}
-                found = contrast(CrossedCells(cells, both["partial"].patients), coefficients)
-            rows.append([*cell, measure, *_described(found, level), *counts])
-    return pd.DataFrame(rows, columns=[*KEYS, "measure", *ESTIMATE, *COUNTS])
+    for cell in _cells(starts, "starts") if starts else []:
+        cells = _side_by_side(starts, (*cell, "starts"), ("shared", "moved"))
+        counts = starts.counts("moved", (*cell, "starts")).values()
+        found = ratio_of_contrasts(cells, {"shared": 1}, {"moved": 1}) if cells else NO_PAIRS
+        rows.append([*cell, "start_share", *_described(found, level), *counts])
+    return pd.DataFrame(rows, columns=[*KEYS, "part", *ESTIMATE, *COUNTS])
+
+
+def _side_by_side(observed: Observations, name: tuple, metrics: Sequence[str]):
+    """The metrics of one cell as cells of their own, to be contrasted; None without a pair."""
+    found = {metric: observed.known(metric, [name]) for metric in metrics}
+    if any(cells is None for cells in found.values()):
+        return None
+    cells = {metric: cells[name] for metric, cells in found.items()}
+    return CrossedCells(cells, found[metrics[0]].patients)
 
 
 def _cells(observed: Observations, pairing: str) -> list[tuple[str, str, str]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from lib.study.names import TRAINED_CONTROLS, stage_of
+from lib.study.names import MATCHED, stage_of
 
 ENDINGS = {
     "converged": "the validation loss was flat, by the rule stated before the run",
@@ -42,11 +42,11 @@ def ending(checkpoint: str, history: pd.DataFrame, before: pd.DataFrame) -> str:
     checkpoint it started from; a transfer is its own.
     """
     stage = stage_of(pd.Series([checkpoint]))[0]
-    if stage in ("placebo", *TRAINED_CONTROLS):
+    if stage in MATCHED:
         return "matched"
     # Corrected films are others than those the transfer was validated on: no loss to compare with.
     if (
-        stage == "finetune"
+        stage in ("finetune", "restarted")
         and not history["loss"].min() < before.loc[before["kept"], "loss"].iloc[0]
     ):
         return "failed"

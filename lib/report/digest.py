@@ -15,7 +15,7 @@ from lib.study.paths import ROOT, StudyPaths
 
 PRIMARY = "iou_top20"
 _PAIRINGS = (
-    *("explainer", "placebo", "shuffled", "perturbed", "head_only", "features_only"),
+    *("explainer", "placebo", "shuffled", "restarted", "perturbed", "head_only", "features_only"),
     *("finetune", "corrected"),
     *("finetune_seeds", "transfer_seeds", "ceiling", "randomised"),
 )

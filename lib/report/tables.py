@@ -221,6 +221,7 @@ def _retained(table: pd.DataFrame) -> Shown:
 def _decomposition(table: pd.DataFrame) -> Shown:
     parts = {
         "way_to_unrelated": "way to unrelated films", "systematic_share": "shared by all seeds",
+        "start_share": "shared from another transfer checkpoint too",
     }  # fmt: skip
     return (
         "How far fine-tuning moved the maps at the pooled map, between the placebo (0) and maps of "

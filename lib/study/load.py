@@ -19,7 +19,7 @@ STAGES = {
         "pretrain": "study seed weights runtime",
         "prepare": "study seed classes architectures input_size data",
         "transfer": "study seed classes input_size weights transfer runtime",
-        "finetune": "study seed classes input_size transfer transfer_seeds finetune runtime",
+        "finetune": "study seed classes input_size transfer finetune runtime",
         "attribute": "study seed classes input_size data transfer attribution runtime",
         "sensitivity": "study seed classes architectures input_size data transfer_seeds seeds "
         "attribution sensitivity runtime",
@@ -90,8 +90,6 @@ class StageParams:
 def settings(params: Params, stage: str) -> dict:
     """The part of `params` that `stage` reads, as plain JSON values."""
     found = params.model_dump(mode="json", include=set(STAGES[stage]))
-    if stage == "finetune":  # starts from the first transfer seed; a further one must not rerun it
-        found["transfer_seeds"] = found["transfer_seeds"][:1]
     if stage == "pretrain":  # weights are shared: which study asks first must not make them differ
         own = {"weights": Weights(fractal=params.weights.fractal), "runtime": Runtime()}
         found |= {key: section.model_dump(mode="json") for key, section in own.items()}

@@ -8,19 +8,22 @@ SPLITS = ("train", "validation", "test")
 SOURCES = ("source", "source_dataset", "source_repo", "dataset", "site", "hospital", "scanner")
 """Columns of a manifest that commonly tell where a film is from."""
 
-MODES = ("finetune", "placebo", "corrected", "shuffled")
+MODES = ("finetune", "placebo", "corrected", "shuffled", "restarted")
 """What stage two does: the backbone learns; it stays frozen; it learns from films on which a
-planted shortcut has been taken away (studies with a shortcut only); it learns from shuffled labels
-(where asked for)."""
+planted shortcut has been taken away (studies with a shortcut only); it learns from shuffled labels,
+or from the second transfer checkpoint on (where asked for)."""
 CONTROLS = ("repeat", "randomised")
 """Sets of maps that no training made: the transfer checkpoint again, and with random weights."""
 TUNED_CONTROLS = {"perturbed": ("perturbed",), "swapped": ("head_only", "features_only")}
 """What every fine-tuning is compared with besides, by parameter, and its sets of maps: the transfer
 checkpoint moved as far as fine-tuning moved it, but in a random direction; the transfer backbone
 with the fine-tuned head, and the fine-tuned backbone with the transfer head."""
-TRAINED_CONTROLS = ("shuffled",)
+TRAINED_CONTROLS = ("shuffled", "restarted")
 """What every fine-tuning is compared with besides, and what costs a training of its own: as many
-steps with labels that belong to other films (data randomisation, Adebayo et al. 2018)."""
+steps with labels that belong to other films (data randomisation, Adebayo et al. 2018); the same
+fine-tuning from another transfer checkpoint."""
+MATCHED = ("placebo", "shuffled")
+"""Modes that take as many steps as the kept fine-tuning took, and select nothing."""
 OF_TUNED = tuple(kind for kinds in TUNED_CONTROLS.values() for kind in kinds)
 """Their sets of maps by kind."""
 RANDOMISATION_STEPS = ("head", "stage 5", "stage 4", "stage 3", "stage 2", "stage 1")
@@ -74,11 +77,13 @@ PAIRING_TITLES = {
     "corrected": "transfer → without shortcut",
     "placebo": "transfer → placebo",
     "shuffled": "transfer → shuffled labels",
+    "restarted": "another transfer → fine-tuned",
     "perturbed": "transfer → moved at random",
     "head_only": "transfer → new head alone",
     "features_only": "transfer → new features alone",
     "finetune_seeds": "fine-tuned, two seeds",
     "transfer_seeds": "transfer, two seeds",
+    "starts": "fine-tuned, two transfers",
     "explainer": "explained twice (floor)",
     "randomised": "random weights",
     "ceiling": "unrelated films (ceiling)",
@@ -91,6 +96,7 @@ STAGE_TITLES = {
     "finetune": "fine-tuned",
     "corrected": "without shortcut",
     "shuffled": "shuffled labels",
+    "restarted": "fine-tuned from another transfer",
     "repeat": "transfer, explained again",
     "randomised": "random weights",
 }

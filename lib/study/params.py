@@ -164,8 +164,12 @@ class Params(Section):
 
     @property
     def base_transfer(self) -> str:
-        """The transfer checkpoint from which every fine-tuning starts."""
+        """The transfer checkpoint from which every fine-tuning starts but the restarted ones."""
         return f"transfer-s{self.transfer_seeds[0]}"
+
+    def start_of(self, mode: str) -> str:
+        """The transfer checkpoint from which stage two starts."""
+        return f"transfer-s{self.transfer_seeds[mode == 'restarted']}"
 
     @property
     def followed(self) -> str:
@@ -235,6 +239,11 @@ def _check_lists(params: Params) -> None:
             raise ValueError(
                 f"{key} = {list(values)}: at least {least} value(s), none of them twice"
             )
+    if "restarted" in params.controls and len(params.transfer_seeds) < 2:
+        raise ValueError(
+            f"controls: 'restarted' fine-tunes from a second transfer checkpoint, but "
+            f"transfer_seeds = {list(params.transfer_seeds)} is one; write two, such as [0, 1]"
+        )
 
 
 def _check_names(params: Params) -> None:

@@ -16,12 +16,14 @@ CELL = ["architecture", "method", "role", "pairing"]
 """What makes a comparison: a network, a method, a layer's role and a kind of checkpoints."""
 
 PAIRINGS = (
-    *("finetune", "corrected", "placebo", "shuffled", "perturbed", "head_only", "features_only"),
+    *("finetune", "corrected", "placebo", "shuffled", "restarted"),
+    *("perturbed", "head_only", "features_only"),
     *("finetune_seeds", "transfer_seeds"),
     *("explainer", "randomised", "ceiling"),
 )
 """Kinds of pairs of checkpoints, see `lib.drift.pairings`."""
-SEED_PAIRINGS = ("finetune_seeds", "transfer_seeds")
+SEED_PAIRINGS = ("finetune_seeds", "transfer_seeds", "starts")
+"""Pairs of seeds. Those of fine-tunings from two transfer checkpoints have a table, ``starts``."""
 AUDIT_PAIRINGS = ("change", "explainer", "ceiling", "randomised")
 STRATA = ("kept-correct", "rescued", "lost", "kept-wrong")
 """Outcomes of a film: before and after, right and wrong."""
@@ -99,6 +101,10 @@ TABLES = {
     ),
     "seed_agreement": _drift(
         f"{_CELL} before after image_id partner_id common own partial partial_other",
+        published=False,
+    ),
+    "starts": _drift(
+        f"{_CELL} before after image_id partner_id common own partial partial_other shared moved",
         published=False,
     ),
     "trajectory": _drift(

@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from lib.drift.metrics import metric_label
 from lib.figures import drift, pictures, style, training
 from lib.study.names import PAIRING_TITLES
-from lib.study.schema import AUDIT_PAIRINGS, PAIRINGS
+from lib.study.schema import AUDIT_PAIRINGS, PAIRINGS, SEED_PAIRINGS
 
 
 def test_no_two_looks_share_colour_marker_or_hatch():
@@ -95,4 +95,4 @@ style.save(figure, {str(tmp_path / "images")!r})
 
 def test_every_kind_of_pair_has_a_title_and_a_look():
     assert list(style.PAIRING) == list(PAIRINGS)
-    assert set(PAIRING_TITLES) == {*PAIRINGS, *AUDIT_PAIRINGS}
+    assert set(PAIRING_TITLES) == {*PAIRINGS, *AUDIT_PAIRINGS, *SEED_PAIRINGS}
