@@ -38,7 +38,7 @@ from lib.drift.priors import prior_table
 from lib.evidence import faithfulness
 from lib.hypotheses import stated
 from lib.figures import drift as drift_plots, pictures, style, training
-from lib.checkpoint_audit import classes as class_mapping, findings, lesions, measures, sentences
+from lib.checkpoint_audit import classes as class_mapping, findings, lesions, sentences
 from lib.checkpoint_audit.questions import CHECKPOINTS, Question
 
 # %% [markdown]
@@ -202,8 +202,8 @@ retained.query("metric == 'iou_top20'").drop(columns=["metric", "se_seeds", "see
 
 # %%
 sides = {max(stack.shape[1:]) for stack in sets["before"].maps.values()}
-grids = sorted({min(side, measures.PRIOR_GRID) for side in sides})
-centre = stated.load().H4.prior.model_dump() | {"pairs": measures.PRIOR_PAIRS}
+grids = sorted({min(side, findings.PRIOR_GRID) for side in sides})
+centre = stated.load().H4.prior.model_dump() | {"pairs": findings.PRIOR_PAIRS}
 priors = prior_table(grids, **centre, seed=derive(known["seed"], "prior"))
 priors.pivot_table(index=["grid", "metric"], columns="prior", values="mean").round(3)
 
@@ -270,7 +270,7 @@ lesion.round(3)
 # ## What is to be said first
 
 # %%
-measured = measures.measured(all_pairs, predictions, cell=cell, classes=explained)
+measured = findings.measured(all_pairs, predictions, cell=cell, classes=explained)
 found = findings.findings(
     sets, mappings, drift, measured=measured, checkpoints=opened, common=common, said=question.said
 )  # fmt: skip

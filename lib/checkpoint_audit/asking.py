@@ -26,19 +26,10 @@ if TYPE_CHECKING:
 
 
 def sample(status: np.ndarray | None, film: np.ndarray, label: np.ndarray, params: "AuditParams"):
-    """Maps that are asked whether they tell what the prediction rests on, in their order.
+    """Maps that are asked whether they tell what the prediction rests on: places, in their order.
 
-    They are drawn at random, of films with their own class or finding.
-
-    Parameters
-    ----------
-    status, film, label
-        As from `lib.checkpoint_audit.labels.explained_rows`.
-
-    Returns
-    -------
-    ndarray of int
-        Places among the maps, at most ``attribution.faithfulness_films``.
+    At most ``attribution.faithfulness_films``, drawn at random, of films with their own class or
+    finding; `status`, `film` and `label` as from `lib.checkpoint_audit.labels.explained_rows`.
     """
     usable = np.arange(len(film)) if status is None else np.flatnonzero(status[film, label] == 1)
     draw = np.random.default_rng(derive(params.seed, "faithfulness films"))
@@ -53,13 +44,9 @@ def probability(logits: np.ndarray, findings: np.ndarray) -> np.ndarray:
 def deciding(logits: np.ndarray, status: np.ndarray | None, film: np.ndarray | None):
     """How a version decides: ``(logits, classes) → predictions``.
 
-    Parameters
-    ----------
-    logits : ndarray of float, shape (rows, classes)
-        Of its maps.
-    status, film
-        As from `lib.checkpoint_audit.labels.explained_rows`. Without them the class with the
-        highest logit is predicted, else whether a film has the finding, by `operating_point`.
+    From the `logits` of its maps, shape (rows, classes). Without `status` and `film` (as from
+    `lib.checkpoint_audit.labels.explained_rows`) the class with the highest logit is predicted,
+    else whether a film has the finding, by `operating_point`.
     """
     if status is None:
         return lambda found, classes: found.argmax(axis=1)
@@ -83,6 +70,9 @@ def asker(
 ) -> Callable[["Explainer", MapSet], dict[str, pd.DataFrame]]:
     """A function from an explainer, and the maps that it made, to what a sample of them tells.
 
+    Its tables are ``faithfulness``, as `lib.attribution.faithfulness.curves`, and ``perturbed``, as
+    `lib.evidence.perturbed.compared`.
+
     Parameters
     ----------
     films : Films
@@ -95,12 +85,6 @@ def asker(
         Of random maps and noise.
     status, film
         Of a multi-label model, as from `lib.checkpoint_audit.labels.explained_rows`.
-
-    Returns
-    -------
-    callable
-        Its tables are ``faithfulness``, as `lib.attribution.faithfulness.curves`, and
-        ``perturbed``, as `lib.evidence.perturbed.compared`.
     """
     sure = true_probability if status is None else probability
     images, classes = np.asarray(films.images[films.rows[rows]]), films.labels[rows]

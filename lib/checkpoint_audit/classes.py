@@ -19,21 +19,11 @@ _GAIN, LEVEL, CHANCE = 0.1, 0.01, 0.05
 class Mapping:
     """How well outputs fit classes, as they are ordered and as they would fit best.
 
-    Attributes
-    ----------
-    accuracy, best_accuracy : float in [0, 1]
-        In the given order of classes, and in the best one.
-    p_chance : float
-        One-sided p-value (binomial) that the accuracy is no better than always naming the most
-        frequent class.
-    best_order : tuple of str
-        Class of each output in the best order.
-    permuted : bool
-        Whether the best order is better by at least 0.1 and no accident: better than chance even
-        after correction for the number of orders that were tried.
-    at_chance : dict of str to float
-        Area under the ROC curve of each class that is told from the others no better than by
-        chance (one-sided Mann-Whitney test of its probability, p above 0.05).
+    ``p_chance`` is the one-sided p-value (binomial) that the accuracy is no better than always
+    naming the most frequent class. ``permuted`` says whether the best order is better by at least
+    0.1 and no accident: better than chance even after correction for the number of orders that were
+    tried. ``at_chance`` has the area under the ROC curve of each class that is told from the others
+    no better than by chance (one-sided Mann-Whitney test of its probability, p above 0.05).
     """
 
     accuracy: float
@@ -45,17 +35,10 @@ class Mapping:
 
 
 def check_mapping(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) -> Mapping:
-    """Compare the given order of classes with the best one.
+    """Compare the given order of classes with the best one, of logits (films, classes).
 
     The best order maximises the sum of a diagonal of the confusion matrix (Kuhn 1955, the
     assignment problem).
-
-    Parameters
-    ----------
-    logits : ndarray of float, shape (films, classes)
-    labels : ndarray of int, shape (films,)
-    classes : sequence of str
-        In the order of the outputs, as assumed.
     """
     counts = confusion(logits, labels, classes=classes).to_numpy()
     films, right = int(counts.sum()), int(np.trace(counts))
@@ -89,13 +72,7 @@ def check_finding(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[s
     """The same for a finding of a multi-label model, which its AUC alone judges.
 
     A rare finding is told no better by accuracy than by never naming it, however good the model.
-
-    Parameters
-    ----------
-    logits : ndarray of float, shape (films, 2)
-    labels : ndarray of int, shape (films,)
-    classes : sequence of str
-        Without the finding, and with it.
+    Logits have the shape (films, 2), classes are without the finding, and with it.
     """
     accuracy = float((np.argmax(logits, axis=1) == labels).mean())
     chance = _at_chance(logits, labels, classes=classes)
@@ -106,19 +83,9 @@ def check_finding(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[s
 def require_outputs(
     outputs: int, returned: str, *, classes: Sequence[str], findings: Sequence[str]
 ) -> None:
-    """Check that there is a class, or a finding, for each output.
+    """Check that there is a class, or a finding, for each output; a ValueError says what to do.
 
-    Parameters
-    ----------
-    outputs : int
-        Logits of the flat graph.
-    returned : str
-        As `lib.checkpoint_audit.graph.Flat.output`.
-
-    Raises
-    ------
-    ValueError
-        If not; says what to do.
+    `outputs` is the number of logits, `returned` as `lib.checkpoint_audit.graph.Flat.output`.
     """
     one_of = returned not in ("sigmoids", "logits")
     if findings and (one_of or outputs != len(findings)):

@@ -43,27 +43,16 @@ class CheckpointRefused(ValueError):
 def check(path: Path) -> None:
     """Look a checkpoint through without loading it: a matter of a second, TensorFlow is not needed.
 
-    Raises
-    ------
-    CheckpointRefused
-        If the file is missing, damaged, of another format, or holds classes that are not Keras's
-        own or bring code along.
+    A CheckpointRefused if the file is missing, damaged, of another format, or holds classes that
+    are not Keras's own or bring code along.
     """
     _check_graph(path, _read_graph(path))
 
 
 def load(path: Path) -> "keras.Model":
-    """Load the model of a ``.keras`` or ``.h5`` file, uncompiled.
+    """Load the whole model of a ``.keras`` or ``.h5`` file, uncompiled.
 
-    Parameters
-    ----------
-    path : Path
-        A whole model, ``model.save("name.keras")``.
-
-    Raises
-    ------
-    CheckpointRefused
-        As `check`, or if it does not load.
+    A CheckpointRefused as of `check`, or if it does not load.
     """
     path = Path(path)
     check(path)

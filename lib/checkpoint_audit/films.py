@@ -21,15 +21,10 @@ from lib.study.paths import resolve
 def choose_films(
     index: pd.DataFrame, params: AuditedFilms, *, seed: int, by_class: bool = True
 ) -> pd.DataFrame:
-    """Rows of an index to explain: of one split, and not too many.
+    """Rows of an index to explain: of one split (a DataError if it is empty), and not too many.
 
     Where there are too many, each class keeps its share, and at least one film; films of several
     findings are drawn as they come.
-
-    Raises
-    ------
-    DataError
-        If the split is empty.
     """
     split = params.split
     if split == "auto":
@@ -53,18 +48,11 @@ def choose_films(
 def index_films(params: AuditParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The films of an audit as the collection lists them, none of them decoded.
 
-    Returns
-    -------
-    index : DataFrame
-        As `lib.data.index.read_index`.
-    classes : tuple of str
-        In the order of the outputs: as given, or the sorted names of the collection; or the
-        findings, and ``label`` has all of a film, "A|B", an uncertain one with a question mark.
+    With the index (as `lib.data.index.read_index`) come the classes in the order of the outputs: as
+    given, or the sorted names of the collection; or the findings, and ``label`` has all of a film,
+    "A|B", an uncertain one with a question mark.
 
-    Raises
-    ------
-    DataError
-        If the collection or the salt cannot be read, or all files of a class are missing.
+    A DataError if the collection or the salt cannot be read, or all files of a class are missing.
     """
     source, films = resolve(params.data.source), params.data
     if params.findings:
@@ -88,10 +76,7 @@ def index_films(params: AuditParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
 def check(params: AuditParams) -> None:
     """Look through the films of an audit and their lesions before anything is decoded or loaded.
 
-    Raises
-    ------
-    DataError
-        As `index_films` and `lib.checkpoint_audit.lesions.opened`.
+    A DataError as of `index_films` and `lib.checkpoint_audit.lesions.opened`.
     """
     rows, _ = index_films(params)
     known = params.data
@@ -132,17 +117,9 @@ def read_films(
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
     """Decode the films of an audit into a cache, with their lesions where these are known.
 
-    Returns
-    -------
-    manifest, rejected : DataFrame
-        As `lib.data.cache.build`; ``split`` is "audited".
-    classes : tuple of str
-        As `index_films`.
-
-    Raises
-    ------
-    DataError
-        As `index_films`, or if a class has no readable film.
+    Returns the tables of films and of rejected files, as `lib.data.cache.build` (``split`` is
+    "audited"), and the classes, as `index_films`. A DataError as there, or if a class has no
+    readable film.
     """
     source, films = resolve(params.data.source), params.data
     rows, classes = index_films(params)

@@ -1,4 +1,4 @@
-"""What is to be said about a question of an audit before its drift is believed."""
+"""The numbers of a question of an audit, and what is to be said before they are believed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,15 +9,22 @@ import pandas as pd
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit.classes import CHANCE, check_finding, check_mapping
 from lib.checkpoint_audit.classes import Mapping as ClassMapping
+from lib.checkpoint_audit.questions import CHECKPOINTS
 from lib.data.audit.summary import NOTE, SERIOUS, SEVERITIES, WARNING
 from lib.hypotheses.estimates import retained_table
 from lib.hypotheses.observations import Observations
+from lib.inference.contrasts import clustered_mean, clustered_share
 from lib.models import performance
+from lib.report.digest import PRIMARY
 from lib.study.artefacts import read_table
 from lib.study.schema import AUDIT_PAIRINGS, TABLES
 
-_FEW, _BLANK, _COLLAPSE, _PRIMARY = 20, 0.2, 0.1, "iou_top20"
-_SIMILAR = (_PRIMARY, "soft_iou", "pearson")
+_FEW, _BLANK, _COLLAPSE = 20, 0.2, 0.1
+_SIMILAR = (PRIMARY, "soft_iou", "pearson")
+PRIOR_GRID = 32
+"""Cells on a side at which priors are drawn for finer grids too: nobody waits for those."""
+PRIOR_PAIRS = 4000
+"""Pairs drawn for a prior: its mean is known to a few thousandths, and no verdict reads it."""
 
 
 def findings(
@@ -30,42 +37,32 @@ def findings(
     common: np.ndarray,
     said: Sequence[str] = (),
 ) -> list[dict[str, str]]:
-    """Findings in words, the worst first.
+    """Findings in words, the worst first: ``severity``, of `SEVERITIES`, and ``text``.
 
     Parameters
     ----------
     sets : mapping of str to MapSet
         Maps by name of the checkpoint or control.
-    drift : DataFrame
-        As `lib.drift.summaries.over_seeds`.
-    measured : DataFrame
-        As `lib.checkpoint_audit.measures.measured`.
-    checkpoints : DataFrame
-        As `lib.checkpoint_audit.versions.checkpoint_table`.
+    drift, measured, checkpoints : DataFrame
+        As `lib.drift.summaries.over_seeds`, `measured` and
+        `lib.checkpoint_audit.versions.checkpoint_table`.
     common : ndarray of bool, shape (films,)
         Films that both checkpoints classify correctly.
     said : sequence of str
         Warnings from before there were tables.
-
-    Returns
-    -------
-    list of dict
-        ``severity`` ("serious", "warning" or "note") and ``text``.
     """
     found = [
         *((WARNING, text) for text in said),
-        *_class_findings(mappings),
-        *_accuracy_findings(measured),
+        *_skill_findings(mappings, measured),
         *_preprocessing_findings(checkpoints),
         *_support_findings(common, measured),
-        *_weight_findings(sets),
-        *_control_findings(drift[drift["metric"] == _PRIMARY]),
+        *_map_findings(sets, drift[drift["metric"] == PRIMARY]),
     ]
     found.sort(key=lambda finding: -SEVERITIES.index(finding[0]))
     return [{"severity": severity, "text": text} for severity, text in found]
 
 
-def _class_findings(mappings):
+def _skill_findings(mappings, measured):
     for name, mapping in mappings.items():
         accuracy = f"accuracy {mapping.accuracy:.2f}"
         if mapping.permuted:
@@ -80,9 +77,6 @@ def _class_findings(mappings):
             areas = ", ".join(f"{of} (AUC {area:.2f})" for of, area in mapping.at_chance.items())
             text = f"{name} tells {areas} from the other classes no better than by chance"
             yield SERIOUS, f"{text}; without skill for a class there is no evidence of it to find."
-
-
-def _accuracy_findings(measured):
     loss = measured.set_index("measure").loc["accuracy_loss"]
     if loss["low"] > 0 and loss["estimate"] >= _COLLAPSE:
         text = "The accuracy of after collapses on these films: it is lower than that of before by "
@@ -110,12 +104,9 @@ def _support_findings(common, measured):
         yield WARNING, f"{text}; with fewer than {_FEW} the means say little."
 
 
-def _weight_findings(sets):
+def _map_findings(sets, drift):
     if np.array_equal(sets["before"].logits, sets["after"].logits):
         yield NOTE, "Both checkpoints compute exactly the same logits."
-
-
-def _control_findings(drift):
     means = drift.pivot_table(index=["role", "method"], columns="pairing", values="mean")
     for (role, method), row in means.reindex(columns=AUDIT_PAIRINGS).iterrows():
         cell, change = f"{method} at {role}", row["change"]
@@ -123,16 +114,9 @@ def _control_findings(drift):
             text = f"the same checkpoint explained twice overlaps by {row['explainer']:.3f}, not 1"
             yield WARNING, f"{cell}: {text}; differences of this size are no drift."
         if row["randomised"] >= change:
-            text = (
-                f"maps of permuted weights overlap with those of BEFORE by {row['randomised']:.2f}"
-            )
-            yield (
-                WARNING,
-                (
-                    f"{cell}: {text}, no less than those of AFTER ({change:.2f}); they may show "
-                    "the film rather than what was learnt."
-                ),
-            )
+            text = f"{cell}: maps of permuted weights overlap with those of BEFORE by "
+            text += f"{row['randomised']:.2f}, no less than those of AFTER ({change:.2f}); "
+            yield WARNING, f"{text}they may show the film rather than what was learnt."
         if change <= row["ceiling"]:
             text = f"the two maps of a film overlap by {change:.2f}, no more than maps of unrelated"
             yield NOTE, f"{cell}: {text} films of its class ({row['ceiling']:.2f})."
@@ -146,22 +130,13 @@ def _control_findings(drift):
 def primary_cell(table: pd.DataFrame) -> tuple[str, str]:
     """Role and method that an audit speaks of first: the deepest layer, the first method.
 
-    Parameters
-    ----------
-    table : DataFrame
-        ``role`` and ``method`` in the order in which they were explained.
+    Of a table that has them in the order in which they were explained.
     """
     return str(table["role"].iloc[-1]), str(table["method"].iloc[0])
 
 
 def faithful_table(tables: Path) -> pd.DataFrame:
-    """What maps tell of the prediction; without a row where the models were not asked.
-
-    Returns
-    -------
-    DataFrame
-        As `lib.evidence.faithfulness.table_of`.
-    """
+    """What maps tell of the prediction, (`faithfulness.table_of`); empty if it was not asked."""
     file = tables / "faithfulness.csv"
     asked = file.exists()
     return read_table(file) if asked else pd.DataFrame(columns=TABLES["faithfulness"].columns)
@@ -170,18 +145,10 @@ def faithful_table(tables: Path) -> pd.DataFrame:
 def score_tables(
     predictions: pd.DataFrame, *, classes: Sequence[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """How well both checkpoints predict, and what they take for what.
+    """How well both checkpoints predict (`performance.by_split`), and what they take for what.
 
-    Parameters
-    ----------
-    predictions : DataFrame
-        ``tables/predictions.csv`` of a question.
-
-    Returns
-    -------
-    scores, confusion : DataFrame
-        As `models.performance.by_split`, and a row per true and predicted class; each with the
-        columns ``architecture`` and ``checkpoint``.
+    Of ``tables/predictions.csv`` of a question; each has the columns ``architecture`` and
+    ``checkpoint``.
     """
     scores, confusion = [], []
     for (architecture, name), own in predictions.groupby(
@@ -189,16 +156,9 @@ def score_tables(
     ):
         names = {"architecture": architecture, "checkpoint": name}
         scores.append(performance.by_split(own, classes=classes).assign(**names))
-        logits, labels = logits_and_labels(own, classes=classes)
-        counts = performance.confusion(logits, labels, classes=classes)
+        counts = performance.confusion(*performance.told(own, classes), classes=classes)
         confusion.append(performance.confusion_rows(counts).assign(**names))
     return tuple(pd.concat(parts, ignore_index=True) for parts in (scores, confusion))
-
-
-def logits_and_labels(predictions: pd.DataFrame, *, classes: Sequence[str]):
-    """Logits and true classes of the films of one checkpoint."""
-    labels = pd.Categorical(predictions["label"], categories=list(classes)).codes
-    return performance.logits_of(predictions, classes=classes), np.asarray(labels, int)
 
 
 def mappings(
@@ -207,7 +167,7 @@ def mappings(
     """Whether outputs mean the classes, by checkpoint; see `lib.checkpoint_audit.classes`."""
     look = check_finding if finding else check_mapping
     return {
-        name: look(*logits_and_labels(own, classes=classes), classes=classes)
+        name: look(*performance.told(own, classes), classes=classes)
         for name, own in predictions.groupby("checkpoint", sort=False)
     }
 
@@ -215,22 +175,13 @@ def mappings(
 def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
     """Retained evidence of the change, 1 = as when explained twice, 0 = as unrelated films.
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        ``tables/pairs.csv`` of the audit. Where nothing was explained twice, a map is taken to be
-        equal to itself.
-    patients : Series
-        Patient by image id.
-
-    Returns
-    -------
-    DataFrame
-        As `hypotheses.estimates.retained_table`. Intervals are over patients: there is one pair of
-        checkpoints, and nothing is said about other trainings.
+    Of ``tables/pairs.csv`` of an audit, and patients by image id, as
+    `hypotheses.estimates.retained_table`. Where nothing was explained twice, a map is taken to be
+    equal to itself. Intervals are over patients: there is one pair of checkpoints, and nothing is
+    said about other trainings.
     """
     if not pairs["pairing"].eq("explainer").any():
-        own = pairs[pairs["pairing"].eq("change") & pairs[_PRIMARY].notna()]
+        own = pairs[pairs["pairing"].eq("change") & pairs[PRIMARY].notna()]
         same = own.assign(pairing="explainer", after="before", **dict.fromkeys(_SIMILAR, 1.0))
         pairs = pd.concat([pairs, same], ignore_index=True)
     known = pairs.assign(before=pairs["before"] + "-s0", after=pairs["after"] + "-s0")
@@ -239,3 +190,58 @@ def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
         metrics=_SIMILAR,
         pairings=("change", "explainer", "ceiling"),
     )
+
+
+def measured(
+    pairs: pd.DataFrame,
+    predictions: pd.DataFrame,
+    *,
+    cell: Mapping[str, str],
+    classes: Sequence[str],
+) -> pd.DataFrame:
+    """Retained evidence, blank maps and accuracy, over all films and by class.
+
+    Of ``tables/pairs.csv`` and ``tables/predictions.csv`` of an audit, at one `cell` (``role`` and
+    ``method``), and the classes that maps explain: ``measure`` (of a class: ``class_…``), ``label``
+    (the class, "" for all), ``estimate``, ``low``, ``high`` (95 %), ``films``.
+    ``retained_evidence`` and ``blank_maps`` (share of the pairs of maps before → after) are of the
+    common support; ``accuracy_loss`` (before less after) and ``accuracy`` (after; of a class, the
+    share of its films that are named so) of all films.
+    """
+    pairs = pairs[pairs["role"].eq(cell["role"]) & pairs["method"].eq(cell["method"])]
+    before, after = (
+        predictions[predictions["checkpoint"] == name].set_index("image_id") for name in CHECKPOINTS
+    )
+    label, patients = after["label"], after["patient_id"]
+    right = [table["label"] == table["predicted"] for table in (before, after)]
+    rows = []
+
+    def add(measure: str, of: str, found, films: int) -> None:
+        rows.append([f"class_{measure}" if of else measure, of, *map(float, found), films])
+
+    for name in ("", *classes):
+        own = pairs if not name else pairs[pairs["image_id"].map(label) == name]
+        change = own[(own["pairing"] == "change") & own["common"].astype(bool)]
+        unmoved = retained(own, patients).query("metric == @PRIMARY") if len(own) else own
+        found = unmoved.iloc[0][["estimate", "low", "high"]] if len(unmoved) else [np.nan] * 3
+        add("retained_evidence", name, found, len(change))
+        blank = change[PRIMARY].isna()
+        share = clustered_share(blank, change["image_id"].map(patients))
+        add("blank_maps", name, share, len(blank))
+        own = label.eq(name) if name else label.notna()
+        add("accuracy", name, clustered_share(right[1][own], patients[own]), int(own.sum()))
+    add("accuracy_loss", "", _loss(*right, patients), len(label))
+    return pd.DataFrame(rows, columns=["measure", "label", "estimate", "low", "high", "films"])
+
+
+def _loss(before: pd.Series, after: pd.Series, patients: pd.Series) -> tuple[float, float, float]:
+    """Accuracy before less after, with the interval of Bonett & Price (2012) for paired shares.
+
+    It has a decision lost and one gained more than were seen, so that few films without a change
+    are no proof that there is none.
+    """
+    loss = before.astype(float) - after.reindex(before.index)
+    known = patients.reindex(before.index).tolist()
+    added = pd.Series([*known, ("a", "decision"), ("and", "another")])
+    _, low, high = clustered_mean(np.append(loss.to_numpy(), [1, -1]), added)
+    return loss.mean(), low, high

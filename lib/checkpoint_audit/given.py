@@ -36,10 +36,7 @@ _LAYOUT = "see the layout in book/audit.md, and the ten lines that write it"
 def check(path: Path) -> None:
     """Look a set of maps through by the names of its arrays: a matter of a second.
 
-    Raises
-    ------
-    CheckpointRefused
-        If it is missing, no set of maps, or an array that is needed is not in it.
+    A CheckpointRefused if it is missing, no set of maps, or an array that is needed is not in it.
     """
     _require(path, _names(path))
 
@@ -103,26 +100,12 @@ def read(
 ) -> Version:
     """Maps of one model, brought to the films of an audit and to their order.
 
-    Parameters
-    ----------
-    manifest : DataFrame
-        ``image_id`` and ``label``; films without maps are for `common_films` to find.
-    classes : sequence of str
-        Classes or findings in the order of the logits.
-    findings : bool
-        Whether rows are films with one of their findings.
-    salt : bytes or None
-        Where the ids of the manifest are hashed, what they are hashed with.
+    Labels are indices of `classes`, which are in the order of the logits. With `findings` rows are
+    films with one of their findings; with a `salt` the ids of the manifest are hashed with it.
+    Films without maps are for `common_films` to find.
 
-    Returns
-    -------
-    Version
-        Rows in the order of the manifest; labels are indices of `classes`.
-
-    Raises
-    ------
-    CheckpointRefused
-        If shapes do not fit, a map is negative, an id occurs twice, or a class is unknown.
+    A CheckpointRefused if shapes do not fit, a map is negative, an id occurs twice, or a class is
+    unknown.
     """
     arrays, classes = _arrays(path), list(classes)
     ids = pd.Series(arrays["image_id"].astype(str))
@@ -216,10 +199,7 @@ def common_films(
 ) -> tuple[list[Version], list[str]]:
     """Sets of maps brought to the same rows and grids, and what is to be said about that.
 
-    Raises
-    ------
-    CheckpointRefused
-        If they have no film in common, or no layer and method.
+    A CheckpointRefused if they have no film in common, or no layer and method.
     """
     said, keys = [], [list(zip(v.own.image_id, v.own.label, strict=True)) for v in versions]
     shared = set(keys[0]).intersection(*keys[1:])

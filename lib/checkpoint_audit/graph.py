@@ -30,15 +30,10 @@ Weights = list[list[np.ndarray]]
 class Flat:
     """A classifier as one graph.
 
-    Attributes
-    ----------
-    graph : keras.Model
-        Films ``(n, h, w, 3)`` float32, three equal channels → logits ``(n, classes)``, with the
-        weights of the model.
-    output : str
-        What the model returned: "softmax", "log_softmax", "logits" or "sigmoids" of several
-        outputs, "sigmoid" or "logit" of one. Several sigmoids are several questions: each logit is
-        the score of a finding of its own.
+    ``graph`` takes films (n, h, w, 3) float32, three equal channels, to logits (n, classes), with
+    the weights of the model. ``output`` is what the model returned: "softmax", "log_softmax",
+    "logits" or "sigmoids" of several outputs, "sigmoid" or "logit" of one. Several sigmoids are
+    several questions: each logit is the score of a finding of its own.
     """
 
     graph: keras.Model
@@ -60,16 +55,12 @@ def flatten(
     ----------
     model : keras.Model
         Functional or Sequential, possibly nested; one input of 1 or 3 channels, one output of
-        scores, one per class.
+        scores, one per class. What is no classifier of films, or whose logits cannot be reached, is
+        a CheckpointRefused.
     size : int, optional
         Side in pixels, for models that take any.
     rescale : tuple of (scale, offset), optional
         What is done to the films first, a number per channel of the model: pixels · scale + offset.
-
-    Raises
-    ------
-    CheckpointRefused
-        If the model is no classifier of films, or its logits cannot be reached.
     """
     shape = input_shape(model, size)
     films = keras.Input((*shape[:2], 3), name="film")
@@ -112,10 +103,8 @@ def _put(layer: keras.layers.Layer, arrays: list[np.ndarray]) -> None:
 def input_shape(model: keras.Model, size: int | None = None) -> tuple[int, int, int]:
     """Height, width and channels of the films that a model takes.
 
-    Raises
-    ------
-    CheckpointRefused
-        If it takes something else, or any size and none is given, or another one than is given.
+    A CheckpointRefused if it takes something else, or any size and none is given, or another one
+    than is given.
     """
     try:
         ends = len(model.inputs), len(model.outputs)

@@ -30,22 +30,11 @@ UNCERTAIN = {"leave_out": np.nan, "positive": 1.0, "negative": 0.0}
 def status_table(
     texts: pd.Series, findings: Sequence[str], *, uncertain: str, labels: Mapping[str, str]
 ) -> np.ndarray:
-    """What is known of every film and finding.
+    """What is known of every film and finding, float (films, findings).
 
-    Parameters
-    ----------
-    texts : Series of str
-        Findings of each film, "A|B"; an uncertain one has a question mark.
-    findings : sequence of str
-    uncertain : str
-        One of `UNCERTAIN`.
-    labels : mapping of str to str
-        Finding by what the table calls otherwise.
-
-    Returns
-    -------
-    ndarray of float, shape (films, findings)
-        1 has it, 0 has it not, NaN left out.
+    1 has it, 0 has it not, NaN left out. `texts` are the findings of each film, "A|B", an uncertain
+    one with a question mark, which counts as `uncertain`, of `UNCERTAIN`, says; `labels` are
+    findings by what the table calls otherwise.
     """
     mean, column = meaning(list(findings), dict(labels)), {x: n for n, x in enumerate(findings)}
     status = np.zeros((len(texts), len(findings)))
@@ -75,10 +64,7 @@ def require_findings(
 ) -> None:
     """Check that every finding occurs: a misspelt name would be a question without films.
 
-    Raises
-    ------
-    DataError
-        If one does not; says what there is.
+    If one does not, a DataError says what there is.
     """
     mean = meaning(list(findings), dict(labels))
     found = {x.strip().removesuffix("?") for text in texts for x in text.split("|")} - {""}
@@ -95,10 +81,7 @@ def require_findings(
 def rows_to_explain(status: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A row per film and finding that it has; a film without any has one, for its logits.
 
-    Returns
-    -------
-    film, finding : ndarray of int, shape (rows,)
-        Films in their order.
+    Films in their order, and numbers of findings, int (rows,).
     """
     wanted = status == 1
     wanted[~wanted.any(axis=1), 0] = True
@@ -106,21 +89,10 @@ def rows_to_explain(status: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def explained_rows(texts: pd.Series, classes: Sequence[str], params: "AuditParams"):
-    """Which class or finding every map explains.
+    """Which class or finding every map explains, of films with labels as `texts`.
 
-    Parameters
-    ----------
-    texts : Series of str
-        Labels of the films.
-    classes : sequence of str
-        Classes or findings.
-
-    Returns
-    -------
-    status : ndarray of float, shape (films, findings), or None
-        As `status_table`; None where a film has one class.
-    film, label : ndarray of int, shape (rows,)
-        Place of the film and number of the class or finding of every map.
+    Returns the `status_table` (None where a film has one class), and the place of the film and the
+    number of the class or finding of every map, int (rows,).
     """
     if not params.findings:
         return None, np.arange(len(texts)), np.array([classes.index(x) for x in texts], np.int64)
@@ -130,14 +102,7 @@ def explained_rows(texts: pd.Series, classes: Sequence[str], params: "AuditParam
 
 
 def operating_point(logits: np.ndarray, positive: np.ndarray) -> float:
-    """The logit above which there are as many films as are positive.
-
-    Parameters
-    ----------
-    logits : ndarray of float, shape (films,)
-    positive : ndarray of bool, shape (films,)
-        Some and not all.
-    """
+    """The logit above which there are as many films as are positive: some and not all."""
     order, count = np.sort(np.asarray(logits, np.float64))[::-1], int(np.sum(positive))
     return float(order[count - 1 : count + 1].mean())
 
@@ -199,18 +164,11 @@ def of_finding(
 def output_table(logits: np.ndarray, status: np.ndarray, findings: Sequence[str]) -> pd.DataFrame:
     """Whether the outputs of a model stand for the findings that one thinks they stand for.
 
-    Parameters
-    ----------
-    logits, status : ndarray of float, shape (films, findings)
-
-    Returns
-    -------
-    DataFrame
-        ``finding``, ``films`` (that have it), ``auc`` of its own output, ``best_output`` (the
-        finding of the output that would tell it best, of the assignment of outputs to findings
-        with the highest mean AUC), ``best_auc``, and ``elsewhere``: that is another output, the
-        own one is at chance (one-sided Mann-Whitney test, p above 0.05), and the other is not even
-        after correction for the number of outputs (below 0.01).
+    Of logits and status (films, findings): ``finding``, ``films`` (that have it), ``auc`` of its
+    own output, ``best_output`` (the finding of the output that would tell it best, of the
+    assignment of outputs to findings with the highest mean AUC), ``best_auc``, and ``elsewhere``:
+    that is another output, the own one is at chance (one-sided Mann-Whitney test, p above 0.05),
+    and the other is not even after correction for the number of outputs (below 0.01).
     """
     count = len(findings)
     areas, chance = np.full((count, count), np.nan), np.ones((count, count))

@@ -13,13 +13,9 @@ AUDITED = ("stage4", "auto_conv", "post_activation")
 def audited_layers(model: keras.Model, names: Sequence[str] = ()) -> dict:
     """The layers of an audit: those that are named, or the roles of `AUDITED` that the model has.
 
-    A layer that has two roles is explained once, as the later one.
-
-    Raises
-    ------
-    ValueError
-        If a name is no layer with a map, or, without names, the model has no map or reads its last
-        one as a sequence of tokens.
+    A layer that has two roles is explained once, as the later one. A ValueError if a name is no
+    layer with a map, or, without names, the model has no map or reads its last one as a sequence of
+    tokens.
     """
     if names:
         return {name: layer_by_name(model, name) for name in dict.fromkeys(names)}
@@ -44,11 +40,8 @@ def audited_layers(model: keras.Model, names: Sequence[str] = ()) -> dict:
 def layer_table(model: keras.Model, chosen: dict) -> pd.DataFrame:
     """All layers that could be explained, from input to output, with the roles they have.
 
-    Returns
-    -------
-    DataFrame
-        ``layer``, ``kind``, ``height``, ``width``, ``channels``, ``all_evidence`` (whether every
-        path to the logits passes through it), ``role`` (of all that are found), ``explained``.
+    ``layer``, ``kind``, ``height``, ``width``, ``channels``, ``all_evidence`` (whether every path
+    to the logits passes through it), ``role`` (of all that are found), ``explained``.
     """
     through = feeding(model)[made_by(model.output).name]
     roles = {}

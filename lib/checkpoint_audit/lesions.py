@@ -60,29 +60,11 @@ def opened(
     findings: Sequence[str] = (),
     labels: Mapping[str, str],
 ) -> list[tuple[Path, list[outlines.Outline] | None]]:
-    """Annotations and masks, looked through but not drawn.
+    """Annotations and masks, looked through but not drawn; a folder has no outlines.
 
-    Parameters
-    ----------
-    sources : sequence of path-like
-        Files of annotations and folders of masks.
-    films : DataFrame
-        ``image_id`` and ``file``, before names are hashed.
-    findings : sequence of str
-        Those of a multi-label model.
-    labels : mapping of str to str
-        Finding by what a source calls otherwise.
-
-    Returns
-    -------
-    list of (Path, list of Outline)
-        None in the place of outlines for a folder.
-
-    Raises
-    ------
-    DataError
-        If a source cannot be read, knows none of the films or, where it tells findings apart, none
-        of the findings.
+    `films` has ``image_id`` and ``file``, before names are hashed; `findings` are those of a
+    multi-label model, `labels` what a source calls otherwise. A DataError if a source cannot be
+    read, knows none of the films or, where it tells findings apart, none of the findings.
     """
     made, row_of = [], _row_of(films)
     mean = meaning(list(findings), dict(labels))
@@ -120,7 +102,7 @@ def masks(
     size: int,
     aspect: str,
 ) -> Iterator[np.ndarray]:
-    """Lesions of the films, as the network sees these, finding by finding.
+    """Lesions of the films, as the network sees these: bool (films, size, size) for each finding.
 
     Parameters
     ----------
@@ -135,11 +117,6 @@ def masks(
         Of a model that gives a film one: a lesion that is of another class than its film is none.
     size, aspect
         As in `lib.data.films.squares.resize`.
-
-    Yields
-    ------
-    ndarray of bool, shape (films, size, size)
-        For each of `findings`; empty where no lesion is known.
 
     Raises
     ------
@@ -218,13 +195,8 @@ def lesion_table(
 ) -> pd.DataFrame:
     """Evidence in the lesion before and after, beside what chance gives.
 
-    Parameters
-    ----------
-    sets : mapping of str to MapSet
-        "before" and "after".
-    lesions : ndarray of bool, shape (films, size, size)
-        In the order of the maps.
-    patients : sequence of str, one per film
+    Of the sets "before" and "after", lesions (films, size, size) in the order of the maps, and a
+    patient per film; no row where no lesion is known.
 
     Returns
     -------
@@ -234,7 +206,7 @@ def lesion_table(
         ``films`` (with a lesion, and no blank map before or after), ``before``, ``after``,
         ``change`` with ``low`` and ``high`` (95 % over patients), and by chance ``area`` (a map
         that is the same everywhere, a cell drawn blindly) and ``centre`` (a preference for the
-        centre). No row where no lesion is known.
+        centre).
     """
     two = {"model": {name: sets[name] for name in ("before", "after")}}
     known = {"model": {"lesion": lesions, "lung": None}}

@@ -45,17 +45,11 @@ _EXPECTED = (
 class Outline:
     """One lesion of a film, or that the film has none.
 
-    Attributes
-    ----------
-    film, finding : str
-        As the file calls them; the finding is "" where it does not say.
-    entry : str
-        Where in the file, for messages.
-    frame : tuple of int or None
-        Height and width of the picture that it was drawn on; None for those of the film.
-    draw : callable or None
-        ``(height, width) → mask``, bool, of the frame. Raises ValueError with what was found and
-        expected where it does not fit there. None where there is no lesion.
+    ``film`` and ``finding`` are as the file calls them, the finding "" where it does not say;
+    ``entry`` is where in the file, for messages; ``frame`` height and width of the picture that it
+    was drawn on, None for those of the film. ``draw``, ``(height, width) → mask``, bool, raises
+    ValueError with what was found and expected where it does not fit; it is None where there is no
+    lesion.
     """
 
     film: str
@@ -68,10 +62,7 @@ class Outline:
 def read(path: Path) -> list[Outline]:
     """All that a file of annotations tells, of any film.
 
-    Raises
-    ------
-    DataError
-        If it is too large, of no known layout, or an entry is not what it should be.
+    A DataError if it is too large, of no known layout, or an entry is not what it should be.
     """
     if (size := path.stat().st_size) > _LARGEST:
         raise DataError(

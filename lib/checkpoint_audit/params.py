@@ -122,11 +122,8 @@ class AuditParams(Section):
 def validate(settings: Mapping[str, Any]) -> AuditParams:
     """Validated parameters; places that were hidden are found where `hide` left them.
 
-    Raises
-    ------
-    ParamsError
-        Lists every fault with its key and value, or says what is wrong with the first file that
-        cannot be audited.
+    A ParamsError lists every fault with its key and value, or says what is wrong with the first
+    file that cannot be audited.
     """
     hidden = json.loads(os.environ.get(_HIDDEN, "{}"))
     settings = _replaced(settings, hidden)

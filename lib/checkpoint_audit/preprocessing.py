@@ -28,19 +28,10 @@ class PreprocessingUnknown(ValueError):
 
 
 def affine(name: str, *, channels: int) -> tuple[list[float], list[float]]:
-    """Scale and offset per channel of a way of preprocessing: pixels · scale + offset.
+    """Scale and offset per channel (1 or 3) of a way of preprocessing: pixels · scale + offset.
 
-    Parameters
-    ----------
-    name : str
-        One of `MODES`, or a module of ``keras.applications`` whose ``preprocess_input`` is meant.
-    channels : int
-        1 or 3.
-
-    Raises
-    ------
-    ValueError
-        If there is no such way, or one channel is to be treated in three ways.
+    `name` is one of `MODES`, or a module of ``keras.applications`` whose ``preprocess_input`` is
+    meant. A ValueError if there is no such way, or one channel is to be treated in three ways.
     """
     function = _function(name)
     pixels = np.repeat(np.array(_LEVELS, np.float32).reshape(-1, 1, 1, 1), 3, axis=-1)
@@ -85,11 +76,8 @@ def _function(name: str) -> Callable[[np.ndarray], np.ndarray]:
 def inside(graph: keras.Model) -> list[str]:
     """Arithmetic that a flat graph does on films before the first layer that learns.
 
-    Returns
-    -------
-    list of str
-        Such as "Rescaling 'rescaling'", from the films on; empty where the model computes with the
-        pixels as they come.
+    Such as "Rescaling 'rescaling'", from the films on; empty where the model computes with the
+    pixels as they come.
     """
     made = {operation.name: operation for operation in graph.operations}
     found = []
@@ -110,19 +98,9 @@ def trial(
 ) -> pd.DataFrame:
     """How well a classifier does under every way of preprocessing: a hint, never a choice.
 
-    Parameters
-    ----------
-    flat : Flat
-        Made without ``rescale``.
-    films : ndarray of uint8, shape (n, size, size)
-    labels : ndarray of int, shape (n,), or of float, shape (n, findings)
-        Classes, which give accuracy, or what is known of findings (1, 0, NaN), which gives the mean
-        AUC.
-
-    Returns
-    -------
-    DataFrame
-        ``preprocessing``, ``score``, ``films``; best first.
+    `flat` is made without ``rescale``, `films` are uint8 (n, size, size). `labels` are classes
+    (n,), which give accuracy, or what is known of findings (n, findings), float (1, 0, NaN), which
+    gives the mean AUC. Columns ``preprocessing``, ``score``, ``films``; best first.
     """
     rows, findings = [], [str(x) for x in range(labels.shape[-1])]
     for name in MODES:
@@ -146,21 +124,10 @@ def trial(
 
 
 def choose(given: str, found: list[str], try_all: Callable[[], pd.DataFrame]) -> str:
-    """The way to preprocess: what is given, or none where the model does it itself.
+    """The way to preprocess: what is given (as `affine`), or none where the model does it itself.
 
-    Parameters
-    ----------
-    given : str
-        As `affine`, or "" where nothing was said.
-    found : list of str
-        As `inside`.
-    try_all : callable
-        Makes the table of `trial`; called only if the model must be refused.
-
-    Raises
-    ------
-    PreprocessingUnknown
-        If nothing is given and nothing found.
+    If nothing is given and nothing `found` `inside`, a PreprocessingUnknown has the table of
+    `trial`, which `try_all` makes.
     """
     if given or found:
         return given or "none"

@@ -35,14 +35,10 @@ QUESTION = "question.json"
 class Version:
     """Maps of one version of a model, all of the same rows.
 
-    Attributes
-    ----------
-    own : MapSet
-        A row per film, or per film and finding that it has; ``label`` is the class or finding.
-    again, randomised : MapSet or None
-        The controls, where there are any: made once more, and with permuted weights.
-    asked : mapping of str to DataFrame
-        What a sample of the maps tells, see `lib.checkpoint_audit.asking`.
+    A row per film, or per film and finding that it has; ``label`` is the class or finding.
+    ``again`` and ``randomised`` are the controls, where there are any: made once more, and with
+    permuted weights. ``asked`` is what a sample of the maps tells, see
+    `lib.checkpoint_audit.asking`.
     """
 
     own: MapSet
@@ -134,10 +130,7 @@ def pairs(versions: int) -> list[tuple[int, int]]:
 def read_all(root: Path) -> list[tuple[Path, Question]]:
     """The questions of an audit with their folders, in their order.
 
-    Raises
-    ------
-    ArtefactError
-        If the audit has not come so far.
+    An ArtefactError if the audit has not come so far.
     """
     if not (root / "questions.json").exists():
         raise ArtefactError(
@@ -160,29 +153,22 @@ def ask(
     status: np.ndarray | None = None,
     said: Sequence[str] = (),
 ) -> list[Question]:
-    """Write a folder for every question.
+    """Write a folder for every question; a DataError if no finding can be asked for.
 
     Parameters
     ----------
     paths : StudyPaths
         Of the audit, with a complete manifest.
-    versions : sequence of Version
-        The oldest first.
+    versions, files : sequence of Version, of str
+        The oldest first, and their names.
     manifest : DataFrame
         The films that have maps.
-    files : sequence of str
-        Names of the versions.
     classes : sequence of str
         Classes, or findings, in the order of the logits.
     tables : mapping of str to DataFrame
         ``checkpoints``, a row per version, and others, which every question gets as they are.
     status : ndarray of float, shape (films, findings), optional
         Of a multi-label model, as `lib.checkpoint_audit.labels.status_table`.
-
-    Raises
-    ------
-    DataError
-        If no finding can be asked for.
     """
     asked, own_folders = [], folder_names(classes)
     for steps in pairs(len(versions)):

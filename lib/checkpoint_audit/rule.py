@@ -52,10 +52,8 @@ EXAMPLE = "retained_evidence_at_least: 0.8"
 def read(path: Path) -> Rule:
     """The rule of a YAML file.
 
-    Raises
-    ------
-    ParamsError
-        If it is missing, no YAML, or a criterion is unknown, out of range or not there at all.
+    A ParamsError if it is missing, no YAML, or a criterion is unknown, out of range or not there at
+    all.
     """
     lines = f"lines such as {EXAMPLE!r}"
     values = read_yaml(
@@ -74,18 +72,10 @@ def read(path: Path) -> Rule:
 
 
 def judge(rule: Rule, measured: pd.DataFrame) -> pd.DataFrame:
-    """Hold every criterion against the intervals of an audit.
+    """Hold every criterion against the intervals of `measured`.
 
-    Parameters
-    ----------
-    measured : DataFrame
-        As `lib.checkpoint_audit.measures.measured`.
-
-    Returns
-    -------
-    DataFrame
-        ``criterion``, ``label`` (the class, "" for all), ``bound``, ``estimate``, ``low``,
-        ``high``, ``verdict`` (of `VERDICTS`).
+    ``criterion``, ``label`` (the class, "" for all), ``bound``, ``estimate``, ``low``, ``high``,
+    ``verdict`` (of `VERDICTS`).
     """
     rows = []
     for criterion, bound in rule.bounds.items():

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from lib.checkpoint_audit import films as audited_films
-from lib.checkpoint_audit import given, labels, overview, questions, rule
-from lib.checkpoint_audit import report as pair_report
+from lib.checkpoint_audit import given, labels, questions, rule
+from lib.checkpoint_audit import report as pages
 from lib.checkpoint_audit.files import CheckpointRefused
 from lib.checkpoint_audit.params import AuditParams, hide, recorded
 from lib.data.audit.summary import SEVERITIES
@@ -29,10 +29,7 @@ _SIZE = 224  # pixels on a side in which films are shown where no model says whi
 def run(params: AuditParams, results: Path, *, only_check: bool = False) -> int:
     """Make an audit; the exit code of its rule, or 2 where it cannot be made.
 
-    Raises
-    ------
-    ParamsError
-        If films, or maps that were made elsewhere, are not as they must be.
+    A ParamsError if films, or maps that were made elsewhere, are not as they must be.
     """
     paths = StudyPaths(results, params.study)
     try:
@@ -113,20 +110,17 @@ def _forget(paths: StudyPaths, name: str) -> None:
 def report(root: Path) -> int:
     """Write the pages of a finished audit; the worst exit code of its questions.
 
-    Raises
-    ------
-    ArtefactError
-        If the audit is not complete or has changed since.
+    An ArtefactError if the audit is not complete or has changed since.
     """
     asked, codes = questions.read_all(root), []
     for folder, question in asked:
-        page = pair_report.write(StudyPaths(folder.parent, folder.name), question)
+        page = pages.write(StudyPaths(folder.parent, folder.name), question)
         codes.append(rule.exit_code(folder))
         if codes[-1]:
             file = folder / rule.FILES[0]
             print(f"rule: {rule.VERDICTS[codes[-1]]}; see {file}", file=sys.stderr)
     if len(asked) > 1:
-        page = overview.write(StudyPaths(root.parent, root.name))
+        page = pages.write_overview(StudyPaths(root.parent, root.name))
     print(f"Report, with the maps of every film: {page}")
     return 1 if 1 in codes else max(codes)  # a question that failed is worse than an open one
 
@@ -134,10 +128,7 @@ def report(root: Path) -> int:
 def take(params: AuditParams, paths: StudyPaths) -> None:
     """Write the questions of an audit from maps that were made elsewhere.
 
-    Raises
-    ------
-    DataError, CheckpointRefused
-        If the films cannot be read, or maps do not fit them.
+    A DataError or CheckpointRefused if the films cannot be read, or maps do not fit them.
     """
     files = [resolve(file) for file in params.versions]
     hashes = [_digest(file) for file in files]

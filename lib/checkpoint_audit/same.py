@@ -31,10 +31,7 @@ def require_same_architecture(
 ) -> None:
     """Check that two flat graphs compute the same but for their weights.
 
-    Raises
-    ------
-    CheckpointRefused
-        At the first operation that differs; says `names`.
+    A CheckpointRefused at the first operation that differs; it says `names`.
     """
     first, second = (_operations(graph) for graph in (before, after))
     one, two = names

@@ -10,7 +10,7 @@ from lib.checkpoint_audit.findings import primary_cell
 from lib.checkpoint_audit.questions import CHECKPOINTS
 from lib.evidence import faithfulness
 from lib.report.digest import PRIMARY, drift_means
-from lib.report.words import listed, span
+from lib.report.phrases import listed, span
 from lib.study import names
 
 QUESTION = "Did the evidence of this model move?"
@@ -47,12 +47,7 @@ _CONTROLS = {
 def moved_sentence(retained: pd.DataFrame | None, cell: tuple[str, str]) -> str:
     """Whether the evidence moved, by where the interval of R lies; "" where R is not known.
 
-    Parameters
-    ----------
-    retained : DataFrame or None
-        ``role``, ``method``, ``metric``, ``estimate``, ``low``, ``high``.
-    cell : tuple of str
-        Role and method.
+    Of ``tables/retained.csv`` at a role and method.
     """
     if retained is None:
         return ""
@@ -82,13 +77,7 @@ def answer_word(sentence: str) -> str:
 
 
 def rule_sentence(judged: pd.DataFrame | None) -> str:
-    """Verdict by the rule, and the criteria that are not passed; "" without a rule.
-
-    Parameters
-    ----------
-    judged : DataFrame or None
-        As `lib.checkpoint_audit.rule.judge`.
-    """
+    """Verdict by the rule, and the criteria that are not passed; "" without a rule."""
     if judged is None:
         return ""
     sentences = [f"By the rule that was stated beforehand: {rules.verdict(judged)}"]
@@ -103,14 +92,9 @@ def rule_sentence(judged: pd.DataFrame | None) -> str:
 
 
 def overlap_sentence(drift: pd.DataFrame, support: pd.DataFrame, cell: tuple[str, str]) -> str:
-    """Overlap of the strongest cells at one layer, with the controls beside it.
+    """Overlap of the strongest cells at a role and method, with the controls beside it.
 
-    Parameters
-    ----------
-    drift, support : DataFrame
-        ``tables/drift.csv`` and ``tables/support.csv`` of an audit.
-    cell : tuple of str
-        Role and method.
+    Of ``tables/drift.csv`` and ``tables/support.csv`` of an audit.
     """
     films, common = int(support["films"].sum()), int(support["common"].sum())
     where = f"On the {common} of {films} films that both checkpoints classify correctly"
@@ -134,12 +118,7 @@ def _number(value: float) -> str:
 def lesion_sentence(lesion: pd.DataFrame | None, cell: tuple[str, str]) -> str:
     """Evidence in the lesion before and after, beside its area; "" where no lesion is known.
 
-    Parameters
-    ----------
-    lesion : DataFrame or None
-        As `lib.checkpoint_audit.lesions.lesion_table`.
-    cell : tuple of str
-        Role and method.
+    Of a `lib.checkpoint_audit.lesions.lesion_table` at a role and method.
     """
     if lesion is None or lesion.empty:
         return ""
@@ -155,13 +134,7 @@ def lesion_sentence(lesion: pd.DataFrame | None, cell: tuple[str, str]) -> str:
 
 
 def faithfulness_sentence(faithful: pd.DataFrame | None) -> str:
-    """Which maps do not tell what the prediction rests on; "" where they were not asked.
-
-    Parameters
-    ----------
-    faithful : DataFrame or None
-        As `lib.evidence.faithfulness.table_of`.
-    """
+    """Which maps do not tell what the prediction rests on; "" where they were not asked."""
     if faithful is None or faithful.empty:
         return ""
     films = faithful["films"].max()
@@ -169,13 +142,7 @@ def faithfulness_sentence(faithful: pd.DataFrame | None) -> str:
 
 
 def accuracy_sentence(performance: pd.DataFrame) -> str:
-    """How accuracy and macro AUC changed.
-
-    Parameters
-    ----------
-    performance : DataFrame
-        ``checkpoint``, ``n``, ``accuracy``, ``macro_auc``.
-    """
+    """How accuracy and macro AUC changed."""
     rows = performance.set_index("checkpoint").loc[list(CHECKPOINTS)]
     parts = [
         f"{name} is {_number(before)} before and {_number(after)} after"
@@ -190,10 +157,7 @@ def accuracy_sentence(performance: pd.DataFrame) -> str:
 def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None = None) -> list[str]:
     """The sentences of the first screen: whether it moved, by how much, and accuracy.
 
-    Parameters
-    ----------
-    verdicts : None
-        An audit has none.
+    An audit has no verdicts.
     """
     cell = primary_cell(tables["drift"])
     sentences = (

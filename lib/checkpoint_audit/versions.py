@@ -32,18 +32,9 @@ _MANY = 100  # so many logits that happen to lie between 0 and 1 are none
 class Versions:
     """Two or more checkpoints of one architecture, the oldest first.
 
-    Attributes
-    ----------
-    models : tuple of keras.Model
-        As they were loaded.
-    name : str
-        Of the architecture, as the model calls itself; letters, digits, "_", "." and "-".
-    shape : tuple of int
-        Height, width, channels of the films.
-    hashes : tuple of str
-        SHA-256 of the files.
-    plain : tuple of Flat
-        Flat graphs that take films as they come.
+    ``models`` are as they were loaded, ``plain`` flat graphs that take films as they come; ``name``
+    is that of the architecture, as the model calls itself, of letters, digits, "_", "." and "-";
+    ``shape`` height, width and channels of the films; ``hashes`` the SHA-256 of the files.
     """
 
     models: tuple[keras.Model, ...]
@@ -64,15 +55,8 @@ class Versions:
 def open_versions(*files: Path, names: Sequence[str] = (), size: int | None = None) -> Versions:
     """Load checkpoints and check that they differ in nothing but their weights.
 
-    Parameters
-    ----------
-    names : sequence of str
-        What to call the files in a refusal; without any, two are "BEFORE" and "AFTER".
-
-    Raises
-    ------
-    CheckpointRefused
-        If a file cannot be audited, or the architectures differ.
+    A CheckpointRefused if a file cannot be audited, or the architectures differ; it calls the files
+    by `names`.
     """
     names = names or ("BEFORE", "AFTER")
     models = tuple(load(path) for path in files)
@@ -95,15 +79,8 @@ def choose_preprocessing(
 ) -> tuple[str, list[str]]:
     """How to preprocess, and what the models do themselves; see `preprocessing.choose`.
 
-    Parameters
-    ----------
-    status : ndarray of float, shape (films, findings), optional
-        Of a multi-label model, in the place of classes.
-
-    Raises
-    ------
-    PreprocessingUnknown, ValueError
-        If it must be said, or there is no such way.
+    Of a multi-label model `status`, float (films, findings), is in the place of classes. A
+    PreprocessingUnknown or ValueError if it must be said, or there is no such way.
     """
     channels = versions.shape[2]
     if given:  # a misspelt name fails before anything is measured
@@ -135,15 +112,17 @@ def explain_versions(
 ) -> list[Version]:
     """Maps of every version and of the controls, for the true class of every film.
 
+    The last version has no controls. ``randomised`` has the version's weights permuted, see
+    `lib.models.randomise`. A ValueError if a layer cannot be explained or a checkpoint returns what
+    is not finite, or probabilities that the graph does not show as such.
+
     Parameters
     ----------
     flats : sequence of Flat
-        The oldest first. Its graph is compiled once and takes the weights of the others; a
-        quantised version has a graph of its own.
+        The oldest first, called `names`. Its graph is compiled once and takes the weights of the
+        others; a quantised version has a graph of its own.
     films, image_ids, methods, batch_size
         As `lib.attribution.explainer.Explainer`.
-    names : sequence of str
-        Of the versions.
     layers : sequence of str
         As `lib.checkpoint_audit.layers.audited_layers`.
     report : callable
@@ -151,18 +130,6 @@ def explain_versions(
     ask : callable, optional
         What else a version is asked while its weights lie in the graph, see
         `lib.checkpoint_audit.asking`.
-
-    Returns
-    -------
-    list of Version
-        The last one without controls. ``randomised`` has the version's weights permuted, see
-        `lib.models.randomise`.
-
-    Raises
-    ------
-    ValueError
-        If a layer cannot be explained or a checkpoint returns what is not finite, or probabilities
-        that the graph does not show as such.
     """
     explainers, first, found = {}, flats[0], []
     weights = [graph.weights_of(flat.graph) for flat in flats]
@@ -211,21 +178,11 @@ def _require_logits(logits: np.ndarray, name: str) -> None:
 def checkpoint_table(
     versions: Versions, names: Sequence[str], *, inside: Sequence[str], preprocessing: str
 ) -> pd.DataFrame:
-    """What was audited, a row per version.
+    """What was audited, a row per version; `names` are those of the files.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Of the files.
-    inside, preprocessing
-        As from `choose_preprocessing`.
-
-    Returns
-    -------
-    DataFrame
-        ``file``, ``sha256``, ``architecture``, ``operations`` of the flat graph, ``returns`` (what
-        the model gave before its activation was taken off), ``height`` and ``width`` in pixels,
-        ``channels``, ``inside`` (preprocessing of its own), ``preprocessing``.
+    ``file``, ``sha256``, ``architecture``, ``operations`` of the flat graph, ``returns`` (what the
+    model gave before its activation was taken off), ``height`` and ``width`` in pixels,
+    ``channels``, ``inside`` (preprocessing of its own), ``preprocessing``.
     """
     rows = [
         [name, digest, versions.name, len(flat.graph.operations), flat.output,

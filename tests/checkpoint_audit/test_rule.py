@@ -11,7 +11,7 @@ import yaml
 from pairs_material import pairs_table
 
 from lib.checkpoint_audit import rule, sentences
-from lib.checkpoint_audit.measures import measured
+from lib.checkpoint_audit.findings import measured
 from lib.study.artefacts import read_table, write_table
 from lib.study.errors import ParamsError
 from lib.study.paths import ROOT
