@@ -31,7 +31,8 @@
 # **Reads** checkpoints, the manifest and the films.
 # **Writes** `maps/<architecture>/<checkpoint>.npz`: raw maps on the layer's own grid, float32. Where
 # a training was followed, also `maps/<architecture>/<checkpoint>.epochs`: maps after every epoch. Of
-# two checkpoints `maps/<architecture>/<checkpoint>.faithfulness.csv`: what the prediction rests on.
+# two checkpoints `maps/<architecture>/<checkpoint>.faithfulness.csv`: what the prediction rests on, and
+# `….perturbed.npz`: maps of films with noise, less contrast or blur.
 # Where a shortcut was planted `….marker.csv`: what a checkpoint answers to films with another marker.
 
 # %%
@@ -45,7 +46,7 @@ from lib.study.names import sources_of, trained
 from lib.study.progress import counter
 from lib.data import batches, cache as image_cache
 from lib.models import backbones, controls, layers, training_loop
-from lib.attribution import faithfulness, marker
+from lib.attribution import faithfulness, marker, perturbed
 from lib.attribution.explainer import Explainer
 from lib.attribution.maps import blank_tables, correct, largest_difference
 from lib.figures import pictures, style
@@ -128,7 +129,8 @@ print(
 # the prediction rests on, before and after fine-tuning: the cells that a map ranks highest are
 # blurred first (deletion), or shown first on the blurred film (insertion), and the probability of the
 # class is read off (Petsiuk et al. 2018). Random maps are asked likewise, on the same films and
-# grids. The graph that makes the maps answers, so that no other one is traced.
+# grids. The same films are also explained with noise, with less contrast and blurred: a map should stay
+# where the prediction does. The graph that makes the maps answers, so that no other one is traced.
 
 # %%
 explain = Explainer(
@@ -139,6 +141,7 @@ of_class = dict(zip(params.classes, range(len(params.classes)), strict=True))
 judged = [base, *[name for name in checkpoints if name.startswith("finetune")][:1]]
 draw = np.random.default_rng(derive(params.seed, "faithfulness films"))
 chosen = np.sort(draw.permutation(len(test))[: wanted.faithfulness_films])
+sample = np.asarray(cache[films.rows[chosen]])
 
 # %% [markdown]
 # Where a shortcut was planted, every network is also asked about the films whose marker is another in
@@ -153,21 +156,21 @@ if params.planted:
 print(f"{len(other)} films with another marker")
 
 # %%
-sets, asked, used = {}, {}, {}
+sets, asked, changed, used = {}, {}, {}, {}
+target = of_class.get(wanted.explained, wanted.explained)
+once = {"batch_size": wanted.batch_size}
 for name in checkpoints:
     controls.load(model, name, sources[name], seed=params.seed)
     sets[name] = explain(
-        films, test["image_id"], batch_size=wanted.batch_size, report=counter(f"films, {name}"),
-        explained=of_class.get(wanted.explained, wanted.explained),
-    )  # fmt: skip
+        films, test["image_id"], explained=target, report=counter(f"films, {name}"), **once
+    )
     print(f"{name}: {len(test)} films, {correct(sets[name]).mean():.0%} classified correctly")
     if len(other) and marker.asked(name):
         used[name] = marker.answers(sets[name], other, explain.logits(altered), betrayed)
     if name in judged and len(chosen):
-        asked[name] = faithfulness.curves(
-            explain.logits, np.asarray(cache[films.rows[chosen]]), sets[name], chosen,
-            seed=derive(params.seed, "faithfulness"),
-        )  # fmt: skip
+        of, seed = (sets[name], chosen), derive(params.seed, "faithfulness")
+        asked[name] = faithfulness.curves(explain.logits, sample, *of, seed=seed)
+        changed[name] = perturbed.explained(explain, films, *of, seed=seed, **once)
 
 # %% [markdown]
 # ## The way there
@@ -237,11 +240,12 @@ for name, maps in sets.items():
     maps.save(records[name].path)
     beside = [folder / file for file in on_the_way] if name == followed else []
     answers = {paths.faithfulness: asked.get(name), paths.marker_use: used.get(name)}
-    for place, table in answers.items():
-        place(architecture, name).unlink(missing_ok=True)
-        if table is not None:
-            beside.append(place(architecture, name))
-            artefacts.write_table(beside[-1], table)
+    for place, found in (answers | {paths.perturbed: changed.get(name)}).items():
+        file = place(architecture, name)
+        file.unlink(missing_ok=True)
+        if found is not None:
+            found.save(file) if place == paths.perturbed else artefacts.write_table(file, found)
+            beside.append(file)
     records[name].complete(*beside, films=len(maps.image_id), layers=maps.layers)
     print("wrote", records[name].path.name, "with", len(maps.maps), "kinds of maps")
 

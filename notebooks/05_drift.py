@@ -39,7 +39,7 @@ from lib.drift import agreement, cases, consistency, convergent, metrics, pairin
 # What the maps are worth, and what is known of the evidence:
 
 # %%
-from lib.evidence import confidence, faithfulness, marker_use, trajectory as way
+from lib.evidence import confidence, faithfulness, marker_use, perturbed, trajectory as way
 from lib.evidence.changes import (
     change_summary, changes_of_study, evidence_of_study, evidence_summary, lesion_gains,
 )  # fmt: skip
@@ -193,6 +193,18 @@ if len(faithful):
 # %% [markdown]
 # At 0 a map is no better than a random one. Whiskers that reach 0 earn the mark † wherever the drift of
 # such maps is shown below: with so few films that means *not shown*, and not *shown not to*.
+
+# %% [markdown]
+# ## Do the maps stay with the prediction, and follow it?
+#
+# The same films with noise, with less contrast and blurred. *Resistance* is the soft overlap of a map
+# with itself where the prediction stays, 0 to 1. *Relevance* is how much more a map moves where the
+# prediction changes, under the same change of the film; 0 is a map that heeds no prediction.
+
+# %%
+changed = perturbed.of_study(paths, sets, manifest.set_index("image_id")["patient_id"])
+for sentence in perturbed.sentences(changed, role="post_activation", method="layercam"):
+    print(sentence)
 
 # %% [markdown]
 # ## Drift
@@ -560,7 +572,7 @@ blanks = maps.blank_tables(sets, classes=params.classes)
 written = {
     "drift": summary, "performance": performance, "history": history, "confusion": confusion,
     "support": support, "strata": strata, "ranking": ranking, "blanks": blanks,
-    "faithfulness": faithful, "metric_agreement": alike, "confidence": sure,
+    "faithfulness": faithful, "perturbed": changed, "metric_agreement": alike, "confidence": sure,
     "consistency": consistent, "transitions": blank, "seed_agreement": agreed, "starts": starts,
     "trajectory": trajectory,
     "evidence": by_stage, "evidence_change": gained, "validity": validity, "lesion_gain": gains,

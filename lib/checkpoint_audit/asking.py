@@ -5,7 +5,6 @@ with it?
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +13,10 @@ from scipy.special import expit
 
 from lib.attribution import faithfulness
 from lib.attribution.maps import MapSet
+from lib.attribution.perturbed import by_change, explained
 from lib.checkpoint_audit.labels import operating_point
 from lib.data.batches import Films
-from lib.evidence import perturbed
+from lib.evidence.perturbed import compared
 from lib.models.performance import true_probability
 from lib.study.seeds import derive
 
@@ -87,7 +87,7 @@ def asker(
         Of a multi-label model, as from `lib.checkpoint_audit.labels.explained_rows`.
     """
     sure = true_probability if status is None else probability
-    images, classes = np.asarray(films.images[films.rows[rows]]), films.labels[rows]
+    images = np.asarray(films.images[films.rows[rows]])
 
     def ask(explain: "Explainer", own: MapSet) -> dict[str, pd.DataFrame]:
         if not len(rows):
@@ -96,26 +96,14 @@ def asker(
             explain.logits, images, own, rows, seed=derive(seed, "faithfulness"),
             probability=sure,
         )  # fmt: skip
-        changed = perturbed.perturbed(images, seed=derive(seed, "perturbed"))
-        stack, place = np.concatenate([*changed.values()]), np.arange(len(images))
-        batch = min(batch_size, len(films))
-        order = np.arange(-(-len(stack) // batch) * batch) % len(stack)
-        data = Films(stack, order, np.tile(classes, len(changed))[order])
-        maps = explain(data, own.image_id[rows[order % len(rows)]], batch_size=batch)
-        sets = {name: _of(maps, n * len(rows) + place) for n, name in enumerate(changed)}
+        changed = explained(
+            explain, films, own, rows, seed=derive(seed, "perturbed"),
+            batch_size=min(batch_size, len(films)),
+        )  # fmt: skip
         decided = deciding(own.logits, status, film)
         return {
             "faithfulness": curves,
-            "perturbed": perturbed.compared(_of(own, rows), sets, decided),
+            "perturbed": compared(own.take(rows), by_change(changed), decided),
         }
 
     return ask
-
-
-def _of(maps: MapSet, rows: np.ndarray) -> MapSet:
-    """The same set for some of its rows."""
-    facts = {
-        name: getattr(maps, name)[rows]
-        for name in ("image_id", "label", "explained_class", "logits")
-    }
-    return replace(maps, **facts, maps={key: stack[rows] for key, stack in maps.maps.items()})

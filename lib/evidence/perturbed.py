@@ -1,7 +1,6 @@
 """Whether a map stays where a prediction stays, and follows where it changes.
 
-A film is changed by what happens to films anyway: noise, less contrast, blur, each in several
-strengths, so that some predictions stay and others do not. *Resistance* is how alike a map is
+Films are changed as in `lib.attribution.perturbed`. *Resistance* is how alike a map is
 before and after where the prediction stays. *Relevance* is how much more it moves where the
 prediction changes, under the same change of the film: 0 for a map that does not heed what is
 predicted. Both are asked of saliency maps by Zhang, Chao, Dasegowda, Wang, Kalra & Yan (2024,
@@ -10,49 +9,18 @@ doi:10.1148/ryai.220221, as robustness and sensitivity), there by changes that a
 
 from collections.abc import Callable, Mapping
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from lib.attribution.maps import MapSet
+from lib.attribution.perturbed import by_change
 from lib.drift.metrics import soft_iou
 from lib.evidence.changes import mean_of
-from lib.study.seeds import derive
+from lib.study.names import label
+from lib.study.paths import StudyPaths
+from lib.study.schema import TABLES
 
-STRENGTHS = {"noise": (0.02, 0.1, 0.3), "contrast": (0.1, 0.5, 0.8), "blur": (0.005, 0.02, 0.06)}
-"""Noise: its standard deviation in the range of grey levels. Contrast: the share of it that is
-taken away. Blur: standard deviation of the Gaussian in sides of the film."""
 _KEYS = ["architecture", "checkpoint", "role", "method"]
-
-
-def perturbed(films: np.ndarray, *, seed: int) -> dict[str, np.ndarray]:
-    """Changed films by the change, "noise 0.02".
-
-    Parameters
-    ----------
-    films : ndarray of uint8, shape (n, size, size)
-    seed : int
-        Of the noise.
-
-    Returns
-    -------
-    dict of str to ndarray of uint8, shape (n, size, size)
-    """
-    grey, size = np.asarray(films, np.float64), films.shape[1]
-    found = {}
-    for kind, strengths in STRENGTHS.items():
-        for strength in strengths:
-            if kind == "noise":
-                draw = np.random.default_rng(derive(seed, kind, str(strength)))
-                changed = grey + draw.normal(0, 255 * strength, grey.shape)
-            elif kind == "contrast":
-                mean = grey.mean(axis=(1, 2), keepdims=True)
-                changed = mean + (1 - strength) * (grey - mean)
-            else:
-                blur = {"sigmaX": strength * size, "borderType": cv2.BORDER_REFLECT}
-                changed = np.stack([cv2.GaussianBlur(film, (0, 0), **blur) for film in grey])
-            found[f"{kind} {strength}"] = np.rint(np.clip(changed, 0, 255)).astype(np.uint8)
-    return found
 
 
 def compared(
@@ -123,4 +91,41 @@ def table_of(pairs: pd.DataFrame, patients: Mapping[str, str]) -> pd.DataFrame:
             row |= {count: found["n"], name: found["mean"]}
             row |= {f"{name}_{end}": found[end] for end in ("low", "high")}
         rows.append(row | {"blank": int(part["similarity"].isna().sum())})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=TABLES["perturbed"].columns)
+
+
+def of_study(
+    paths: StudyPaths, sets: Mapping[str, Mapping[str, MapSet]], patients: Mapping[str, str]
+) -> pd.DataFrame:
+    """`table_of` the checkpoints that were asked; without a row where none was.
+
+    `sets` are the maps of the films as they are, by architecture and checkpoint.
+    """
+    parts = []
+    for architecture, of in sets.items():
+        for checkpoint, own in of.items():
+            if not (file := paths.perturbed(architecture, checkpoint)).exists():
+                continue
+            changed = by_change(MapSet.load(file))
+            films = next(iter(changed.values())).image_id
+            rows = pd.Index(own.image_id).get_indexer(films)
+            pairs = compared(own.take(rows), changed, lambda logits, _: logits.argmax(axis=1))
+            parts.append(pairs.assign(architecture=architecture, checkpoint=checkpoint))
+    if not parts:
+        return pd.DataFrame(columns=TABLES["perturbed"].columns)
+    return table_of(pd.concat(parts, ignore_index=True), patients)
+
+
+def sentences(table: pd.DataFrame, *, role: str, method: str) -> list[str]:
+    """Resistance and relevance of one kind of map, a sentence per architecture and checkpoint."""
+    return [
+        f"{label(row.architecture)}, {row.checkpoint}: where the prediction stays, the map keeps "
+        f"{row.resistance:.0%} of itself; where it changes, "
+        + (
+            f"the map moves by {row.relevance:.0%} ({row.relevance_low:.0%} to "
+            f"{row.relevance_high:.0%}) more."
+            if np.isfinite(row.relevance)
+            else "nothing can be said, because no change of the films has both."
+        )
+        for row in table.query("role == @role and method == @method").itertuples()
+    ]

@@ -55,7 +55,14 @@ STUDY = Kind(
         *("performance", "support", "drift", "strata", "retained", "blanks", "priors"),
         *("decomposition", "partial_agreement", "evidence_change", "marker_use", "correction"),
         "sensitivity",
-        *("faithfulness", "transitions", "head_and_features", "metric_agreement", "confidence"),
+        *(
+            "faithfulness",
+            "perturbed",
+            "transitions",
+            "head_and_features",
+            "metric_agreement",
+            "confidence",
+        ),
         *("consistency", "supports", "evidence"),
     ),
     figures={

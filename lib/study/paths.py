@@ -76,6 +76,10 @@ class StudyPaths:
         """What the prediction does when the cells of its maps are taken away, film by film."""
         return self.maps(architecture, checkpoint).with_suffix(".faithfulness.csv")
 
+    def perturbed(self, architecture: str, checkpoint: str) -> Path:
+        """Maps of a checkpoint of some test films that were changed."""
+        return self.maps(architecture, checkpoint).with_suffix(".perturbed.npz")
+
     def marker_use(self, architecture: str, checkpoint: str) -> Path:
         """What a checkpoint answers where the planted marker is another, film by film."""
         return self.maps(architecture, checkpoint).with_suffix(".marker.csv")

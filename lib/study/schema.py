@@ -118,6 +118,10 @@ TABLES = {
         "architecture checkpoint role method films patients blank deletion insertion "
         "deletion_random insertion_random excess low high finding"
     ),
+    "perturbed": _drift(
+        "architecture checkpoint role method stay resistance resistance_low resistance_high change "
+        "relevance relevance_low relevance_high blank"
+    ),
     "evidence": _drift(
         "architecture stage role method measure n patients mean low high blank uniform centre",
         when="lesions",

@@ -9,12 +9,12 @@ from scipy.special import logit
 from tiny_models import classifier, films, pixels
 
 from lib import __main__ as commands
+from lib.attribution import perturbed
 from lib.attribution.faithfulness import curves
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit import asking, findings, given, labels, questions
 from lib.checkpoint_audit import versions as audited
 from lib.data.batches import Films
-from lib.evidence import perturbed
 from lib.study.artefacts import begin, read_table, write_table
 from lib.study.paths import StudyPaths
 from lib.study.seeds import derive

@@ -1,10 +1,13 @@
 """Maps that stay, follow, or heed nothing: what is known of them is what is measured."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lib.attribution.maps import MapSet
+from lib.attribution.perturbed import CHANGES
 from lib.evidence import perturbed
+from lib.study.paths import StudyPaths
 
 FILMS, CELLS = 6, 4
 PATIENTS = {f"f{n}": f"p{n}" for n in range(FILMS)}
@@ -65,19 +68,21 @@ def test_blank_maps_are_counted_and_not_scored():
     assert found["blank"] == 1 and found["stay"] == FILMS - 1 and found["resistance"] == 1
 
 
-def test_films_are_changed_by_as_much_as_is_said():
-    grey = np.full((4, 64, 64), 128, np.uint8)
-    grey[:, :, 32:] = 64  # mean 96
-    found = perturbed.perturbed(grey, seed=1)
-    assert list(found) == [f"{k} {s}" for k, of in perturbed.STRENGTHS.items() for s in of]
-    assert all(films.dtype == np.uint8 and films.shape == grey.shape for films in found.values())
-    noise = found["noise 0.02"].astype(float) - grey
-    assert noise.std() == pytest.approx(0.02 * 255, rel=0.02) and abs(noise.mean()) < 0.1
-    np.testing.assert_array_equal(np.unique(found["contrast 0.5"]), [80, 112])
-    blurred = found["blur 0.02"][0, 20].astype(float)
-    assert blurred[0] == 128 and blurred[-1] == 64 and np.all(np.diff(blurred) <= 0)
-    # A blurred edge is the distribution function of the normal, half a pixel from the step.
-    assert blurred[32] == pytest.approx(64 + 64 * 0.35, abs=4)
-    again = perturbed.perturbed(grey, seed=1)
-    np.testing.assert_array_equal(again["noise 0.3"], found["noise 0.3"])
-    assert not np.array_equal(perturbed.perturbed(grey, seed=2)["noise 0.3"], found["noise 0.3"])
+def test_a_study_is_asked_by_its_files(tmp_path):
+    paths = StudyPaths(tmp_path, "s")
+    own = maps(HOME, YES)
+    chosen = np.array([1, 2, 4])
+    changed = {name: maps(np.where(HALF, n % 2, 1), HALF) for n, name in enumerate(CHANGES)}
+    sets = {name: of.take(chosen) for name, of in changed.items()}
+    stack = np.concatenate([of.maps[CELL] for of in sets.values()])
+    logits = np.concatenate([of.logits for of in sets.values()])
+    ids, ones = np.tile(own.image_id[chosen], len(CHANGES)), np.ones(len(stack), int)
+    MapSet(ids, ones, ones, logits, {CELL: stack}, {}).save(paths.perturbed("resnet50v2", "after"))
+    table = perturbed.of_study(paths, {"resnet50v2": {"before": own, "after": own}}, PATIENTS)
+    pairs = perturbed.compared(own.take(chosen), sets, lambda logits, _: logits.argmax(axis=1))
+    pairs = pairs.assign(architecture="resnet50v2", checkpoint="after")
+    pd.testing.assert_frame_equal(table, perturbed.table_of(pairs, PATIENTS))
+    assert table["stay"].item() == 18 and table["change"].item() == 9
+    (told,) = perturbed.sentences(table, role=CELL[0], method=CELL[1])
+    assert told.startswith("ResNet50V2, after: where the prediction stays, the map keeps")
+    assert perturbed.of_study(paths, {"resnet50v2": {"before": own}}, PATIENTS).empty
