@@ -5,12 +5,12 @@ of a similarity is owed to that alone is known here by simulation, for a given g
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 
 from lib.drift import metrics
 from lib.study.seeds import derive
@@ -50,9 +50,59 @@ def draw_maps(count: int, grid: int, *, width: float | None, shape: float, seed:
     return noise if width is None else noise * centre_prior((grid, grid), sd=width)
 
 
+def fitted_prior(
+    grid: int, *, soft_iou: float, pearson: float, seed: int, pairs: int = 2000
+) -> tuple[float, float] | None:
+    """Width and shape at which independent maps are as alike as maps of unrelated films are.
+
+    What maps of unrelated films have in common beyond it is no mere preference for the centre: any
+    metric but the two that were fitted tells.
+
+    Parameters
+    ----------
+    grid : int
+        Side in cells.
+    soft_iou, pearson : float
+        Means over pairs of unrelated films.
+    seed : int
+        Of the maps that are drawn; the same draws for every width and shape, so that the fit is
+        smooth.
+    pairs : int
+        Pairs of maps drawn.
+
+    Returns
+    -------
+    tuple of float or None
+        For `draw_maps`; None where no prior of the kind is within 0.02 of both means.
+    """
+    chance = np.random.default_rng(seed).random((2 * pairs, grid, grid))
+    wanted = np.array([soft_iou, pearson])
+    if not np.isfinite(wanted).all():
+        return None
+
+    def missed(logs: np.ndarray) -> np.ndarray:
+        width, shape = np.exp(np.clip(logs, -4, 6))
+        maps = stats.gamma.ppf(chance, shape) * centre_prior((grid, grid), sd=width)
+        # A cell of 1e-9 of the highest is nothing to a metric, but keeps a map from being blank.
+        maps = np.maximum(maps, 1e-9 * maps.max(axis=(1, 2), keepdims=True))
+        found = metrics.compare(maps[:pairs], maps[pairs:], metrics=("soft_iou", "pearson"))
+        return found[["soft_iou", "pearson"]].mean().to_numpy() - wanted
+
+    start = np.log([0.25, 7])
+    found = optimize.minimize(
+        lambda logs: np.square(missed(logs)).sum(), start, method="Nelder-Mead",
+        options={"xatol": 1e-3, "fatol": 1e-8, "maxiter": 200},
+    ).x  # fmt: skip
+    if np.abs(missed(found)).max() > 0.02:
+        return None
+    width, shape = np.exp(np.clip(found, -4, 6))
+    return float(width), float(shape)
+
+
 def prior_table(
-    grids: Sequence[int], *, width: float, shape: float, pairs: int, seed: int
-) -> pd.DataFrame:
+    grids: Sequence[int], *, width: float, shape: float, pairs: int, seed: int,
+    fitted: Mapping[str, tuple[int, float, float]] | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Drift metrics of independent maps, by grid.
 
     Parameters
@@ -63,20 +113,24 @@ def prior_table(
         See `draw_maps`; the prior "uniform" has no width.
     pairs : int
         Pairs of maps drawn for each prior and grid.
+    fitted : mapping of str to (grid, width, shape), optional
+        Further priors, such as those of `fitted_prior`, each for one grid.
     seed : int
         Each grid and prior has a seed derived from it, so that none depends on the others.
 
     Returns
     -------
     DataFrame
-        A row per grid, prior ("uniform", "centre") and metric: ``mean``, ``sd``, ``se``
-        (Monte-Carlo standard error of the mean), ``pairs``, and ``exact``, the closed form of the
-        overlap of uniform masks (NaN elsewhere).
+        A row per grid, prior ("uniform", "centre", those that were fitted) and metric: ``mean``,
+        ``sd``, ``se`` (Monte-Carlo standard error of the mean), ``pairs``, and ``exact``, the
+        closed form of the overlap of uniform masks (NaN elsewhere).
     """
-    rows, widths = [], {"uniform": None, "centre": width}
-    for grid, prior in product(dict.fromkeys(grids), widths):
+    rows, known = [], {"uniform": (None, shape), "centre": (width, shape)}
+    wanted = [(grid, prior, *known[prior]) for grid, prior in product(dict.fromkeys(grids), known)]
+    wanted += [(grid, prior, *of) for prior, (grid, *of) in (fitted or {}).items()]
+    for grid, prior, spread, peaked in wanted:
         own = derive(seed, "prior", prior, grid)
-        maps = draw_maps(2 * pairs, grid, width=widths[prior], shape=shape, seed=own)
+        maps = draw_maps(2 * pairs, grid, width=spread, shape=peaked, seed=own)
         found = metrics.compare(maps[:pairs], maps[pairs:], metrics=METRICS)
         for metric in METRICS:
             mean, sd = found[metric].mean(), found[metric].std()

@@ -65,3 +65,23 @@ def test_a_seed_gives_the_same_table_and_grids_do_not_disturb_each_other(table):
     assert alone.equals(seven)
     other = priors.prior_table([7], width=0.25, shape=7, pairs=4000, seed=4)
     assert not other["mean"].equals(seven["mean"])
+
+
+@pytest.mark.parametrize(("width", "shape"), [(0.2, 3.0), (0.4, 20.0), (0.5, 2.0)])
+def test_a_prior_is_found_again_from_what_its_maps_have_in_common(width, shape):
+    maps = priors.draw_maps(8000, 5, width=width, shape=shape, seed=11)
+    alike = priors.metrics.compare(maps[:4000], maps[4000:], metrics=("soft_iou", "pearson"))
+    found = priors.fitted_prior(5, **alike[["soft_iou", "pearson"]].mean(), seed=2)
+    assert found == pytest.approx((width, shape), rel=0.1)
+    table = priors.prior_table(
+        [5], width=0.25, shape=7, pairs=4000, seed=3, fitted={"fitted": (5, *found)}
+    )
+    again = table[table["prior"] == "fitted"].set_index("metric")["mean"]
+    assert again["soft_iou"] == pytest.approx(alike["soft_iou"].mean(), abs=0.01)
+    assert again["pearson"] == pytest.approx(alike["pearson"].mean(), abs=0.02)
+
+
+def test_what_no_centre_explains_has_no_fitted_prior():
+    """Hardly any overlap of the masses and yet a high correlation, or no number at all."""
+    assert priors.fitted_prior(5, soft_iou=0.05, pearson=0.95, seed=2) is None
+    assert priors.fitted_prior(5, soft_iou=np.nan, pearson=0.5, seed=2) is None
