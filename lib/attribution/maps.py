@@ -3,7 +3,7 @@
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,12 @@ class MapSet:
     logits: np.ndarray
     maps: dict[tuple[str, str], np.ndarray]
     layers: dict[str, str]
+
+    def take(self, rows: np.ndarray) -> "MapSet":
+        """The same set of some of its rows, by place or by mask."""
+        facts = ("image_id", "label", "explained_class", "logits")
+        facts = {name: getattr(self, name)[rows] for name in facts}
+        return replace(self, **facts, maps={key: stack[rows] for key, stack in self.maps.items()})
 
     def save(self, path: Path) -> None:
         """Write to `path` (``.npz``) atomically."""

@@ -5,7 +5,6 @@ with it?
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,20 +101,11 @@ def asker(
         order = np.arange(-(-len(stack) // batch) * batch) % len(stack)
         data = Films(stack, order, np.tile(classes, len(changed))[order])
         maps = explain(data, own.image_id[rows[order % len(rows)]], batch_size=batch)
-        sets = {name: _of(maps, n * len(rows) + place) for n, name in enumerate(changed)}
+        sets = {name: maps.take(n * len(rows) + place) for n, name in enumerate(changed)}
         decided = deciding(own.logits, status, film)
         return {
             "faithfulness": curves,
-            "perturbed": perturbed.compared(_of(own, rows), sets, decided),
+            "perturbed": perturbed.compared(own.take(rows), sets, decided),
         }
 
     return ask
-
-
-def _of(maps: MapSet, rows: np.ndarray) -> MapSet:
-    """The same set for some of its rows."""
-    facts = {
-        name: getattr(maps, name)[rows]
-        for name in ("image_id", "label", "explained_class", "logits")
-    }
-    return replace(maps, **facts, maps={key: stack[rows] for key, stack in maps.maps.items()})

@@ -62,10 +62,16 @@ def _at_chance(logits, labels, *, classes: Sequence[str]) -> dict[str, float]:
     for number, name in enumerate(classes):
         own, other = scores[labels == number, number], scores[labels != number, number]
         if len(own) and len(other):
-            test = mannwhitneyu(own, other, alternative="greater")
-            if test.pvalue > CHANCE:
-                found[name] = float(test.statistic / (len(own) * len(other)))
+            area, chance = told_apart(own, other)
+            if chance > CHANCE:
+                found[name] = float(area)
     return found
+
+
+def told_apart(own: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """AUC of some scores against others, and how likely chance is (one-sided Mann-Whitney test)."""
+    test = mannwhitneyu(own, other, alternative="greater")
+    return test.statistic / (len(own) * len(other)), test.pvalue
 
 
 def check_finding(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) -> Mapping:
@@ -114,13 +120,10 @@ def require_outputs(
 
 def mapping_table(mappings: dict[str, Mapping], *, classes: Sequence[str]) -> pd.DataFrame:
     """One row per checkpoint: accuracies, chance, and the best order where it is another."""
-    rows = {
-        name: {
-            "accuracy": found.accuracy,
-            "p_chance": found.p_chance,
-            "best_accuracy": found.best_accuracy,
-            "best_order": ", ".join(found.best_order) if found.permuted else "as given",
-        }
+    rows = [
+        [name, found.accuracy, found.p_chance, found.best_accuracy,
+         ", ".join(found.best_order) if found.permuted else "as given"]
         for name, found in mappings.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("checkpoint").reset_index()
+    ]  # fmt: skip
+    columns = ["checkpoint", "accuracy", "p_chance", "best_accuracy", "best_order"]
+    return pd.DataFrame(rows, columns=columns)

@@ -17,6 +17,7 @@ Of a multi-label model there is a row per film and finding that it has: ids repe
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,9 +121,11 @@ def read(
         )
     place = {name: number for number, name in enumerate(manifest["image_id"])}
     rows = pd.DataFrame({"place": ids.map(place), "row": range(len(ids))}).dropna().astype(int)
-    if not findings:
-        true = np.array([classes.index(label) for label in manifest["label"]], int)[rows["place"]]
-        if explained is not None and (odd := explained[rows["row"]] != true).any():
+    if findings:
+        rows["label"] = explained[rows["row"]]
+    else:
+        rows["label"] = np.array([classes.index(x) for x in manifest["label"]], int)[rows["place"]]
+        if explained is not None and (odd := explained[rows["row"]] != rows["label"]).any():
             first = rows[odd].iloc[0]
             raise CheckpointRefused(
                 f"{path}: {str(arrays['image_id'][first['row']])!r}: found maps of "
@@ -131,15 +134,11 @@ def read(
                 "the true class, whatever the model predicts: otherwise changed predictions look "
                 "like changed evidence"
             )
-        explained = np.zeros(len(ids), int)
-        explained[rows["row"]] = true
-    rows["label"] = explained[rows["row"]]
-    if (twice := rows.duplicated(["place", "label"] if findings else ["place"])).any():
+    if (twice := rows.duplicated(["place", "label"])).any():
         again = str(arrays["image_id"][rows.loc[twice, "row"].iloc[0]])
+        each = "each film once" + " for each of its findings" * findings
         raise CheckpointRefused(
-            f"{path}: image_id: found {again!r} twice, expected each film once"
-            + (" for each of its findings" if findings else "")
-            + ". Leave one of them out"
+            f"{path}: image_id: found {again!r} twice, expected {each}. Leave one of them out"
         )
     rows = rows.sort_values(["place", "label"])
     take, label = rows["row"].to_numpy(), rows["label"].to_numpy()
@@ -201,51 +200,49 @@ def common_films(
 
     A CheckpointRefused if they have no film in common, or no layer and method.
     """
-    said, keys = [], [list(zip(v.own.image_id, v.own.label, strict=True)) for v in versions]
-    shared = set(keys[0]).intersection(*keys[1:])
+    both, (before, after) = " and ".join(names), (version.own for version in versions)
+    keys = [set(zip(own.image_id, own.label, strict=True)) for own in (before, after)]
+    shared, said = keys[0] & keys[1], []
     if not shared:
         raise CheckpointRefused(
-            f"{' and '.join(names)}: found no row that both have of the {len(manifest)} films; ids "
-            f"of films are such as {manifest['image_id'].iloc[0]!r}. Give maps the same image_id, "
-            "and explain the same class in both"
+            f"{both}: found no row that both have of the {len(manifest)} films; ids of films are "
+            f"such as {manifest['image_id'].iloc[0]!r}. Give maps the same image_id, and explain "
+            "the same class in both"
         )
-    cells = set(versions[0].own.maps).intersection(*(v.own.maps for v in versions[1:]))
-    if not cells:
+    if not before.maps.keys() & after.maps.keys():
+        one, other = (few(map("/".join, own.maps)) for own in (before, after))
         raise CheckpointRefused(
-            f"{' and '.join(names)}: found no array maps/<layer>/<method> that both have: "
-            f"{few(map('/'.join, versions[0].own.maps))} and "
-            f"{few(map('/'.join, versions[1].own.maps))}. Name those alike that are to be compared"
+            f"{both}: found no array maps/<layer>/<method> that both have: {one} and {other}. Name "
+            "those alike that are to be compared"
         )
     for name, own in zip(names, keys, strict=True):
         if more := len(own) - len(shared):
             said.append(f"{name} has {more} maps that the other has not; they are left out.")
     grids = {}
-    for cell in versions[0].own.maps:
-        shapes = [v.own.maps[cell].shape[1:] for v in versions if cell in v.own.maps]
-        grids[cell] = tuple(map(min, zip(*shapes, strict=True)))
-        if cell in cells and len(set(shapes)) > 1:
+    for cell in (cell for cell in before.maps if cell in after.maps):
+        shapes = [own.maps[cell].shape[1:] for own in (before, after)]
+        grids[cell] = tuple(map(min, *shapes))
+        if shapes[0] != shapes[1]:
             found = " and ".join(f"{h}×{w}" for h, w in shapes)
             said.append(
                 f"The maps {'/'.join(cell)} are of {found} cells; both are compared in the frame "
                 f"of the film, averaged to {'×'.join(map(str, grids[cell]))} cells."
             )
-    made = [v.each(lambda sets: _cut(sets, shared, cells, grids)) for v in versions]
     controls = {"again": "made once more", "randomised": "made with permuted weights"}
-    absent = [words for key, words in controls.items() if getattr(made[0], key) is None]
+    absent = [words for key, words in controls.items() if getattr(versions[0], key) is None]
     if absent:
         said.append(
             f"The maps of BEFORE were not {' nor '.join(absent)}: "
             "the floor is taken as exact, and what is missing is no control here."
         )
-    return made, said
 
+    def cut(maps: MapSet) -> MapSet:
+        kept = maps.take([key in shared for key in zip(maps.image_id, maps.label, strict=True)])
+        found = {
+            cell: on_grid(stack, grids[cell]).astype(np.float32)
+            for cell, stack in kept.maps.items()
+            if cell in grids
+        }
+        return replace(kept, maps=found, layers={role: maps.layers[role] for role, _ in found})
 
-def _cut(maps: MapSet, rows: set, cells: set, grids: Mapping) -> MapSet:
-    kept = [key in rows for key in zip(maps.image_id, maps.label, strict=True)]
-    found = {
-        cell: on_grid(stack[kept], grids[cell]).astype(np.float32)
-        for cell, stack in maps.maps.items()
-        if cell in cells
-    }
-    facts = (maps.image_id[kept], maps.label[kept], maps.explained_class[kept], maps.logits[kept])
-    return MapSet(*facts, found, {role: maps.layers[role] for role, _ in found})
+    return [version.each(cut) for version in versions], said

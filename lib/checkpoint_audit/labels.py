@@ -7,17 +7,17 @@ among the highest of the films asked, as many as have the finding: then films th
 and films that it misses are equally many. Neither drift nor the AUC depends on that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import mannwhitneyu
 
 from lib.attribution.maps import MapSet
-from lib.checkpoint_audit.classes import CHANCE, LEVEL
+from lib.checkpoint_audit.classes import CHANCE, LEVEL, told_apart
 from lib.data.naming import meaning, to_type
 from lib.study.errors import DataError, few
 
@@ -36,27 +36,27 @@ def status_table(
     one with a question mark, which counts as `uncertain`, of `UNCERTAIN`, says; `labels` are
     findings by what the table calls otherwise.
     """
-    mean, column = meaning(list(findings), dict(labels)), {x: n for n, x in enumerate(findings)}
     status = np.zeros((len(texts), len(findings)))
-    for row, text in enumerate(texts):
-        for name in filter(None, map(str.strip, text.split("|"))):
-            found = column.get(mean(name.removesuffix("?")))
-            if found is not None:
-                status[row, found] = UNCERTAIN[uncertain] if name.endswith("?") else 1
+    for row, found in enumerate(_told(texts, findings, labels)):
+        for name, unsure in found:
+            status[row, list(findings).index(name)] = UNCERTAIN[uncertain] if unsure else 1
     return status
 
 
 def canonical(texts: pd.Series, findings: Sequence[str], *, labels: Mapping[str, str]) -> pd.Series:
     """The findings that are asked for, by their own names, and no other text of the table."""
+    told = _told(texts, findings, labels)
+    names = ["|".join(name + "?" * unsure for name, unsure in found) for found in told]
+    return pd.Series(names, texts.index, texts.dtype)
+
+
+def _told(texts, findings, labels) -> Iterator[list[tuple[str, bool]]]:
+    """Of every film those of the findings that its text tells, and whether they are uncertain."""
     mean = meaning(list(findings), dict(labels))
-
-    def of_film(text: str) -> str:
-        found = [
-            (mean(x.removesuffix("?")), x[-1:] == "?") for x in map(str.strip, text.split("|"))
-        ]
-        return "|".join(name + "?" * unsure for name, unsure in found if name in findings)
-
-    return texts.map(of_film)
+    for text in texts:
+        words = map(str.strip, text.split("|"))
+        found = [(mean(word.removesuffix("?")), word.endswith("?")) for word in words]
+        yield [one for one in found if one[0] in findings]
 
 
 def require_findings(
@@ -142,7 +142,6 @@ def of_finding(
     if not 0 < positive.sum() < len(positive):
         return None
     classes = (f"no {finding}", finding)
-    having = set(ids[known][positive])
     made, thresholds = {}, []
     for name, (maps, logits) in sets.items():
         of_film = pd.Series(logits[:, number], maps.image_id)
@@ -150,12 +149,12 @@ def of_finding(
         threshold = operating_point(of_film[ids[known]].to_numpy(), positive)
         if name in ("before", "after"):
             thresholds.append(threshold)
-        two = (np.outer(of_film - threshold, [-0.5, 0.5])).astype(np.float32)
+        two = np.outer(of_film - threshold, [-0.5, 0.5]).astype(np.float32)
         two = pd.DataFrame(two, index=of_film.index)
-        own = (maps.label == number) & np.isin(maps.image_id, list(having))
-        rows, one = maps.image_id[own], np.ones(own.sum(), np.int64)
-        stacks = {cell: stack[own] for cell, stack in maps.maps.items()}
-        cut = MapSet(rows, one, one, two.loc[rows].to_numpy(), stacks, maps.layers)
+        own = (maps.label == number) & np.isin(maps.image_id, ids[known][positive])
+        cut, one = maps.take(own), np.ones(own.sum(), np.int64)
+        shown = two.loc[cut.image_id].to_numpy()
+        cut = replace(cut, label=one, explained_class=one, logits=shown)
         made[name] = cut, two.loc[ids[known]].to_numpy()
     films = manifest[known].assign(label=np.array(classes, dtype=object)[positive.astype(int)])
     return made, films.reset_index(drop=True), classes, thresholds
@@ -172,15 +171,11 @@ def output_table(logits: np.ndarray, status: np.ndarray, findings: Sequence[str]
     """
     count = len(findings)
     areas, chance = np.full((count, count), np.nan), np.ones((count, count))
-    for finding in range(count):
-        known = ~np.isnan(status[:, finding])
-        own, other = (known & (status[:, finding] == value) for value in (1, 0))
-        if not (own.any() and other.any()):
-            continue
-        for output in range(count):
-            test = mannwhitneyu(logits[own, output], logits[other, output], alternative="greater")
-            areas[finding, output] = test.statistic / (own.sum() * other.sum())
-            chance[finding, output] = test.pvalue
+    for finding, known in enumerate(status.T):
+        if (known == 1).any() and (known == 0).any():
+            for output, scores in enumerate(logits.T):
+                found = told_apart(scores[known == 1], scores[known == 0])
+                areas[finding, output], chance[finding, output] = found
     _, best = linear_sum_assignment(np.nan_to_num(areas, nan=0.5), maximize=True)
     every = np.arange(count)
     elsewhere = (best != every) & (chance[every, every] > CHANCE)

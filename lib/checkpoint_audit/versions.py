@@ -17,9 +17,8 @@ from lib.attribution.explainer import Explainer
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit import graph, preprocessing
 from lib.checkpoint_audit.files import CheckpointRefused, load
-from lib.checkpoint_audit.layers import audited_layers
+from lib.checkpoint_audit.layers import audited_layers, require_same_architecture, swappable
 from lib.checkpoint_audit.questions import Version
-from lib.checkpoint_audit.same import require_same_architecture, swappable
 from lib.data.batches import Films
 from lib.models.randomise import randomise
 from lib.study.artefacts import sha256
