@@ -70,20 +70,10 @@ def asker(
     """A function from an explainer, and the maps that it made, to what a sample of them tells.
 
     Its tables are ``faithfulness``, as `lib.attribution.faithfulness.curves`, and ``perturbed``, as
-    `lib.evidence.perturbed.compared`.
-
-    Parameters
-    ----------
-    films : Films
-        Those of the maps.
-    rows : ndarray of int
-        Places of the sample, see `sample`; none asks nothing.
-    batch_size : int
-        Of the maps: a graph for another one would have to be traced.
-    seed : int
-        Of random maps and noise.
-    status, film
-        Of a multi-label model, as from `lib.checkpoint_audit.labels.explained_rows`.
+    `lib.evidence.perturbed.compared`. `films` are those of the maps, `rows` the places of the
+    sample (see `sample`; none asks nothing), `batch_size` that of the maps, as a graph for another
+    one would have to be traced; `seed` is of random maps and noise. `status` and `film` are those
+    of a multi-label model, as from `lib.checkpoint_audit.labels.explained_rows`.
     """
     sure = true_probability if status is None else probability
     images, classes = np.asarray(films.images[films.rows[rows]]), films.labels[rows]

@@ -39,17 +39,10 @@ def findings(
 ) -> list[dict[str, str]]:
     """Findings in words, the worst first: ``severity``, of `SEVERITIES`, and ``text``.
 
-    Parameters
-    ----------
-    sets : mapping of str to MapSet
-        Maps by name of the checkpoint or control.
-    drift, measured, checkpoints : DataFrame
-        As `lib.drift.summaries.over_seeds`, `measured` and
-        `lib.checkpoint_audit.versions.checkpoint_table`.
-    common : ndarray of bool, shape (films,)
-        Films that both checkpoints classify correctly.
-    said : sequence of str
-        Warnings from before there were tables.
+    Of maps and `mappings` by name of the checkpoint or control, of the tables of
+    `lib.drift.summaries.over_seeds`, `measured` and
+    `lib.checkpoint_audit.versions.checkpoint_table`, and of which films both checkpoints classify
+    correctly, bool (films,); `said` are warnings from before there were tables.
     """
     found = [
         *((WARNING, text) for text in said),

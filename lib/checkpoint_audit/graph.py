@@ -22,8 +22,6 @@ settings.apply()
 _AUGMENTS = ("AugMix", "CutMix", "MaxNumBoundingBoxes", "MixUp", "RandAugment", "Solarization")
 _IDLE = ("Dropout", "GaussianNoise", "ActivityRegularization", "Identity", *_AUGMENTS)
 _PROBABILITY = ("softmax", "log_softmax")
-Weights = list[list[np.ndarray]]
-"""Arrays of every layer of a graph, in its order."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +49,11 @@ def flatten(
     One output of a binary classifier, z, becomes two logits, (−z/2, z/2): their softmax is the
     sigmoid of z, and the evidence against the second class is that for the first.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Functional or Sequential, possibly nested; one input of 1 or 3 channels, one output of
-        scores, one per class. What is no classifier of films, or whose logits cannot be reached, is
-        a CheckpointRefused.
-    size : int, optional
-        Side in pixels, for models that take any.
-    rescale : tuple of (scale, offset), optional
-        What is done to the films first, a number per channel of the model: pixels · scale + offset.
+    The model is functional or Sequential, possibly nested, with one input of 1 or 3 channels and
+    one output of scores, one per class; a CheckpointRefused if it is no classifier of films, or its
+    logits cannot be reached. `size` is the side in pixels, for models that take any. `rescale` is
+    what is done to the films first, (scale, offset), a number per channel of the model: pixels ·
+    scale + offset.
     """
     shape = input_shape(model, size)
     films = keras.Input((*shape[:2], 3), name="film")
@@ -83,12 +76,12 @@ def flatten(
     return Flat(graph, output)
 
 
-def weights_of(graph: keras.Model) -> Weights:
-    """The weights of a graph, as `put_weights` takes them."""
+def weights_of(graph: keras.Model) -> list[list[np.ndarray]]:
+    """The weights of every layer of a graph, as `put_weights` takes them."""
     return [layer.get_weights() for layer in graph.layers]
 
 
-def put_weights(graph: keras.Model, weights: Weights) -> None:
+def put_weights(graph: keras.Model, weights: list[list[np.ndarray]]) -> None:
     """Give a graph the weights of another of the same layers."""
     for layer, arrays in zip(graph.layers, weights, strict=True):
         _put(layer, arrays)
@@ -190,14 +183,11 @@ class _Copier:
                 f"{self.model.name}: returns {output.shape[1:]} for a film, expected one score per "
                 "class."
             )
-        kind = "linear"
-        while kind == "linear":
-            last = made_by(output)
-            kind = _activation(last)
-            if kind != "linear" or not isinstance(last, keras.layers.Activation):
-                break
+        last = made_by(output)
+        while _activation(last) == "linear" and isinstance(last, keras.layers.Activation):
             (output,) = read_by(output)
-        count = output.shape[-1]
+            last = made_by(output)
+        kind, count = _activation(last), output.shape[-1]
         allowed = ("sigmoid", "linear") if count == 1 else (*_PROBABILITY, "sigmoid", "linear")
         if kind not in allowed:
             raise CheckpointRefused(
@@ -208,12 +198,12 @@ class _Copier:
         if kind == "linear":
             return output, "logits"
         (before,) = read_by(output)
-        if not hasattr(last, "kernel"):  # an activation by itself is cut off
-            return before, kind + "s" * (kind == "sigmoid" and count > 1)
-        original = self.origin[last.name]
-        linear = _copied(original, name=last.name, activation="linear")
-        self.copies[id(original)] = original, linear
-        return linear(before), kind + "s" * (kind == "sigmoid" and count > 1)
+        if hasattr(last, "kernel"):  # an activation by itself is cut off
+            original = self.origin[last.name]
+            linear = _copied(original, name=last.name, activation="linear")
+            self.copies[id(original)] = original, linear
+            before = linear(before)
+        return before, kind + "s" * (kind == "sigmoid" and count > 1)
 
     def copy_weights(self) -> None:
         for original, copy in self.copies.values():

@@ -108,7 +108,7 @@ def operating_point(logits: np.ndarray, positive: np.ndarray) -> float:
 
 
 def of_finding(
-    sets: Mapping[str, tuple[MapSet, np.ndarray]],
+    sets: Mapping[str, MapSet],
     manifest: pd.DataFrame,
     status: np.ndarray,
     number: int,
@@ -116,48 +116,35 @@ def of_finding(
 ):
     """The question about one finding, with two classes: films have it or not.
 
-    Parameters
-    ----------
-    sets : mapping of str to (MapSet, logits)
-        A row per film and finding, labels as numbers of findings.
-    status : ndarray of float, shape (films,)
-        Of the films of `manifest` for this finding, as `status_table`.
-    number : int
-        Of the finding among the logits.
+    `sets` have a row per film and finding, labels as numbers of findings; `status` is that of the
+    films of `manifest` for this finding, as `status_table`, and `number` that of the finding among
+    the logits.
 
-    Returns
-    -------
-    sets : dict of str to (MapSet, ndarray)
-        Maps of the films that have the finding (class 1 of 2), of its own logit z as (−z/2, z/2),
-        z being measured from `operating_point`; and the logits of all films that are asked.
-    manifest : DataFrame
-        The films that are asked, ``label`` being one of the classes.
-    classes : tuple of str
-    thresholds : list of float
-        `operating_point` before and after.
-    None where no film has the finding, or all have.
+    Returns maps of the films that have the finding (class 1 of 2), of its own logit z as (−z/2,
+    z/2), z being measured from `operating_point`; by set the logits of all films that are asked;
+    those films, ``label`` being one of the classes; the classes; and `operating_point` before and
+    after. None where no film has the finding, or all have.
     """
-    ids, known = manifest["image_id"].to_numpy(), ~np.isnan(status)
-    positive = status[known] == 1
+    asked = manifest[~np.isnan(status)].reset_index(drop=True)
+    positive = status[~np.isnan(status)] == 1
     if not 0 < positive.sum() < len(positive):
         return None
-    classes = (f"no {finding}", finding)
-    made, thresholds = {}, []
-    for name, (maps, logits) in sets.items():
-        of_film = pd.Series(logits[:, number], maps.image_id)
+    classes, having = (f"no {finding}", finding), asked.loc[positive, "image_id"]
+    made, scores, thresholds = {}, {}, []
+    for name, maps in sets.items():
+        of_film = pd.Series(maps.logits[:, number], maps.image_id)
         of_film = of_film[~of_film.index.duplicated()]
-        threshold = operating_point(of_film[ids[known]].to_numpy(), positive)
+        threshold = operating_point(of_film[asked["image_id"]].to_numpy(), positive)
         if name in ("before", "after"):
             thresholds.append(threshold)
         two = np.outer(of_film - threshold, [-0.5, 0.5]).astype(np.float32)
         two = pd.DataFrame(two, index=of_film.index)
-        own = (maps.label == number) & np.isin(maps.image_id, ids[known][positive])
-        cut, one = maps.take(own), np.ones(own.sum(), np.int64)
-        shown = two.loc[cut.image_id].to_numpy()
-        cut = replace(cut, label=one, explained_class=one, logits=shown)
-        made[name] = cut, two.loc[ids[known]].to_numpy()
-    films = manifest[known].assign(label=np.array(classes, dtype=object)[positive.astype(int)])
-    return made, films.reset_index(drop=True), classes, thresholds
+        own = maps.take((maps.label == number) & np.isin(maps.image_id, having))
+        one, logits = np.ones(len(own.label), np.int64), two.loc[own.image_id].to_numpy()
+        made[name] = replace(own, label=one, explained_class=one, logits=logits)
+        scores[name] = two.loc[asked["image_id"]].to_numpy()
+    films = asked.assign(label=np.array(classes, dtype=object)[positive.astype(int)])
+    return made, scores, films, classes, thresholds
 
 
 def output_table(logits: np.ndarray, status: np.ndarray, findings: Sequence[str]) -> pd.DataFrame:

@@ -90,8 +90,7 @@ def require_same_architecture(
 
     A CheckpointRefused at the first operation that differs; it says `names`.
     """
-    first, second = (_operations(graph) for graph in (before, after))
-    one, two = names
+    (one, two), first, second = names, _operations(before), _operations(after)
     for number, (a, b) in enumerate(zip(first, second, strict=False), start=1):
         if a[1:] != b[1:]:
             raise CheckpointRefused(
@@ -120,8 +119,7 @@ def _operations(graph: keras.Model) -> list[tuple]:
             [place[made_by(tensor).name] for tensor in node.input_tensors] + _constants(node)
             for node in operation._inbound_nodes
         ]
-        outputs = keras.tree.flatten(operation.output)
-        shapes = [tuple(tensor.shape) for tensor in outputs]
+        shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(operation.output)]
         text = json.dumps(settings, sort_keys=True, default=str)
         found.append((operation.name, type(operation).__name__, shapes, text, sources))
     return found

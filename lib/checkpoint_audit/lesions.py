@@ -70,8 +70,7 @@ def opened(
     mean = meaning(list(findings), dict(labels))
     for source in map(resolve, sources):
         if source.is_dir():
-            read, files = None, _masks_in(source)
-            told = [(x.stem, x.parent.name if x.parent != source else "") for x in files]
+            read, told = None, [(file.stem, of) for file, of in _masks_in(source)]
         else:
             read = outlines.read(source)
             told = [(one.film, one.finding) for one in read]
@@ -104,24 +103,12 @@ def masks(
 ) -> Iterator[np.ndarray]:
     """Lesions of the films, as the network sees these: bool (films, size, size) for each finding.
 
-    Parameters
-    ----------
-    sources, labels
-        As `opened`; a film has all lesions that any source tells.
-    manifest : DataFrame
-        ``image_id``, ``file``, ``width``, ``height``, before names are hashed; ``label`` where
-        there are classes.
-    findings : sequence of str
-        Those that are asked for; "" for all at once.
-    classes : sequence of str
-        Of a model that gives a film one: a lesion that is of another class than its film is none.
-    size, aspect
-        As in `lib.data.films.squares.resize`.
-
-    Raises
-    ------
-    DataError
-        As `opened`, or if a lesion does not fit its film.
+    A film has all lesions that any of the `sources` tells. `manifest` has ``image_id``, ``file``,
+    ``width``, ``height``, before names are hashed, and ``label`` where there are classes;
+    `findings` are those that are asked for, "" for all at once; `classes` are those of a model that
+    gives a film one: a lesion that is of another class than its film is none. `labels` as of
+    `opened`, `size` and `aspect` as of `lib.data.films.squares.resize`. A DataError as of `opened`,
+    or if a lesion does not fit its film.
     """
     told, row_of = opened(sources, manifest, labels=labels), _row_of(manifest)
     mean = meaning(list(filter(None, findings)) or list(classes), dict(labels))
@@ -145,16 +132,17 @@ def masks(
         yield found
 
 
-def _masks_in(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.png"))
+def _masks_in(folder: Path) -> list[tuple[Path, str]]:
+    """Masks, each with the finding that its folder is named after."""
+    files = sorted(folder.rglob("*.png"))
+    return [(file, file.parent.name if file.parent != folder else "") for file in files]
 
 
 def _from_folder(source, asked, row_of, sides, how: Squares) -> Iterator[tuple[int, np.ndarray]]:
     """Rows of films with the squares of their masks."""
-    for file in _masks_in(source):
+    for file, of in _masks_in(source):
         row = row_of(file.stem)
         row = row_of(file.name) if row is None else row
-        of = file.parent.name if file.parent != source else ""
         # A folder of another name may hold lungs, or anything.
         if row is not None and asked(of, row, unknown=False):
             width, height = sides.iloc[row]
@@ -167,8 +155,8 @@ def _from_outlines(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The same of outlines; those of one film in one frame are drawn together."""
     together: dict[tuple, list] = {}
-    for one in (one for one in read if one.draw):
-        if (row := row_of(one.film)) is not None and asked(one.finding, row):
+    for one in read:
+        if one.draw and (row := row_of(one.film)) is not None and asked(one.finding, row):
             together.setdefault((row, one.frame), []).append(one)
     for (row, frame), of in together.items():
         width, height = sides.iloc[row]
@@ -195,18 +183,13 @@ def lesion_table(
 ) -> pd.DataFrame:
     """Evidence in the lesion before and after, beside what chance gives.
 
-    Of the sets "before" and "after", lesions (films, size, size) in the order of the maps, and a
-    patient per film; no row where no lesion is known.
-
-    Returns
-    -------
-    DataFrame
-        A row per layer, method and measure (share of the map, that share by the share of the film
-        that the lesion covers, and whether the highest cell touches it: the pointing game):
-        ``films`` (with a lesion, and no blank map before or after), ``before``, ``after``,
-        ``change`` with ``low`` and ``high`` (95 % over patients), and by chance ``area`` (a map
-        that is the same everywhere, a cell drawn blindly) and ``centre`` (a preference for the
-        centre).
+    Of the sets "before" and "after", lesions, bool (films, size, size) in the order of the maps,
+    and a patient per film: a row per layer, method and measure (share of the map, that share by the
+    share of the film that the lesion covers, and whether the highest cell touches it: the pointing
+    game), none where no lesion is known. ``films`` (with a lesion, and no blank map before or
+    after), ``before``, ``after``, ``change`` with ``low`` and ``high`` (95 % over patients), and by
+    chance ``area`` (a map that is the same everywhere, a cell drawn blindly) and ``centre`` (a
+    preference for the centre).
     """
     two = {"model": {name: sets[name] for name in ("before", "after")}}
     known = {"model": {"lesion": lesions, "lung": None}}

@@ -35,10 +35,6 @@ _CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x", "y", "width", "height"), ("x
 _RUNS = "encodedpixels"
 _NO_RUNS = ("", "-1")
 _LARGEST = 256 * 2**20  # bytes; the annotations of CheXlocalize have less than a tenth of that
-_EXPECTED = (
-    "expected COCO (images, categories, annotations) or CheXlocalize (findings by film); see "
-    "book/audit.md"
-)
 
 
 @dataclass(frozen=True)
@@ -89,9 +85,11 @@ def _of_table(path: Path) -> Iterator[Outline]:
             "pixels, or EncodedPixels with run-lengths. Name them so."
         )
     of = next((table[spelt[name]] for name in _FINDING if name in spelt), [""] * len(table))
-    shapes = _runs_of(table[spelt[_RUNS]], path) if not corners else _boxes_of(
-        table[[spelt[name] for name in corners]], path, corner=corners[2] == "xmax"
-    )  # fmt: skip
+    if corners:
+        boxes = table[[spelt[name] for name in corners]]
+        shapes = _boxes_of(boxes, path, corner=corners[2] == "xmax")
+    else:
+        shapes = _runs_of(table[spelt[_RUNS]], path)
     for row, (name, finding, draw) in enumerate(zip(table[film], of, shapes, strict=True), 1):
         yield Outline(name, finding, f"row {row}", None, draw)
 
@@ -108,9 +106,8 @@ def _boxes_of(told: pd.DataFrame, path: Path, *, corner: bool) -> Iterator[Calla
             f"numbers in {', '.join(map(str, told))} that make one. Correct them, or leave all of "
             "them blank where there is no lesion."
         )
-    return (
-        None if empty else partial(of_box, *box) for empty, box in zip(blank, boxes, strict=True)
-    )
+    for empty, box in zip(blank, boxes, strict=True):
+        yield None if empty else partial(of_box, *box)
 
 
 def _runs_of(told: pd.Series, path: Path) -> Iterator[Callable | None]:
@@ -132,7 +129,10 @@ def _of_json(path: Path) -> Iterator[Outline]:
     if isinstance(told, dict) and told and all(isinstance(of, dict) for of in told.values()):
         return _of_findings(told, path)
     found = f"the keys {few(told)}" if isinstance(told, dict) else _short(told)
-    raise DataError(f"{path}: found {found}, {_EXPECTED}.")
+    raise DataError(
+        f"{path}: found {found}, expected COCO (images, categories, annotations) or CheXlocalize "
+        "(findings by film); see book/audit.md."
+    )
 
 
 def _of_coco(told: dict, path: Path) -> Iterator[Outline]:

@@ -21,6 +21,7 @@ less ImageNet's mean in BGR."""
 _ARITHMETIC = ("Rescaling", "Normalization")
 _NO_ARITHMETIC = ("GetItem", "Cast", "Reshape", "Transpose", "Flip")
 _LEVELS = (0.0, 100.0, 255.0)
+_BATCH = 16
 
 
 class PreprocessingUnknown(ValueError):
@@ -93,9 +94,7 @@ def inside(graph: keras.Model) -> list[str]:
     return found
 
 
-def trial(
-    flat: Flat, films: np.ndarray, labels: np.ndarray, *, channels: int, batch_size: int = 16
-) -> pd.DataFrame:
+def trial(flat: Flat, films: np.ndarray, labels: np.ndarray, *, channels: int) -> pd.DataFrame:
     """How well a classifier does under every way of preprocessing: a hint, never a choice.
 
     `flat` is made without ``rescale``, `films` are uint8 (n, size, size). `labels` are classes
@@ -109,8 +108,8 @@ def trial(
         except ValueError:  # three colours, one channel
             continue
         made = []
-        for start in range(0, len(films), batch_size):
-            grey = films[start : start + batch_size, ..., None].astype(np.float32)
+        for start in range(0, len(films), _BATCH):
+            grey = films[start : start + _BATCH, ..., None].astype(np.float32)
             grey = np.repeat(grey, 3, axis=-1) * np.float32(scale) + np.float32(offset)
             made.append(flat.graph.predict_on_batch(grey))
         logits = np.concatenate(made)
@@ -121,21 +120,3 @@ def trial(
         rows.append([name, score, len(films)])
     table = pd.DataFrame(rows, columns=["preprocessing", "score", "films"])
     return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
-
-
-def choose(given: str, found: list[str], try_all: Callable[[], pd.DataFrame]) -> str:
-    """The way to preprocess: what is given (as `affine`), or none where the model does it itself.
-
-    If nothing is given and nothing `found` `inside`, a PreprocessingUnknown has the table of
-    `trial`, which `try_all` makes.
-    """
-    if given or found:
-        return given or "none"
-    table = try_all()
-    measured = ", ".join(f"{row.preprocessing} {row.score:.2f}" for row in table.itertuples())
-    raise PreprocessingUnknown(
-        "the models do no preprocessing of their own, and none was given. Say how they were "
-        f"trained: PREPROCESSING={'|'.join(MODES)} or a module of keras.applications. A hint, not "
-        f"a choice: accuracy (of findings, mean AUC) of BEFORE on {table['films'].iloc[0]} films "
-        f"with each: {measured}."
-    )

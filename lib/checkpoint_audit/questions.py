@@ -56,24 +56,11 @@ class Version:
 class Question:
     """One comparison of two versions.
 
-    Attributes
-    ----------
-    folder : str
-        From the folder of the audit; "." is that itself.
-    before, after : str
-        Files of the versions.
-    steps : tuple of int
-        Places of the two among the versions, from 0.
-    finding : str
-        The finding of a multi-label model that is asked for, or "".
-    classes : tuple of str
-        In the order of the logits.
-    architecture : str
-        What the model is called.
-    said : tuple of str
-        What is to be warned of, found before there were tables.
-    settings : dict
-        Parameters of the audit, as they may be written.
+    Its ``folder`` is from that of the audit, "." being that itself; ``before`` and ``after`` are
+    files of the versions, ``steps`` the places of the two among the versions, from 0; ``finding``
+    is that of a multi-label model, or ""; ``classes`` are in the order of the logits,
+    ``architecture`` is what the model is called; ``said`` is to be warned of, found before there
+    were tables, and ``settings`` are the parameters of the audit, as they may be written.
     """
 
     folder: str
@@ -155,46 +142,42 @@ def ask(
 ) -> list[Question]:
     """Write a folder for every question; a DataError if no finding can be asked for.
 
-    Parameters
-    ----------
-    paths : StudyPaths
-        Of the audit, with a complete manifest.
-    versions, files : sequence of Version, of str
-        The oldest first, and their names.
-    manifest : DataFrame
-        The films that have maps.
-    classes : sequence of str
-        Classes, or findings, in the order of the logits.
-    tables : mapping of str to DataFrame
-        ``checkpoints``, a row per version, and others, which every question gets as they are.
-    status : ndarray of float, shape (films, findings), optional
-        Of a multi-label model, as `lib.checkpoint_audit.labels.status_table`.
+    `paths` are those of the audit, with a complete manifest; `versions` the oldest first, with the
+    names of their `files`; `manifest` has the films that have maps; `classes` are classes, or
+    findings, in the order of the logits. `tables` are ``checkpoints``, a row per version, and
+    others, which every question gets as they are. `status` is that of a multi-label model, float
+    (films, findings), as `lib.checkpoint_audit.labels.status_table`.
     """
     asked, own_folders = [], folder_names(classes)
     for steps in pairs(len(versions)):
+        before, after = (versions[step] for step in steps)
+        sets = {"before": before.own, "before_again": before.again, "after": after.own}
+        sets = {**sets, "randomised": before.randomised}
+        sets = {name: maps for name, maps in sets.items() if maps is not None}
+        logits = {name: sets[name].logits for name in CHECKPOINTS}
+        told = tables["checkpoints"].iloc[list(steps)].reset_index(drop=True)
+        told.insert(0, "checkpoint", CHECKPOINTS)
+        of_maps = _asked([before, after], manifest, architecture)
         for number, finding in enumerate([""] if status is None else classes):
             names = [f"{step + 1}" for step in steps] if len(versions) > 2 else []
-            names += [own_folders[number]] if finding else []
-            sets = _sets([versions[step] for step in steps])
-            known, of = manifest, tuple(classes)
-            told = tables["checkpoints"].iloc[list(steps)].reset_index(drop=True)
+            films, own_sets, own_logits, own_classes = manifest, sets, logits, tuple(classes)
             if finding:
-                found = film_labels.of_finding(sets, manifest, status[:, number], number, finding)
+                names += [own_folders[number]]
+                known = status[:, number]
+                found = film_labels.of_finding(sets, manifest, known, number, finding)
                 if found is None:
                     continue
-                sets, known, of, thresholds = found
+                own_sets, own_logits, films, own_classes, thresholds = found
                 told = told.assign(finding=finding, threshold=thresholds)
-            logits = {name: sets[name][1] for name in CHECKPOINTS}
             question = Question(
-                "-".join(names) or ".", *(files[step] for step in steps), steps, finding, of,
-                architecture, tuple(said), dict(settings),
+                "-".join(names) or ".", *(files[step] for step in steps), steps, finding,
+                own_classes, architecture, tuple(said), dict(settings),
             )  # fmt: skip
             own = StudyPaths(paths.root, question.folder) if names else paths
             if names:
-                _link_films(own, paths, known, question, number if finding else None)
-            asked_of = _asked([versions[step] for step in steps], manifest, architecture)
-            _write(own, question, {name: maps for name, (maps, _) in sets.items()}, known, logits,
-                   {**tables, "checkpoints": told, **asked_of})  # fmt: skip
+                _link_films(own, paths, films, question, number if finding else None)
+            written = {**tables, "checkpoints": told, **of_maps}
+            _write(own, question, own_sets, films, own_logits, written)
             asked.append(question)
     if not asked:
         raise DataError(
@@ -204,14 +187,6 @@ def ask(
         )
     write_json(paths.root / "questions.json", {"folders": [x.folder for x in asked]})
     return asked
-
-
-def _sets(two: Sequence[Version]) -> dict[str, tuple[MapSet, np.ndarray]]:
-    """The sets of one comparison that there are, each with the logits of its films."""
-    before, after = two
-    found = {"before": before.own, "before_again": before.again, "after": after.own}
-    found["randomised"] = before.randomised
-    return {name: (maps, maps.logits) for name, maps in found.items() if maps is not None}
 
 
 _ASKED = {"faithfulness": faithfulness.table_of, "perturbed": perturbed.table_of}
@@ -265,8 +240,5 @@ def _write(own, question, sets, manifest, logits, tables) -> None:
         )
         for name in CHECKPOINTS
     ]
-    told = tables["checkpoints"].copy()
-    told.insert(0, "checkpoint", CHECKPOINTS)
-    written = {**tables, "checkpoints": told, "predictions": pd.concat(predictions)}
-    for name, table in written.items():
+    for name, table in {**tables, "predictions": pd.concat(predictions)}.items():
         write_table(own.tables / f"{name}.csv", table)

@@ -81,12 +81,11 @@ def judge(rule: Rule, measured: pd.DataFrame) -> pd.DataFrame:
     for criterion, bound in rule.bounds.items():
         measure, least, _ = criterion.removesuffix("_at_most").partition("_at_least")
         own = measured[measured["measure"] == measure]
-        for of, *interval in own[["label", "estimate", "low", "high"]].itertuples(index=False):
-            _, low, high = interval
+        for row in own.itertuples():
+            low, high = row.low, row.high
             good, bad = (low >= bound, high < bound) if least else (high <= bound, low > bound)
-            rows.append(
-                [criterion, of, bound, *interval, PASSED if good else FAILED if bad else OPEN]
-            )
+            said = PASSED if good else FAILED if bad else OPEN
+            rows.append([criterion, row.label, bound, row.estimate, low, high, said])
     columns = ["criterion", "label", "bound", "estimate", "low", "high", "verdict"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -86,19 +86,21 @@ def test_a_question_has_the_films_of_its_finding_and_its_own_logit():
     logits = np.array([[3, -1], [3, -1], [5, -4], [-2, -3], [9, -9]], np.float32)
     known = status("Effusion|Mass", "", "Mass", "Effusion?|Mass")
     films = pd.DataFrame({"image_id": list("abcd"), "patient_id": list("pqrs"), "label": "x"})
-    sets = {name: (maps_of(logits), logits) for name in ("before", "after")}
-    found, manifest, of, thresholds = labels.of_finding(sets, films, known[:, 0], 0, "Effusion")
+    sets = {name: maps_of(logits) for name in ("before", "after")}
+    found, scores, manifest, of, thresholds = labels.of_finding(
+        sets, films, known[:, 0], 0, "Effusion"
+    )
     assert of == ("no Effusion", "Effusion") and thresholds == [4.0, 4.0]
     assert manifest["image_id"].tolist() == ["a", "b", "c"]  # d is uncertain
     assert manifest["label"].tolist() == ["Effusion", "no Effusion", "no Effusion"]
-    maps, of_films = found["before"]
+    maps, of_films = found["before"], scores["before"]
     assert maps.image_id.tolist() == ["a"] and maps.label.tolist() == [1]
     np.testing.assert_array_equal(maps.maps["last", "cam"], [[[0, 1], [2, 3]]])
     np.testing.assert_allclose(of_films[:, 1] - of_films[:, 0], [-1, 1, -6])
     assert not correct(maps).any()  # b has the higher logit, so a is missed
-    _, other, _, _ = labels.of_finding(sets, films, known[:, 1], 1, "Mass")
+    _, _, other, _, _ = labels.of_finding(sets, films, known[:, 1], 1, "Mass")
     assert other["label"].tolist() == ["Mass", "no Mass", "Mass", "Mass"]
-    maps = labels.of_finding(sets, films, known[:, 1], 1, "Mass")[0]["after"][0]
+    maps = labels.of_finding(sets, films, known[:, 1], 1, "Mass")[0]["after"]
     assert maps.image_id.tolist() == ["a", "c", "d"] and maps.maps["last", "cam"][0, 0, 0] == 4
     assert labels.of_finding(sets, films, np.ones(4), 0, "Effusion") is None
 
