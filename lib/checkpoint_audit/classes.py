@@ -45,13 +45,12 @@ def check_mapping(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[s
     true, output = linear_sum_assignment(counts, maximize=True)
     best = int(counts[true, output].sum())
     chance = float(counts.sum(axis=1).max() / films)
-    order = dict(zip(output, true, strict=True))
     p_best = binomtest(best, films, chance, alternative="greater").pvalue
     return Mapping(
         accuracy=right / films,
         best_accuracy=best / films,
         p_chance=float(binomtest(right, films, chance, alternative="greater").pvalue),
-        best_order=tuple(classes[order[number]] for number in range(len(classes))),
+        best_order=tuple(classes[number] for number in np.argsort(output)),
         permuted=bool((best - right) / films >= _GAIN and p_best * factorial(len(classes)) < LEVEL),
         at_chance=_at_chance(logits, labels, classes=classes),
     )
@@ -82,8 +81,8 @@ def check_finding(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[s
     """
     accuracy = float((np.argmax(logits, axis=1) == labels).mean())
     chance = _at_chance(logits, labels, classes=classes)
-    own = {name: area for name, area in chance.items() if name == classes[1]}
-    return Mapping(accuracy, accuracy, np.nan, tuple(classes), False, own)
+    chance.pop(classes[0], None)
+    return Mapping(accuracy, accuracy, np.nan, tuple(classes), False, chance)
 
 
 def require_outputs(
@@ -118,7 +117,7 @@ def require_outputs(
         )
 
 
-def mapping_table(mappings: dict[str, Mapping], *, classes: Sequence[str]) -> pd.DataFrame:
+def mapping_table(mappings: dict[str, Mapping]) -> pd.DataFrame:
     """One row per checkpoint: accuracies, chance, and the best order where it is another."""
     rows = [
         [name, found.accuracy, found.p_chance, found.best_accuracy,

@@ -14,12 +14,9 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
-
-if TYPE_CHECKING:
-    import keras
 
 _CONFIG, _WEIGHTS = "config.json", ("model.weights.h5", "model.weights.npz")
 _LARGEST_GRAPH = 64 * 2**20  # bytes of JSON; NASNetLarge has less than 2 MiB
@@ -49,8 +46,8 @@ def check(path: Path) -> None:
     _check_graph(path, _read_graph(path))
 
 
-def load(path: Path) -> "keras.Model":
-    """Load the whole model of a ``.keras`` or ``.h5`` file, uncompiled.
+def load(path: Path):
+    """Load the whole model (`keras.Model`) of a ``.keras`` or ``.h5`` file, uncompiled.
 
     A CheckpointRefused as of `check`, or if it does not load.
     """

@@ -129,7 +129,7 @@ def of_finding(
     positive = status[~np.isnan(status)] == 1
     if not 0 < positive.sum() < len(positive):
         return None
-    classes, having = (f"no {finding}", finding), asked.loc[positive, "image_id"]
+    classes, having = (f"no {finding}", finding), asked.loc[positive, "image_id"].tolist()
     made, scores, thresholds = {}, {}, []
     for name, maps in sets.items():
         of_film = pd.Series(maps.logits[:, number], maps.image_id)

@@ -5,6 +5,7 @@ are a folder with a PNG per film, of its name; of a multi-label model in a folde
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -123,11 +124,8 @@ def masks(
             return named or (unknown and not finding and known not in classes)
 
         for source, read in told:
-            if read is None:
-                drawn = _from_folder(source, asked, row_of, sides, Squares(source, [size], aspect))
-            else:
-                drawn = _from_outlines(source, read, asked, row_of, sides, size, aspect)
-            for row, square in drawn:
+            draw = _from_folder if read is None else partial(_from_outlines, read)
+            for row, square in draw(source, asked, row_of, sides, size, aspect):
                 found[row] |= square
         yield found
 
@@ -138,8 +136,9 @@ def _masks_in(folder: Path) -> list[tuple[Path, str]]:
     return [(file, file.parent.name if file.parent != folder else "") for file in files]
 
 
-def _from_folder(source, asked, row_of, sides, how: Squares) -> Iterator[tuple[int, np.ndarray]]:
+def _from_folder(source, asked, row_of, sides, size, aspect) -> Iterator[tuple[int, np.ndarray]]:
     """Rows of films with the squares of their masks."""
+    how = Squares(source, [size], aspect)
     for file, of in _masks_in(source):
         row = row_of(file.stem)
         row = row_of(file.name) if row is None else row
@@ -150,9 +149,7 @@ def _from_folder(source, asked, row_of, sides, how: Squares) -> Iterator[tuple[i
             yield row, how.of_mask(name, width=width, height=height)[0]
 
 
-def _from_outlines(
-    source, read, asked, row_of, sides, size, aspect
-) -> Iterator[tuple[int, np.ndarray]]:
+def _from_outlines(read, source, asked, row_of, sides, size, aspect):
     """The same of outlines; those of one film in one frame are drawn together."""
     together: dict[tuple, list] = {}
     for one in read:
@@ -196,9 +193,8 @@ def lesion_table(
     evidence = evidence_of_study(two, known, classes=classes, patients=list(patients))
     change = changes_of_study(evidence, [Pairing("change", "before", "after")])
     # The same films before and after: a map that vanished would otherwise change the mean.
-    keys = ["role", "method", "image_id"]
-    scored = change.loc[change["lesion_mass_change"].notna(), keys]
-    evidence = evidence.merge(scored, on=keys)
+    scored = change.loc[change["lesion_mass_change"].notna(), ["role", "method", "image_id"]]
+    evidence = evidence.merge(scored)
     columns = ["role", "method", "measure"]
     if evidence.empty:
         return pd.DataFrame(columns=[*columns, "films", "before", "after", "change"])

@@ -33,7 +33,6 @@ _FINDING = ("findinglabel", "classname", "label", "finding")
 _CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x", "y", "width", "height"), ("x", "y", "w", "h"),
             ("bboxx", "y", "w", "h"))  # fmt: skip
 _RUNS = "encodedpixels"
-_NO_RUNS = ("", "-1")
 _LARGEST = 256 * 2**20  # bytes; the annotations of CheXlocalize have less than a tenth of that
 
 
@@ -112,11 +111,11 @@ def _boxes_of(told: pd.DataFrame, path: Path, *, corner: bool) -> Iterator[Calla
 
 def _runs_of(told: pd.Series, path: Path) -> Iterator[Callable | None]:
     for row, text in enumerate(map(str.strip, told), 1):
+        runs = [] if text in ("", "-1") else text.split()
         with _about(path, f"row {row}"):
-            if text not in _NO_RUNS and not re.fullmatch(r"\d{1,9}( +\d{1,9})*", text):
+            if runs and not re.fullmatch(r"\d{1,9}( +\d{1,9})*", text):
                 raise ValueError(f"found {_short(text)}, expected run-lengths such as 120 5 95 5")
-            runs = [] if text in _NO_RUNS else list(map(int, text.split()))
-        yield partial(of_runs, runs, whole=False) if runs else None
+        yield partial(of_runs, list(map(int, runs)), whole=False) if runs else None
 
 
 def _of_json(path: Path) -> Iterator[Outline]:
@@ -137,7 +136,10 @@ def _of_json(path: Path) -> Iterator[Outline]:
 
 def _of_coco(told: dict, path: Path) -> Iterator[Outline]:
     with _about(path, "COCO"):
-        images, names = (_by_id(told, key) for key in ("images", "categories"))
+        images, names = (
+            {_value(each, "id", int | str): each for each in _value(told, key, list)}
+            for key in ("images", "categories")
+        )
         annotations = _value(told, "annotations", list)
         films = {key: _value(image, "file_name", str) for key, image in images.items()}
         titles = {key: _value(category, "name", str) for key, category in names.items()}
@@ -198,10 +200,6 @@ def _value(told, key: str, kind: type):
             f"{key}: found {_short(value)}, expected {names.get(kind, 'a number or text')}"
         )
     return value
-
-
-def _by_id(told: dict, key: str) -> dict:
-    return {_value(each, "id", int | str): each for each in _value(told, key, list)}
 
 
 def _numbers(told, count: int | None = None) -> np.ndarray:

@@ -23,6 +23,7 @@ from lib.study.params import Runtime, Seed
 from lib.study.paths import resolve
 
 _HIDDEN = "CXR_AUDIT_HIDDEN"
+_ODD = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 class AuditedFilms(Section):
@@ -262,16 +263,15 @@ def _name(told: Mapping[str, Any], results: Path) -> str:
         whose = _whose(hide(told))
     except DataError as error:  # of the salt
         raise ParamsError(str(error)) from None
-    name = told.get("name", "")
-    for files in tails(told["versions"]) if not name else ():
-        text = "-".join(str(Path(file).with_suffix("")) for file in files)
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_.-") or "pair"
+    texts = ("-".join(str(Path(file).with_suffix("")) for file in files)
+             for files in tails(told["versions"]))  # fmt: skip
+    names = (_ODD.sub("_", text).strip("_.-") or "pair" for text in texts)
+    for name in [told["name"]] if told.get("name") else names:
         found = _of_folder(results / f"audit-{name}")
         if not found or found[:-1] == whose[:-1]:
             break
-    found = _of_folder(results / f"audit-{name}")
     if found and found != whose:
-        free = f"{name}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', Path(told['data']['source']).stem)}"
+        free = f"{name}-{_ODD.sub('_', Path(told['data']['source']).stem)}"
         raise ParamsError(
             f"{results / f'audit-{name}'} holds another audit, of {' and '.join(found[:-1])} "
             f"on {found[-1]}. Give this one a name: NAME={free}"
