@@ -170,3 +170,45 @@ def test_findings_are_read_from_one_column_or_from_many(tmp_path, table):
     missing = params.model_copy(update={"findings": ("Effusion", "Masses")})
     with pytest.raises(DataError, match="no film with 'Masses'"):
         audited_films.index_films(missing)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "returned", "findings", "why"),
+    [
+        (3, "softmax", (), ""),
+        (2, "sigmoid", (), ""),
+        (3, "sigmoids", ("a", "b", "c"), ""),
+        (3, "logits", ("a", "b", "c"), ""),
+        (4, "softmax", (), r"tell 4 classes apart, the data have 3: a, b, c"),
+        (3, "sigmoids", (), r"3 sigmoids, which are 3 questions.*FINDINGS="),
+        (3, "softmax", ("a", "b", "c"), r"end in softmax, .*CLASSES="),
+        (4, "sigmoids", ("a", "b", "c"), r"found 3 findings .* tell 4 things.*in the order"),
+    ],
+)
+def test_there_must_be_a_class_or_a_finding_for_each_output(outputs, returned, findings, why):
+    given = {"classes": ["a", "b", "c"][:outputs], "findings": findings}
+    if not why:
+        return classes.require_outputs(outputs, returned, **given)
+    with pytest.raises(ValueError, match=why):
+        classes.require_outputs(outputs, returned, **given)
+
+
+def test_a_permutation_of_the_classes_is_found_and_named():
+    labels = np.arange(90) % 3
+    logits = np.eye(3)[(labels + 1) % 3]  # output 0 means class 2, 1 means 0, 2 means 1
+    found = classes.check_mapping(logits, labels, classes=["x", "y", "z"])
+    assert found.permuted and found.accuracy == 0 and found.best_accuracy == 1
+    assert found.best_order == ("z", "x", "y")
+    right = classes.check_mapping(np.eye(3)[labels], labels, classes=["x", "y", "z"])
+    assert not right.permuted and right.best_order == ("x", "y", "z") and right.p_chance < 1e-9
+
+
+def test_a_classifier_without_skill_is_no_permutation():
+    generator = np.random.default_rng(3)
+    labels = np.arange(60) % 4
+    found = [
+        classes.check_mapping(generator.normal(size=(60, 4)), labels, classes=list("abcd"))
+        for _ in range(200)
+    ]
+    assert np.mean([each.permuted for each in found]) <= 0.02
+    assert np.mean([each.p_chance > 0.05 for each in found]) > 0.85  # discrete, level 0.05 or less
