@@ -82,9 +82,8 @@ def asker(
         if not len(rows):
             return {}
         curves = faithfulness.curves(
-            explain.logits, images, own, rows, seed=derive(seed, "faithfulness"),
-            probability=sure,
-        )  # fmt: skip
+            explain.logits, images, own, rows, seed=derive(seed, "faithfulness"), probability=sure
+        )
         changed = perturbed.perturbed(images, seed=derive(seed, "perturbed"))
         stack, place = np.concatenate([*changed.values()]), np.arange(len(images))
         batch = min(batch_size, len(films))
@@ -92,10 +91,7 @@ def asker(
         data = Films(stack, order, np.tile(classes, len(changed))[order])
         maps = explain(data, own.image_id[rows[order % len(rows)]], batch_size=batch)
         sets = {name: maps.take(n * len(rows) + place) for n, name in enumerate(changed)}
-        decided = deciding(own.logits, status, film)
-        return {
-            "faithfulness": curves,
-            "perturbed": perturbed.compared(own.take(rows), sets, decided),
-        }
+        steady = perturbed.compared(own.take(rows), sets, deciding(own.logits, status, film))
+        return {"faithfulness": curves, "perturbed": steady}
 
     return ask

@@ -35,11 +35,7 @@ class Mapping:
 
 
 def check_mapping(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) -> Mapping:
-    """Compare the given order of classes with the best one, of logits (films, classes).
-
-    The best order maximises the sum of a diagonal of the confusion matrix (Kuhn 1955, the
-    assignment problem).
-    """
+    """Compare the given order of classes with the best one (Kuhn 1955, the assignment problem)."""
     counts = confusion(logits, labels, classes=classes).to_numpy()
     films, right = int(counts.sum()), int(np.trace(counts))
     true, output = linear_sum_assignment(counts, maximize=True)
@@ -88,20 +84,15 @@ def check_finding(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[s
 def require_outputs(
     outputs: int, returned: str, *, classes: Sequence[str], findings: Sequence[str]
 ) -> None:
-    """Check that there is a class, or a finding, for each output; a ValueError says what to do.
-
-    `outputs` is the number of logits, `returned` as `lib.checkpoint_audit.graph.Flat.output`.
-    """
+    """Check that each of the logits has a class or a finding; a ValueError says what to do."""
     one_of = returned not in ("sigmoids", "logits")
     if findings and (one_of or outputs != len(findings)):
+        way_out = "Name all findings in the order of the outputs, FINDINGS"
+        if one_of:
+            way_out = "They give a film one of several classes: name these, CLASSES"
         raise ValueError(
             f"FINDINGS: found {len(findings)} findings ({', '.join(findings)}), and models that "
-            f"end in {returned}, which tell {outputs} things apart. "
-            + (
-                'They give a film one of several classes: name these, CLASSES="first,second,…".'
-                if one_of
-                else 'Name all findings in the order of the outputs, FINDINGS="first,second,…".'
-            )
+            f'end in {returned}, which tell {outputs} things apart. {way_out}="first,second,…".'
         )
     if not findings and returned == "sigmoids":
         raise ValueError(

@@ -30,6 +30,12 @@ _BRING_CODE = {
     "TFOpLambda": "is a call of TensorFlow, which Keras 3 has no layer for",
     "SlicingOpLambda": "is a call of TensorFlow, which Keras 3 has no layer for",
 }
+_AGAIN = "Copy or save the checkpoint again."
+_WHOLE = "Save the whole model: model.save('name.keras')"
+_FOREIGN = {
+    ".pt": "PyTorch", ".pth": "PyTorch", ".ckpt": "PyTorch or TensorFlow", ".onnx": "ONNX",
+    ".safetensors": "safetensors", ".tflite": "TensorFlow Lite", ".pkl": "pickled Python",
+}  # fmt: skip
 _UNUSED = ("compile_config", "build_config")  # loss and optimiser are not needed to explain
 
 
@@ -47,10 +53,7 @@ def check(path: Path) -> None:
 
 
 def load(path: Path):
-    """Load the whole model (`keras.Model`) of a ``.keras`` or ``.h5`` file, uncompiled.
-
-    A CheckpointRefused as of `check`, or if it does not load.
-    """
+    """The whole model of a ``.keras`` or ``.h5`` file, uncompiled; refused as by `check`."""
     path = Path(path)
     check(path)
     import keras  # here: it takes half a minute, and most refusals do not need it
@@ -73,7 +76,13 @@ def _read_graph(path: Path) -> dict:
     """The description of the graph, as it stands in the file."""
     try:
         _check_format(path)
-        text = _of_archive(path) if path.suffix == ".keras" else _of_hdf5(path)
+        if path.suffix == ".keras":
+            text = _of_archive(path)
+        else:
+            with h5py.File(path, "r") as file:
+                text = file.attrs.get("model_config")
+            if not isinstance(text, str | bytes):
+                raise CheckpointRefused(f"{path}: holds weights without the graph. {_anew(path)}")
         if len(text) > _LARGEST_GRAPH:
             raise CheckpointRefused(
                 f"{path}: its graph is described by {len(text)} bytes, expected at most "
@@ -105,18 +114,6 @@ def _of_archive(path: Path) -> bytes:
             raise CheckpointRefused(f"{path}: damaged ({broken} fails its check sum). {_AGAIN}")
         with archive.open(_CONFIG) as file:
             return file.read(_LARGEST_GRAPH + 1)
-
-
-def _of_hdf5(path: Path) -> str | bytes:
-    with h5py.File(path, "r") as file:
-        text = file.attrs.get("model_config")
-    if not isinstance(text, str | bytes):
-        raise CheckpointRefused(f"{path}: holds weights without the graph. {_anew(path)}")
-    return text
-
-
-_AGAIN = "Copy or save the checkpoint again."
-_WHOLE = "Save the whole model: model.save('name.keras')"
 
 
 def _anew(path: Path) -> str:
@@ -178,12 +175,6 @@ def _content(path: Path) -> str:
     return "ONNX" if start[:1] == b"\x08" and start[2:3] == b"\x12" else ""
 
 
-_FOREIGN = {
-    ".pt": "PyTorch", ".pth": "PyTorch", ".ckpt": "PyTorch or TensorFlow", ".onnx": "ONNX",
-    ".safetensors": "safetensors", ".tflite": "TensorFlow Lite", ".pkl": "pickled Python",
-}  # fmt: skip
-
-
 def _described(value: Any) -> Iterator[dict]:
     """Every object that a description names, from the outside in."""
     waiting = [value]
@@ -208,14 +199,11 @@ def _check_graph(path: Path, graph: dict) -> None:
                 f"{where} {_BRING_CODE[name]}, and code from a file is never run here. Take a "
                 f"layer of Keras in its place, such as Rescaling for a division. {_anew(path)}"
             )
-        package = str(module or "keras").split(".")[0]
-        origin = module or found.get("registered_name")
+        package, registered = str(module or "keras").split(".")[0], found.get("registered_name")
+        origin = module or registered
+        foreign = package not in ("keras", "builtins") or ">" in str(registered)
         unknown = module is None and not name.startswith("__") and name not in _keras_names()
-        if (
-            package not in ("keras", "builtins")
-            or ">" in str(found.get("registered_name"))
-            or unknown
-        ):
+        if foreign or unknown:
             raise CheckpointRefused(
                 f"{where}{f' of {origin}' if origin else ''} is not a class of Keras, and its code "
                 "is not in the file. Only models of Keras's own layers can be audited. "

@@ -46,13 +46,11 @@ def choose_films(
 
 
 def index_films(params: AuditParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The films of an audit as the collection lists them, none of them decoded.
+    """The films of an audit as the collection lists them, none of them decoded, and the classes.
 
-    With the index (as `lib.data.index.read_index`) come the classes in the order of the outputs: as
-    given, or the sorted names of the collection; or the findings, and ``label`` has all of a film,
-    "A|B", an uncertain one with a question mark.
-
-    A DataError if the collection or the salt cannot be read, or all files of a class are missing.
+    These are as given, or the sorted names of the collection; or the findings, and ``label`` has
+    all of a film, "A|B", an uncertain one with a question mark. A DataError if the collection or
+    the salt cannot be read, or all files of a class are missing.
     """
     source, films = resolve(params.data.source), params.data
     if classes := params.findings:  # the class of a film is all of its findings
@@ -82,10 +80,7 @@ def index_films(params: AuditParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
 
 def check(params: AuditParams) -> None:
-    """Look through the films of an audit and their lesions before anything is decoded or loaded.
-
-    A DataError as of `index_films` and `lib.checkpoint_audit.lesions.opened`.
-    """
+    """Look through films and lesions, as `index_films` and `opened`, before anything is decoded."""
     rows, _ = index_films(params)
     opened(params.data.lesions, rows, findings=params.findings, labels=params.data.labels)
 

@@ -35,10 +35,7 @@ _LAYOUT = "see the layout in book/audit.md, and the ten lines that write it"
 
 
 def check(path: Path) -> None:
-    """Look a set of maps through by the names of its arrays: a matter of a second.
-
-    A CheckpointRefused if it is missing, no set of maps, or an array that is needed is not in it.
-    """
+    """Refuse what is no set of maps by the names of its arrays: a matter of a second."""
     _require(path, _names(path))
 
 
@@ -62,17 +59,14 @@ def _require(path: Path, names: Sequence[str]) -> None:
     missing = [name for name in ("image_id", "logits") if name not in names]
     if not any(name.startswith("maps/") for name in names):
         missing.append("maps/<layer>/<method>")
-    if missing:
-        raise CheckpointRefused(
-            f"{path}: found the arrays {few(names) or 'none'}, expected also {', '.join(missing)}; "
-            + _LAYOUT
-        )
     odd = [name for name in names if name.split("/")[0] in _SETS and name.count("/") != 2]
-    if odd:
-        raise CheckpointRefused(
-            f"{path}: found an array {odd[0]!r}, expected names such as maps/layer4/gradcam; "
-            + _LAYOUT
-        )
+    if missing:
+        found = f"the arrays {few(names) or 'none'}, expected also {', '.join(missing)}"
+    elif odd:
+        found = f"an array {odd[0]!r}, expected names such as maps/layer4/gradcam"
+    else:
+        return
+    raise CheckpointRefused(f"{path}: found {found}; {_LAYOUT}")
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -99,14 +93,11 @@ def read(
     findings: bool = False,
     salt: bytes | None = None,
 ) -> Version:
-    """Maps of one model, brought to the films of an audit and to their order.
+    """Maps of one model, brought to the films of an audit and to their order, or refused.
 
     Labels are indices of `classes`, which are in the order of the logits. With `findings` rows are
     films with one of their findings; with a `salt` the ids of the manifest are hashed with it.
     Films without maps are for `common_films` to find.
-
-    A CheckpointRefused if shapes do not fit, a map is negative, an id occurs twice, or a class is
-    unknown.
     """
     arrays, classes = _arrays(path), list(classes)
     ids = pd.Series(arrays["image_id"].astype(str))
@@ -196,10 +187,7 @@ def _explained(path: Path, arrays: Mapping, classes: Sequence[str]) -> np.ndarra
 def common_films(
     versions: Sequence[Version], names: Sequence[str], manifest: pd.DataFrame
 ) -> tuple[list[Version], list[str]]:
-    """Sets of maps brought to the same rows and grids, and what is to be said about that.
-
-    A CheckpointRefused if they have no film in common, or no layer and method.
-    """
+    """Two sets brought to the same rows and grids, or refused; and what is to be said of that."""
     both, (before, after) = " and ".join(names), (version.own for version in versions)
     keys = [set(zip(own.image_id, own.label, strict=True)) for own in (before, after)]
     shared, said = keys[0] & keys[1], []
@@ -245,4 +233,5 @@ def common_films(
         }
         return replace(kept, maps=found, layers={role: maps.layers[role] for role, _ in found})
 
-    return [version.each(cut) for version in versions], said
+    sets = [(version.own, version.again, version.randomised) for version in versions]
+    return [Version(*(maps and cut(maps) for maps in of)) for of in sets], said

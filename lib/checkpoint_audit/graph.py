@@ -44,16 +44,12 @@ def flatten(
     size: int | None = None,
     rescale: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> Flat:
-    """Unfold a classifier; the model itself stays as it is.
+    """Unfold a classifier of films, or refuse it; the model itself stays as it is.
 
     One output of a binary classifier, z, becomes two logits, (−z/2, z/2): their softmax is the
-    sigmoid of z, and the evidence against the second class is that for the first.
-
-    The model is functional or Sequential, possibly nested, with one input of 1 or 3 channels and
-    one output of scores, one per class; a CheckpointRefused if it is no classifier of films, or its
-    logits cannot be reached. `size` is the side in pixels, for models that take any. `rescale` is
-    what is done to the films first, (scale, offset), a number per channel of the model: pixels ·
-    scale + offset.
+    sigmoid of z, and the evidence against the second class is that for the first. `size` is the
+    side in pixels, for models that take any; `rescale`, (scale, offset), what is done to the films
+    first, a number per channel of the model: pixels · scale + offset.
     """
     shape = input_shape(model, size)
     films = keras.Input((*shape[:2], 3), name="film")
@@ -72,7 +68,9 @@ def flatten(
         ]
         logits = keras.layers.Concatenate(name="two_logits")(sides)
     graph = keras.Model(films, logits, name=model.name)
-    copier.copy_weights()
+    for original, copy in copier.copies.values():
+        if getattr(original, "weights", None):
+            _put(copy, original.get_weights())
     return Flat(graph, output)
 
 
@@ -94,11 +92,7 @@ def _put(layer: keras.layers.Layer, arrays: list[np.ndarray]) -> None:
 
 
 def input_shape(model: keras.Model, size: int | None = None) -> tuple[int, int, int]:
-    """Height, width and channels of the films that a model takes.
-
-    A CheckpointRefused if it takes something else, or any size and none is given, or another one
-    than is given.
-    """
+    """Height, width and channels of the films that a model takes, refused if it takes others."""
     try:
         ends = len(model.inputs), len(model.outputs)
     except (AttributeError, TypeError, ValueError):  # subclassed, or never called
@@ -158,14 +152,11 @@ class _Copier:
             return self.replay(operation, arguments[0])
         if _idle(operation):
             return arguments[0]
-        return self._copy(operation, within)(*arguments, **options)
-
-    def _copy(self, operation, within: str):
         if id(operation) not in self.copies:
-            changes = {"name": self._name(operation.name, within)}
-            self.copies[id(operation)] = operation, _copied(operation, **changes)
-            self.origin[changes["name"]] = operation
-        return self.copies[id(operation)][1]
+            name = self._name(operation.name, within)
+            self.copies[id(operation)] = operation, _copied(operation, name=name)
+            self.origin[name] = operation
+        return self.copies[id(operation)][1](*arguments, **options)
 
     def _name(self, name: str, within: str) -> str:
         """The operation's own name, or with that of its model where two have the same."""
@@ -204,11 +195,6 @@ class _Copier:
             self.copies[id(original)] = original, linear
             before = linear(before)
         return before, kind + "s" * (kind == "sigmoid" and count > 1)
-
-    def copy_weights(self) -> None:
-        for original, copy in self.copies.values():
-            if getattr(original, "weights", None):
-                _put(copy, original.get_weights())
 
 
 def _copied(operation, **changes):

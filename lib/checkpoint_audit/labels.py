@@ -30,11 +30,10 @@ UNCERTAIN = {"leave_out": np.nan, "positive": 1.0, "negative": 0.0}
 def status_table(
     texts: pd.Series, findings: Sequence[str], *, uncertain: str, labels: Mapping[str, str]
 ) -> np.ndarray:
-    """What is known of every film and finding, float (films, findings).
+    """What is known of films and findings, float (films, findings): 1 has it, 0 not, NaN left out.
 
-    1 has it, 0 has it not, NaN left out. `texts` are the findings of each film, "A|B", an uncertain
-    one with a question mark, which counts as `uncertain`, of `UNCERTAIN`, says; `labels` are
-    findings by what the table calls otherwise.
+    `texts` are the findings of each film, "A|B"; an uncertain one has a question mark, and counts
+    as `uncertain`, of `UNCERTAIN`, says. `labels` are findings by what the table calls otherwise.
     """
     status = np.zeros((len(texts), len(findings)))
     for row, found in enumerate(_told(texts, findings, labels)):
@@ -62,10 +61,7 @@ def _told(texts, findings, labels) -> Iterator[list[tuple[str, bool]]]:
 def require_findings(
     texts: pd.Series, findings: Sequence[str], *, labels: Mapping[str, str], source: Path
 ) -> None:
-    """Check that every finding occurs: a misspelt name would be a question without films.
-
-    If one does not, a DataError says what there is.
-    """
+    """Refuse (DataError) a finding that no film has: a misspelt name asks for nothing."""
     mean = meaning(list(findings), dict(labels))
     found = {x.strip().removesuffix("?") for text in texts for x in text.split("|")} - {""}
     others = sorted(x for x in found if mean(x) not in findings)
@@ -79,10 +75,7 @@ def require_findings(
 
 
 def rows_to_explain(status: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A row per film and finding that it has; a film without any has one, for its logits.
-
-    Films in their order, and numbers of findings, int (rows,).
-    """
+    """Film and finding of every map, int (rows,); a film without any has one, for its logits."""
     wanted = status == 1
     wanted[~wanted.any(axis=1), 0] = True
     return np.nonzero(wanted)
@@ -116,9 +109,8 @@ def of_finding(
 ):
     """The question about one finding, with two classes: films have it or not.
 
-    `sets` have a row per film and finding, labels as numbers of findings; `status` is that of the
-    films of `manifest` for this finding, as `status_table`, and `number` that of the finding among
-    the logits.
+    `sets` have a row per film and finding, labels as numbers of findings; `status` (films,) is that
+    of this finding, as `status_table`, and `number` its place among the logits.
 
     Returns maps of the films that have the finding (class 1 of 2), of its own logit z as (−z/2,
     z/2), z being measured from `operating_point`; by set the logits of all films that are asked;
@@ -167,28 +159,23 @@ def output_table(logits: np.ndarray, status: np.ndarray, findings: Sequence[str]
     every = np.arange(count)
     elsewhere = (best != every) & (chance[every, every] > CHANCE)
     elsewhere &= chance[every, best] * count < LEVEL
+    best_output = np.array(findings, dtype=object)[best]
     return pd.DataFrame(
-        {
-            "finding": list(findings),
-            "films": (status == 1).sum(axis=0),
-            "auc": areas[every, every],
-            "best_output": np.array(findings, dtype=object)[best],
-            "best_auc": areas[every, best],
-            "elsewhere": elsewhere,
-        }
-    )
+        {"finding": list(findings), "films": (status == 1).sum(axis=0), "auc": areas[every, every],
+         "best_output": best_output, "best_auc": areas[every, best], "elsewhere": elsewhere}
+    )  # fmt: skip
 
 
 def output_warnings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """What is to be said of outputs that stand for other findings, by version."""
     said = []
     for name, table in tables.items():
-        if len(odd := table[table["elsewhere"]]):
-            parts = [
-                f"{row.finding} by the output of {row.best_output} (AUC {row.best_auc:.2f}, its "
-                f"own {row.auc:.2f})"
-                for row in odd.itertuples()
-            ]
+        parts = [
+            f"{row.finding} by the output of {row.best_output} (AUC {row.best_auc:.2f}, its own "
+            f"{row.auc:.2f})"
+            for row in table[table["elsewhere"]].itertuples()
+        ]
+        if parts:
             said.append(
                 f"The outputs of {name} may be named in another order: it tells "
                 f"{', '.join(parts)}. Check FINDINGS."

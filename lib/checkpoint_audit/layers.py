@@ -86,10 +86,7 @@ def swappable(before: keras.Model, after: keras.Model) -> bool:
 def require_same_architecture(
     before: keras.Model, after: keras.Model, *, names: tuple[str, str] = ("BEFORE", "AFTER")
 ) -> None:
-    """Check that two flat graphs compute the same but for their weights.
-
-    A CheckpointRefused at the first operation that differs; it says `names`.
-    """
+    """Refuse two flat graphs, called `names`, that differ in more than their weights."""
     (one, two), first, second = names, _operations(before), _operations(after)
     for number, (a, b) in enumerate(zip(first, second, strict=False), start=1):
         if a[1:] != b[1:]:

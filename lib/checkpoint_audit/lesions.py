@@ -16,12 +16,7 @@ from lib.checkpoint_audit import outlines
 from lib.data.films.squares import Squares, resize_mask
 from lib.data.naming import meaning, to_type
 from lib.drift.pairings import Pairing
-from lib.evidence.changes import (
-    change_summary,
-    changes_of_study,
-    evidence_of_study,
-    evidence_summary,
-)
+from lib.evidence import changes
 from lib.study.errors import DataError, few
 from lib.study.paths import resolve
 
@@ -105,11 +100,11 @@ def masks(
     """Lesions of the films, as the network sees these: bool (films, size, size) for each finding.
 
     A film has all lesions that any of the `sources` tells. `manifest` has ``image_id``, ``file``,
-    ``width``, ``height``, before names are hashed, and ``label`` where there are classes;
-    `findings` are those that are asked for, "" for all at once; `classes` are those of a model that
-    gives a film one: a lesion that is of another class than its film is none. `labels` as of
-    `opened`, `size` and `aspect` as of `lib.data.films.squares.resize`. A DataError as of `opened`,
-    or if a lesion does not fit its film.
+    ``width``, ``height``, before names are hashed, and ``label``; `findings` are those that are
+    asked for, "" for all at once; of a model that gives a film one of `classes`, a lesion of
+    another class than its film is none. The rest as of `opened` and
+    `lib.data.films.squares.resize`. A DataError as of `opened`, or if a lesion does not fit its
+    film.
     """
     told, row_of = opened(sources, manifest, labels=labels), _row_of(manifest)
     mean = meaning(list(filter(None, findings)) or list(classes), dict(labels))
@@ -190,17 +185,18 @@ def lesion_table(
     """
     two = {"model": {name: sets[name] for name in ("before", "after")}}
     known = {"model": {"lesion": lesions, "lung": None}}
-    evidence = evidence_of_study(two, known, classes=classes, patients=list(patients))
-    change = changes_of_study(evidence, [Pairing("change", "before", "after")])
+    evidence = changes.evidence_of_study(two, known, classes=classes, patients=list(patients))
+    change = changes.changes_of_study(evidence, [Pairing("change", "before", "after")])
     # The same films before and after: a map that vanished would otherwise change the mean.
     scored = change.loc[change["lesion_mass_change"].notna(), ["role", "method", "image_id"]]
     evidence = evidence.merge(scored)
     columns = ["role", "method", "measure"]
     if evidence.empty:
         return pd.DataFrame(columns=[*columns, "films", "before", "after", "change"])
-    levels = evidence_summary(evidence, by=("role", "method", "checkpoint")).set_index(columns)
+    levels = changes.evidence_summary(evidence, by=("role", "method", "checkpoint"))
+    levels = levels.set_index(columns)
     before, after = (levels[levels["checkpoint"] == name] for name in ("before", "after"))
-    gains = change_summary(change, by=("role", "method")).set_index(columns)
+    gains = changes.change_summary(change, by=("role", "method")).set_index(columns)
     table = pd.DataFrame(
         {
             "films": before["n"], "before": before["mean"], "after": after["mean"],

@@ -55,10 +55,7 @@ class Outline:
 
 
 def read(path: Path) -> list[Outline]:
-    """All that a file of annotations tells, of any film.
-
-    A DataError if it is too large, of no known layout, or an entry is not what it should be.
-    """
+    """All that a file of annotations tells, of any film; a DataError if it cannot be meant."""
     if (size := path.stat().st_size) > _LARGEST:
         raise DataError(
             f"{path}: found {size} bytes, expected at most {_LARGEST} of annotations. Leave out "

@@ -22,6 +22,17 @@ from lib.study.names import GRADIENT_METHODS, METHODS
 from lib.study.params import Runtime, Seed
 from lib.study.paths import resolve
 
+_PAIRS = (("before", "after"), ("maps_before", "maps_after"))
+WORDS = (
+    *("before", "after", "versions", "maps_before", "maps_after", "data", "lesions", "layer"),
+    *("preprocessing", "classes", "findings", "size", "name", "rule"),
+)
+"""What `make audit` may be told, each a text that may be empty."""
+_SAY = (
+    "Say: make audit BEFORE=a.keras AFTER=b.keras DATA=<folder of class folders | manifest.csv>; "
+    'or VERSIONS="v1.keras v2.keras v3.keras", or MAPS_BEFORE=a.npz MAPS_AFTER=b.npz, in the place '
+    "of the first two"
+)
 _HIDDEN = "CXR_AUDIT_HIDDEN"
 _ODD = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -141,17 +152,12 @@ def validate(settings: Mapping[str, Any]) -> AuditParams:
             look(resolve(file))
         except CheckpointRefused as error:
             raise ParamsError(f"{word}={error}") from None
-    if not resolve(params.data.source).exists():
-        raise ParamsError(
-            f"DATA={params.data.source}: nothing there; expected a folder of class folders or a "
-            ".csv manifest"
-        )
-    for file in params.data.lesions:
+    told = [("DATA", params.data.source, "a folder of class folders or a .csv manifest")]
+    lesions = "a .csv or .json of lesions, or a folder of masks"
+    told += [("LESIONS", file, lesions) for file in params.data.lesions]
+    for word, file, expected in told:
         if not resolve(file).exists():
-            raise ParamsError(
-                f"LESIONS={file}: nothing there; expected a .csv or .json of lesions, or a folder "
-                "of masks"
-            )
+            raise ParamsError(f"{word}={file}: nothing there; expected {expected}")
     return params
 
 
@@ -193,19 +199,6 @@ def tails(files: Sequence[str]) -> Iterator[tuple[str, ...]]:
         ends = ["/".join(part[:depth][::-1]) for part in parts]
         if len(set(ends)) == different:
             yield tuple(ends)
-
-
-_PAIRS = (("before", "after"), ("maps_before", "maps_after"))
-WORDS = (
-    *("before", "after", "versions", "maps_before", "maps_after", "data", "lesions", "layer"),
-    *("preprocessing", "classes", "findings", "size", "name", "rule"),
-)
-"""What `make audit` may be told, each a text that may be empty."""
-_SAY = (
-    "Say: make audit BEFORE=a.keras AFTER=b.keras DATA=<folder of class folders | manifest.csv>; "
-    'or VERSIONS="v1.keras v2.keras v3.keras", or MAPS_BEFORE=a.npz MAPS_AFTER=b.npz, in the place '
-    "of the first two"
-)
 
 
 def from_words(words: Mapping[str, str], *, results: Path, overrides: str = "") -> AuditParams:

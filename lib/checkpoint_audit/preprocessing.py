@@ -6,6 +6,7 @@ numbers are not copied from Keras but read off its own functions.
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 
 import keras
 import numpy as np
@@ -34,9 +35,8 @@ def affine(name: str, *, channels: int) -> tuple[list[float], list[float]]:
     `name` is one of `MODES`, or a module of ``keras.applications`` whose ``preprocess_input`` is
     meant. A ValueError if there is no such way, or one channel is to be treated in three ways.
     """
-    function = _function(name)
     pixels = np.repeat(np.array(_LEVELS, np.float32).reshape(-1, 1, 1, 1), 3, axis=-1)
-    low, middle, high = np.asarray(function(pixels), np.float64).reshape(3, 3)
+    low, middle, high = np.asarray(_function(name)(pixels), np.float64).reshape(3, 3)
     scale = (high - low) / (_LEVELS[2] - _LEVELS[0])
     if not np.allclose(low + scale * _LEVELS[1], middle, atol=1e-4):
         raise ValueError(
@@ -53,14 +53,11 @@ def affine(name: str, *, channels: int) -> tuple[list[float], list[float]]:
 
 
 def _function(name: str) -> Callable[[np.ndarray], np.ndarray]:
-    if name == "none":
-        return np.copy
-    if name == "unit":
-        return lambda pixels: pixels / np.float32(255)
+    own = {"none": np.copy, "unit": lambda pixels: pixels / np.float32(255)}
+    if name in own:
+        return own[name]
     if name in MODES:
-        return lambda pixels: keras.applications.imagenet_utils.preprocess_input(
-            pixels.copy(), mode=name
-        )
+        return partial(keras.applications.imagenet_utils.preprocess_input, mode=name)
     known = [x for x in dir(keras.applications) if x.islower() and x != "imagenet_utils"]
     modules = [x for x in known if hasattr(getattr(keras.applications, x), "preprocess_input")]
     if name not in modules:
@@ -70,16 +67,11 @@ def _function(name: str) -> Callable[[np.ndarray], np.ndarray]:
             f"preprocessing {name!r}: {hint}Expected one of {', '.join(MODES)}, or a module of "
             f"keras.applications: {', '.join(modules)}."
         )
-    function = getattr(keras.applications, name).preprocess_input
-    return lambda pixels: function(pixels.copy())
+    return getattr(keras.applications, name).preprocess_input
 
 
 def inside(graph: keras.Model) -> list[str]:
-    """Arithmetic that a flat graph does on films before the first layer that learns.
-
-    Such as "Rescaling 'rescaling'", from the films on; empty where the model computes with the
-    pixels as they come.
-    """
+    """Arithmetic on films before the first layer that learns, such as "Rescaling 'unit'"."""
     made = {operation.name: operation for operation in graph.operations}
     found = []
     for operation in (made[name] for name in feeding(graph)):

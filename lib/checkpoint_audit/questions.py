@@ -11,8 +11,8 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,18 +27,19 @@ from lib.study.artefacts import begin, write_json, write_table
 from lib.study.errors import ArtefactError, DataError
 from lib.study.paths import StudyPaths
 
+_OF_AUDIT = ("data", "figures", "maps", "notebooks", "report", "tables")
+_ASKED = {"faithfulness": faithfulness.table_of, "perturbed": perturbed.table_of}
 CHECKPOINTS = ("before", "after")
 QUESTION = "question.json"
 
 
 @dataclass(frozen=True)
 class Version:
-    """Maps of one version of a model, all of the same rows.
+    """Maps of one version of a model, all of the same rows: of films, or of films and findings.
 
-    A row per film, or per film and finding that it has; ``label`` is the class or finding.
-    ``again`` and ``randomised`` are the controls, where there are any: made once more, and with
-    permuted weights. ``asked`` is what a sample of the maps tells, see
-    `lib.checkpoint_audit.asking`.
+    ``label`` is the class or finding; ``again`` and ``randomised`` are the controls, where there
+    are any: made once more, and with permuted weights; ``asked`` is what a sample of the maps
+    tells, see `lib.checkpoint_audit.asking`.
     """
 
     own: MapSet
@@ -46,21 +47,15 @@ class Version:
     randomised: MapSet | None = None
     asked: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
-    def each(self, change: Callable[[MapSet], MapSet]) -> "Version":
-        """The version with a change made to all of its sets."""
-        sets = {name: getattr(self, name) for name in ("own", "again", "randomised")}
-        return replace(self, **{name: change(maps) for name, maps in sets.items() if maps})
-
 
 @dataclass(frozen=True)
 class Question:
     """One comparison of two versions.
 
-    Its ``folder`` is from that of the audit, "." being that itself; ``before`` and ``after`` are
-    files of the versions, ``steps`` the places of the two among the versions, from 0; ``finding``
-    is that of a multi-label model, or ""; ``classes`` are in the order of the logits,
-    ``architecture`` is what the model is called; ``said`` is to be warned of, found before there
-    were tables, and ``settings`` are the parameters of the audit, as they may be written.
+    ``folder`` is from that of the audit, "." being that itself; ``before`` and ``after`` are files,
+    ``steps`` the places of the two among the versions, from 0; ``finding`` is that of a multi-label
+    model, or ""; ``classes`` are in the order of the logits, ``architecture`` is what the model is
+    called; ``said`` is to be warned of, ``settings`` are the parameters that may be written.
     """
 
     folder: str
@@ -91,9 +86,6 @@ def lesion_file(folder: Path, size: int, finding: int | None = None) -> Path:
     return folder / ("" if finding is None else f"lesions-{finding}") / f"lesion_{size}.npy"
 
 
-_OF_AUDIT = ("data", "figures", "maps", "notebooks", "report", "tables")
-
-
 def folder_names(findings: Sequence[str]) -> list[str]:
     """A folder for every finding, of letters that any file system takes.
 
@@ -115,10 +107,7 @@ def pairs(versions: int) -> list[tuple[int, int]]:
 
 
 def read_all(root: Path) -> list[tuple[Path, Question]]:
-    """The questions of an audit with their folders, in their order.
-
-    An ArtefactError if the audit has not come so far.
-    """
+    """The questions of an audit with their folders; an ArtefactError if there are none yet."""
     if not (root / "questions.json").exists():
         raise ArtefactError(
             f"{root / 'questions.json'}: missing. Run the audit (make audit) first."
@@ -142,11 +131,11 @@ def ask(
 ) -> list[Question]:
     """Write a folder for every question; a DataError if no finding can be asked for.
 
-    `paths` are those of the audit, with a complete manifest; `versions` the oldest first, with the
-    names of their `files`; `manifest` has the films that have maps; `classes` are classes, or
-    findings, in the order of the logits. `tables` are ``checkpoints``, a row per version, and
-    others, which every question gets as they are. `status` is that of a multi-label model, float
-    (films, findings), as `lib.checkpoint_audit.labels.status_table`.
+    `manifest`, complete in the folder of the audit, has the films that have maps; `versions` and
+    their `files` come the oldest first; `classes` are classes, or findings, in the order of the
+    logits. `tables` are ``checkpoints``, a row per version, and others, which every question gets
+    as they are. `status` is that of a multi-label model, as
+    `lib.checkpoint_audit.labels.status_table`.
     """
     asked, own_folders = [], folder_names(classes)
     for steps in pairs(len(versions)):
@@ -187,9 +176,6 @@ def ask(
         )
     write_json(paths.root / "questions.json", {"folders": [x.folder for x in asked]})
     return asked
-
-
-_ASKED = {"faithfulness": faithfulness.table_of, "perturbed": perturbed.table_of}
 
 
 def _asked(two: Sequence[Version], manifest, architecture: str) -> dict[str, pd.DataFrame]:

@@ -13,6 +13,13 @@ from lib.report.digest import PRIMARY, drift_means
 from lib.report.phrases import listed, number, span
 from lib.study import names
 
+_LISTED = 3  # criteria of a verdict that the first screen names; the table has all
+_WIDE = 3  # steps of `MOVED` from one end of an interval to the other that say too little
+_CONTROLS = {
+    "explainer": "{} where the same checkpoint is explained twice",
+    "ceiling": "{} between maps of different patients' films",
+    "randomised": "{} where the weights are permuted",
+}
 QUESTION = "Did the evidence of this model move?"
 
 MOVED = (
@@ -34,20 +41,8 @@ def words_of_scale() -> str:
     )
 
 
-_LISTED = 3  # criteria of a verdict that the first screen names; the table has all
-_WIDE = 3  # steps of `MOVED` from one end of an interval to the other that say too little
-_CONTROLS = {
-    "explainer": "{} where the same checkpoint is explained twice",
-    "ceiling": "{} between maps of different patients' films",
-    "randomised": "{} where the weights are permuted",
-}
-
-
 def moved_sentence(retained: pd.DataFrame | None, cell: tuple[str, str]) -> str:
-    """Whether the evidence moved, by where the interval of R lies; "" where R is not known.
-
-    Of ``tables/retained.csv`` at a role and method.
-    """
+    """Whether the evidence moved, by where the interval of R lies; "" where R is not known."""
     if retained is None:
         return ""
     row = retained.set_index(["metric", "role", "method"]).loc[(PRIMARY, *cell)]
@@ -92,10 +87,7 @@ def rule_sentence(judged: pd.DataFrame | None) -> str:
 
 
 def overlap_sentence(drift: pd.DataFrame, support: pd.DataFrame, cell: tuple[str, str]) -> str:
-    """Overlap of the strongest cells at a role and method, with the controls beside it.
-
-    Of ``tables/drift.csv`` and ``tables/support.csv`` of an audit.
-    """
+    """Overlap of the strongest cells at a role and method, with the controls beside it."""
     films, common = int(support["films"].sum()), int(support["common"].sum())
     where = f"On the {common} of {films} films that both checkpoints classify correctly"
     means = drift_means(drift).droplevel("architecture")
@@ -113,10 +105,7 @@ def overlap_sentence(drift: pd.DataFrame, support: pd.DataFrame, cell: tuple[str
 
 
 def lesion_sentence(lesion: pd.DataFrame | None, cell: tuple[str, str]) -> str:
-    """Evidence in the lesion before and after, beside its area; "" where no lesion is known.
-
-    Of a `lib.checkpoint_audit.lesions.lesion_table` at a role and method.
-    """
+    """Evidence in the lesion before and after, beside its area; "" where no lesion is known."""
     if lesion is None or lesion.empty:
         return ""
     row = lesion.set_index(["measure", "role", "method"]).loc[("lesion_mass", *cell)]
@@ -151,10 +140,7 @@ def accuracy_sentence(performance: pd.DataFrame) -> str:
 
 
 def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None = None) -> list[str]:
-    """The sentences of the first screen: whether it moved, by how much, and accuracy.
-
-    An audit has no verdicts.
-    """
+    """The sentences of the first screen; an audit has no verdicts."""
     cell = primary_cell(tables["drift"])
     sentences = (
         rule_sentence(tables.get("rule")),

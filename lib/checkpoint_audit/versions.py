@@ -52,11 +52,7 @@ class Versions:
 
 
 def open_versions(*files: Path, names: Sequence[str] = (), size: int | None = None) -> Versions:
-    """Load checkpoints and check that they differ in nothing but their weights.
-
-    A CheckpointRefused if a file cannot be audited, or the architectures differ; it calls the files
-    by `names`.
-    """
+    """Load checkpoints, called `names`; refused if they differ in more than their weights."""
     names = names or ("BEFORE", "AFTER")
     models = tuple(load(path) for path in files)
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", models[0].name) or "model"
@@ -79,8 +75,7 @@ def choose_preprocessing(
     """How to preprocess (as given, or not where the models do it), and what the models do.
 
     Of a multi-label model `status`, float (films, findings), is in the place of classes. If it must
-    be said, a PreprocessingUnknown says how well each way does; a ValueError if there is no such
-    way.
+    be said, a PreprocessingUnknown says how well each way does.
     """
     channels = versions.shape[2]
     if given:  # a misspelt name fails before anything is measured
@@ -116,13 +111,12 @@ def explain_versions(
 ) -> list[Version]:
     """Maps of every version and of the controls, for the true class of every film.
 
-    The oldest version comes first; its graph is compiled once and takes the weights of the others,
-    a quantised version has one of its own. The last version has no controls; ``randomised`` has a
-    version's weights permuted, see `lib.models.randomise`. `films`, `image_ids`, `methods` and
-    `batch_size` are as of `lib.attribution.explainer.Explainer`, `layers` as of `audited_layers`.
-    `report` receives what is counted, "films, before", and returns a reporter of (films done, in
-    all). `ask` is what else a version is asked while its weights lie in the graph, see
-    `lib.checkpoint_audit.asking`.
+    The graph of the first version, the oldest, is compiled once and takes the weights of the
+    others; a quantised version has one of its own. The last version has no controls. `films`,
+    `image_ids`, `methods` and `batch_size` are as of `lib.attribution.explainer.Explainer`,
+    `layers` as of `audited_layers`. `report` receives what is counted, "films, before", and returns
+    a reporter of (films done, in all). `ask` is what a version is asked beside
+    (`lib.checkpoint_audit.asking`).
 
     A ValueError if a layer cannot be explained or a checkpoint returns what is not finite, or
     probabilities that the graph does not show as such.
