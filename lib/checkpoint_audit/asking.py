@@ -21,10 +21,9 @@ from lib.study.seeds import derive
 
 if TYPE_CHECKING:
     from lib.attribution.explainer import Explainer
-    from lib.checkpoint_audit.params import AuditParams
 
 
-def sample(status: np.ndarray | None, film: np.ndarray, label: np.ndarray, params: "AuditParams"):
+def sample(status: np.ndarray | None, film: np.ndarray, label: np.ndarray, params):
     """Maps that are asked whether they tell what the prediction rests on: places, in their order.
 
     At most ``attribution.faithfulness_films``, drawn at random, of films with their own class or
@@ -72,8 +71,8 @@ def asker(
     Its tables are ``faithfulness``, as `lib.attribution.faithfulness.curves`, and ``perturbed``, as
     `lib.evidence.perturbed.compared`. `films` are those of the maps, `rows` the places of the
     sample (see `sample`; none asks nothing), `batch_size` that of the maps, as a graph for another
-    one would have to be traced; `seed` is of random maps and noise. `status` and `film` are those
-    of a multi-label model, as from `lib.checkpoint_audit.labels.explained_rows`.
+    one would have to be traced, `seed` of random maps and noise; `status` and `film` as in
+    `deciding`.
     """
     sure = true_probability if status is None else probability
     images, classes = np.asarray(films.images[films.rows[rows]]), films.labels[rows]

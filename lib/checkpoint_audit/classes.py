@@ -73,7 +73,7 @@ def check_finding(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[s
     """The same for a finding of a multi-label model, which its AUC alone judges.
 
     A rare finding is told no better by accuracy than by never naming it, however good the model.
-    Logits have the shape (films, 2), classes are without the finding, and with it.
+    Classes are without the finding, and with it.
     """
     accuracy = float((np.argmax(logits, axis=1) == labels).mean())
     chance = _at_chance(logits, labels, classes=classes)

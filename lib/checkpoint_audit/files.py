@@ -44,17 +44,12 @@ class CheckpointRefused(ValueError):
 
 
 def check(path: Path) -> None:
-    """Look a checkpoint through without loading it: a matter of a second, TensorFlow is not needed.
-
-    A CheckpointRefused if the file is missing, damaged, of another format, or holds classes that
-    are not Keras's own or bring code along.
-    """
+    """Refuse a file without loading it: a matter of a second, TensorFlow is not needed."""
     _check_graph(path, _read_graph(path))
 
 
 def load(path: Path):
     """The whole model of a ``.keras`` or ``.h5`` file, uncompiled; refused as by `check`."""
-    path = Path(path)
     check(path)
     import keras  # here: it takes half a minute, and most refusals do not need it
 

@@ -9,7 +9,6 @@ import pandas as pd
 from lib.checkpoint_audit.labels import canonical, require_findings
 from lib.checkpoint_audit.lesions import masks, opened
 from lib.checkpoint_audit.params import AuditedFilms, AuditParams
-from lib.checkpoint_audit.questions import lesion_file
 from lib.data import cache, tables
 from lib.data.index import class_names, read_index
 from lib.data.privacy import pseudonymise, read_salt
@@ -87,17 +86,14 @@ def check(params: AuditParams) -> None:
 
 def _require_film(listed: pd.DataFrame, name: str, source: Path) -> None:
     """Check that at least one of some films is there."""
-    files = [_root(source) / file for file in listed["file"]]
+    root = source if source.is_dir() else source.parent
+    files = [root / file for file in listed["file"]]
     if not any(map(os.path.exists, files)):
         raise DataError(
             f"{source}: no film of {name} is there to explain"
             + (f" (looked for {files[0]} first)" if files else "")
             + ". Take more (data.most, data.split=all), or correct the paths."
         )
-
-
-def _root(source: Path) -> Path:
-    return source if source.is_dir() else source.parent
 
 
 def read_films(
@@ -112,8 +108,8 @@ def read_films(
     source, films = resolve(params.data.source), params.data
     rows, classes = index_films(params)
     manifest, rejected = cache.build(
-        rows, _root(source), sizes=[size], aspect=films.aspect, folder=folder, views=films.views,
-        shareable=films.shareable,
+        rows, source if source.is_dir() else source.parent, sizes=[size], aspect=films.aspect,
+        folder=folder, views=films.views, shareable=films.shareable,
     )  # fmt: skip
     for table in (manifest, rejected) if params.findings else ():
         table["label"] = canonical(table["label"], params.findings, labels=films.labels)
@@ -127,7 +123,8 @@ def read_films(
         classes=single, labels=films.labels, size=size, aspect=films.aspect,
     )  # fmt: skip
     for number, drawn in enumerate(drawn_of):
-        with atomic(lesion_file(folder, size, number if params.findings else None)) as temporary:
+        part = f"lesions-{number}" if params.findings else ""
+        with atomic(folder / part / f"lesion_{size}.npy") as temporary:
             np.save(temporary, drawn)
     if salt := read_salt(films.salt_file):
         manifest, rejected = pseudonymise(manifest, rejected, salt=salt)

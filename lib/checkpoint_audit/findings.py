@@ -130,11 +130,9 @@ def score_tables(
     predictions: pd.DataFrame, *, classes: Sequence[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores of both checkpoints, as `performance.by_split`, and what they take for what."""
-    scores, confusion = [], []
-    for (architecture, name), own in predictions.groupby(
-        ["architecture", "checkpoint"], sort=False
-    ):
-        names = {"architecture": architecture, "checkpoint": name}
+    scores, confusion, keys = [], [], ["architecture", "checkpoint"]
+    for of, own in predictions.groupby(keys, sort=False):
+        names = dict(zip(keys, of, strict=True))
         scores.append(performance.by_split(own, classes=classes).assign(**names))
         counts = performance.confusion(*performance.told(own, classes), classes=classes)
         confusion.append(performance.confusion_rows(counts).assign(**names))
@@ -155,10 +153,9 @@ def mappings(
 def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
     """Retained evidence of the change, 1 = as when explained twice, 0 = as unrelated films.
 
-    Of ``tables/pairs.csv`` of an audit, and patients by image id, as
-    `hypotheses.estimates.retained_table`. Where nothing was explained twice, a map is taken to be
-    equal to itself. Intervals are over patients: there is one pair of checkpoints, and nothing is
-    said about other trainings.
+    Of ``tables/pairs.csv`` and patients by image id, as `hypotheses.estimates.retained_table`.
+    Where nothing was explained twice, a map is taken to be equal to itself. Intervals are over
+    patients: there is one pair of checkpoints, and nothing is said about other trainings.
     """
     if not pairs["pairing"].eq("explainer").any():
         own = pairs[pairs["pairing"].eq("change") & pairs[PRIMARY].notna()]

@@ -34,11 +34,6 @@ _SETS = ("maps", "again", "randomised")
 _LAYOUT = "see the layout in book/audit.md, and the ten lines that write it"
 
 
-def check(path: Path) -> None:
-    """Refuse what is no set of maps by the names of its arrays: a matter of a second."""
-    _require(path, _names(path))
-
-
 def _names(path: Path) -> list[str]:
     if path.is_dir():
         files = sorted(path.rglob("*.npy"))
@@ -55,7 +50,9 @@ def _names(path: Path) -> list[str]:
         ) from error
 
 
-def _require(path: Path, names: Sequence[str]) -> None:
+def check(path: Path) -> list[str]:
+    """Names of the arrays of a set of maps; what is none is refused, in a matter of a second."""
+    names = _names(path)
     missing = [name for name in ("image_id", "logits") if name not in names]
     if not any(name.startswith("maps/") for name in names):
         missing.append("maps/<layer>/<method>")
@@ -65,14 +62,13 @@ def _require(path: Path, names: Sequence[str]) -> None:
     elif odd:
         found = f"an array {odd[0]!r}, expected names such as maps/layer4/gradcam"
     else:
-        return
+        return names
     raise CheckpointRefused(f"{path}: found {found}; {_LAYOUT}")
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays by name; none of them may be pickled."""
-    names = _names(path)
-    _require(path, names)
+    names = check(path)
     try:
         if path.is_dir():
             return {name: np.load(path / f"{name}.npy", allow_pickle=False) for name in names}
@@ -106,10 +102,8 @@ def read(
     _check_shapes(path, arrays, classes)
     explained = _explained(path, arrays, classes)
     if findings and explained is None:
-        raise CheckpointRefused(
-            f"{path}: no array 'explained', expected the finding that each row explains, of "
-            f"{', '.join(classes)}; {_LAYOUT}"
-        )
+        why = f"expected the finding that each row explains, of {', '.join(classes)}; {_LAYOUT}"
+        raise CheckpointRefused(f"{path}: no array 'explained', {why}")
     place = {name: number for number, name in enumerate(manifest["image_id"])}
     rows = pd.DataFrame({"place": ids.map(place), "row": range(len(ids))}).dropna().astype(int)
     if findings:
@@ -176,9 +170,8 @@ def _explained(path: Path, arrays: Mapping, classes: Sequence[str]) -> np.ndarra
     if "explained" in arrays:
         names = arrays["explained"].astype(str).tolist()
         if unknown := sorted(set(names) - {*classes, ""}):
-            raise CheckpointRefused(
-                f"{path}: explained: found {few(unknown)}, expected names of {', '.join(classes)}"
-            )
+            why = f"found {few(unknown)}, expected names of {', '.join(classes)}"
+            raise CheckpointRefused(f"{path}: explained: {why}")
         # A film without a finding has a row for its logits; its map is never looked at.
         return np.array([classes.index(name) if name else 0 for name in names], int)
     return arrays["explained_class"].astype(int) if "explained_class" in arrays else None

@@ -169,10 +169,10 @@ class _Copier:
 
     def logits(self, output) -> tuple[object, str]:
         """What the final activation reads, and which activation it is."""
+        name = self.model.name
         if len(output.shape) != 2:
             raise CheckpointRefused(
-                f"{self.model.name}: returns {output.shape[1:]} for a film, expected one score per "
-                "class."
+                f"{name}: returns {output.shape[1:]} for a film, expected one score per class."
             )
         last = made_by(output)
         while _activation(last) == "linear" and isinstance(last, keras.layers.Activation):
@@ -181,10 +181,10 @@ class _Copier:
         kind, count = _activation(last), output.shape[-1]
         allowed = ("sigmoid", "linear") if count == 1 else (*_PROBABILITY, "sigmoid", "linear")
         if kind not in allowed:
+            found = f"its {count} output(s) end in {kind!r} ({last.name})"
             raise CheckpointRefused(
-                f"{self.model.name}: its {count} output(s) end in {kind!r} ({last.name}), expected "
-                f"{' or '.join(allowed)}. Save the model with logits or probabilities as its "
-                "output."
+                f"{name}: {found}, expected {' or '.join(allowed)}. Save the model with logits or "
+                "probabilities as its output."
             )
         if kind == "linear":
             return output, "logits"

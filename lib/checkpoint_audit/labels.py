@@ -10,7 +10,6 @@ and films that it misses are equally many. Neither drift nor the AUC depends on 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,9 +19,6 @@ from lib.attribution.maps import MapSet
 from lib.checkpoint_audit.classes import CHANCE, LEVEL, told_apart
 from lib.data.naming import meaning, to_type
 from lib.study.errors import DataError, few
-
-if TYPE_CHECKING:
-    from lib.checkpoint_audit.params import AuditParams
 
 UNCERTAIN = {"leave_out": np.nan, "positive": 1.0, "negative": 0.0}
 
@@ -81,8 +77,8 @@ def rows_to_explain(status: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.nonzero(wanted)
 
 
-def explained_rows(texts: pd.Series, classes: Sequence[str], params: "AuditParams"):
-    """Which class or finding every map explains, of films with labels as `texts`.
+def explained_rows(texts: pd.Series, classes: Sequence[str], params):
+    """Which class or finding every map of an audit explains, of films with labels as `texts`.
 
     Returns the `status_table` (None where a film has one class), and the place of the film and the
     number of the class or finding of every map, int (rows,).

@@ -190,13 +190,12 @@ def lesion_table(
     # The same films before and after: a map that vanished would otherwise change the mean.
     scored = change.loc[change["lesion_mass_change"].notna(), ["role", "method", "image_id"]]
     evidence = evidence.merge(scored)
-    columns = ["role", "method", "measure"]
+    keys = ["role", "method", "measure"]
     if evidence.empty:
-        return pd.DataFrame(columns=[*columns, "films", "before", "after", "change"])
-    levels = changes.evidence_summary(evidence, by=("role", "method", "checkpoint"))
-    levels = levels.set_index(columns)
+        return pd.DataFrame(columns=[*keys, "films", "before", "after", "change"])
+    levels = changes.evidence_summary(evidence, by=("role", "method", "checkpoint")).set_index(keys)
     before, after = (levels[levels["checkpoint"] == name] for name in ("before", "after"))
-    gains = changes.change_summary(change, by=("role", "method")).set_index(columns)
+    gains = changes.change_summary(change, by=("role", "method")).set_index(keys)
     table = pd.DataFrame(
         {
             "films": before["n"], "before": before["mean"], "after": after["mean"],

@@ -68,9 +68,8 @@ def _of_table(path: Path) -> Iterator[Outline]:
     try:
         table = pd.read_csv(path, dtype=str, index_col=False, encoding="utf-8-sig").fillna("")
     except (ValueError, OSError) as error:
-        raise DataError(
-            f"{path}: not a CSV of lesions in UTF-8 ({error}). Save it again."
-        ) from error
+        why = f"{path}: not a CSV of lesions in UTF-8 ({error}). Save it again."
+        raise DataError(why) from error
     spelt = {re.sub("[^a-z]", "", str(name).casefold()): name for name in table}
     film = next((spelt[name] for name in _FILM if name in spelt), None)
     corners = next((names for names in _CORNERS if set(names) <= set(spelt)), None)
@@ -192,10 +191,8 @@ def _value(told, key: str, kind: type):
     """A value of a JSON object, of the type that is expected."""
     value = told.get(key) if isinstance(told, dict) else None
     if not isinstance(value, kind) or isinstance(value, bool):
-        names = {list: "a list", str: "text"}
-        raise ValueError(
-            f"{key}: found {_short(value)}, expected {names.get(kind, 'a number or text')}"
-        )
+        expected = {list: "a list", str: "text"}.get(kind, "a number or text")
+        raise ValueError(f"{key}: found {_short(value)}, expected {expected}")
     return value
 
 

@@ -62,10 +62,9 @@ class AuditedFilms(Section):
 
 
 class Attribution(Section):
-    """What the maps are asked; so called as in the parameters of a study.
+    """How many maps are asked at every version whether they tell what the prediction rests on.
 
-    ``faithfulness_films`` is how many maps are asked whether they tell what the prediction rests
-    on, at every version; 0 asks none. Of a multi-label model they are maps of any finding.
+    So called as in the parameters of a study. Of a multi-label model they are of any finding.
     """
 
     faithfulness_films: Annotated[int, Field(ge=0)] = 12

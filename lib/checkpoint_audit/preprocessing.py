@@ -89,9 +89,9 @@ def inside(graph: keras.Model) -> list[str]:
 def trial(flat: Flat, films: np.ndarray, labels: np.ndarray, *, channels: int) -> pd.DataFrame:
     """How well a classifier does under every way of preprocessing: a hint, never a choice.
 
-    `flat` is made without ``rescale``, `films` are uint8 (n, size, size). `labels` are classes
-    (n,), which give accuracy, or what is known of findings (n, findings), float (1, 0, NaN), which
-    gives the mean AUC. Columns ``preprocessing``, ``score``, ``films``; best first.
+    `flat` is made without ``rescale``, `films` are uint8 (n, size, size), `labels` classes (n,),
+    which give accuracy, or what is known of findings, float (n, findings), which gives the mean
+    AUC. Columns ``preprocessing``, ``score``, ``films``; best first.
     """
     rows, findings = [], [str(x) for x in range(labels.shape[-1])]
     for name in MODES:

@@ -81,16 +81,11 @@ class Question:
         return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in told.items()})
 
 
-def lesion_file(folder: Path, size: int, finding: int | None = None) -> Path:
-    """Where lesions lie in a folder of data: of all films, or of one finding, by its number."""
-    return folder / ("" if finding is None else f"lesions-{finding}") / f"lesion_{size}.npy"
-
-
 def folder_names(findings: Sequence[str]) -> list[str]:
     """A folder for every finding, of letters that any file system takes.
 
-    Findings that differ in other letters alone, or in nothing but case, are told apart by the
-    beginning of the SHA-256 of their names; so are those that would take a folder of the audit.
+    Findings that differ in other letters or in case alone are told apart by the beginning of the
+    SHA-256 of their names; so are those that would take a folder of the audit.
     """
     plain = [re.sub(r"[^A-Za-z0-9_.-]+", "_", finding).strip(".") for finding in findings]
     taken = Counter(name.casefold() for name in (*plain, *_OF_AUDIT, ""))
@@ -108,11 +103,10 @@ def pairs(versions: int) -> list[tuple[int, int]]:
 
 def read_all(root: Path) -> list[tuple[Path, Question]]:
     """The questions of an audit with their folders; an ArtefactError if there are none yet."""
-    if not (root / "questions.json").exists():
-        raise ArtefactError(
-            f"{root / 'questions.json'}: missing. Run the audit (make audit) first."
-        )
-    listed = json.loads((root / "questions.json").read_text(encoding="utf-8"))["folders"]
+    file = root / "questions.json"
+    if not file.exists():
+        raise ArtefactError(f"{file}: missing. Run the audit (make audit) first.")
+    listed = json.loads(file.read_text(encoding="utf-8"))["folders"]
     return [(root / name, Question.read(root / name)) for name in listed]
 
 
@@ -140,8 +134,8 @@ def ask(
     asked, own_folders = [], folder_names(classes)
     for steps in pairs(len(versions)):
         before, after = (versions[step] for step in steps)
-        sets = {"before": before.own, "before_again": before.again, "after": after.own}
-        sets = {**sets, "randomised": before.randomised}
+        sets = {"before": before.own, "before_again": before.again, "after": after.own,
+                "randomised": before.randomised}  # fmt: skip
         sets = {name: maps for name, maps in sets.items() if maps is not None}
         logits = {name: sets[name].logits for name in CHECKPOINTS}
         told = tables["checkpoints"].iloc[list(steps)].reset_index(drop=True)
@@ -199,7 +193,7 @@ def _link_films(own, audit, manifest, question, finding: int | None) -> None:
     """Manifest of a question in its own folder; pixels and lesions are not there twice."""
     record = begin(own.manifest, parameters=question.settings, inputs=[audit.manifest])
     write_table(own.manifest, manifest)
-    lesions = audit.data if finding is None else audit.data / f"lesions-{finding}"
+    lesions = audit.data / ("" if finding is None else f"lesions-{finding}")  # as `read_films` does
     for link in own.data.glob("*.npy"):
         link.unlink()
     for file in (*audit.data.glob("images_*.npy"), *lesions.glob("lesion_*.npy")):
@@ -214,10 +208,8 @@ def _write(own, question, sets, manifest, logits, tables) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     write_json(own.root / QUESTION, asdict(question))
     for name, maps in sets.items():
-        record = begin(
-            own.maps(question.architecture, name), parameters=question.settings,
-            inputs=[own.manifest],
-        )  # fmt: skip
+        file = own.maps(question.architecture, name)
+        record = begin(file, parameters=question.settings, inputs=[own.manifest])
         maps.save(record.path)
         record.complete(films=len(maps.image_id), layers=maps.layers)
     predictions = [

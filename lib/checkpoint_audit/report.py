@@ -13,7 +13,7 @@ import pandas as pd
 from lib.checkpoint_audit import rule as rules
 from lib.checkpoint_audit.findings import primary_cell
 from lib.checkpoint_audit.questions import CHECKPOINTS, Question, read_all
-from lib.checkpoint_audit.sentences import QUESTION, answer, answer_word, moved_sentence
+from lib.checkpoint_audit.sentences import QUESTION, answer, moved_sentence
 from lib.checkpoint_audit.sentences import words_of_scale as scale
 from lib.figures import style
 from lib.figures.trend import trend
@@ -133,10 +133,9 @@ AUDIT = Kind(
 
 
 def write(paths: StudyPaths, question: Question) -> Path:
-    """Write the report of a question into its folder; return the first page.
+    """Write the report of a question that is answered into its folder; return the first page.
 
-    Films and their names are shown only if the audit was told that they are shareable. An
-    ArtefactError if the audit is not complete or has changed since.
+    Films and their names are shown only if the audit was told that they are shareable.
     """
     drift = paths.tables / "drift.csv"
     found = read_manifest(drift)["parameters"]
@@ -199,7 +198,8 @@ def overview_table(asked: Sequence[tuple[Path, Question]]) -> pd.DataFrame:
 
 def summary(table: pd.DataFrame) -> list[str]:
     """How many questions have which answer, and of several versions where evidence moved most."""
-    counts = table["answer"].map(answer_word).value_counts()
+    words = table["answer"].map(lambda answer: answer.partition(":")[0] or "It cannot be told")
+    counts = words.value_counts()
     told = "; ".join(f"{word}: {count}" for word, count in counts.items())
     sentences = [f"{len(table)} questions. {told}."]
     steps = table[table["second"] == table["first"] + 1].dropna(subset="estimate")

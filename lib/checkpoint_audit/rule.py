@@ -57,9 +57,8 @@ def read(path: Path) -> Rule:
     try:
         rule = Rule.model_validate({str(key): value for key, value in values.items()})
     except ValidationError as error:
-        raise ParamsError(
-            "\n".join(f"RULE={path}: {explain(fault, Rule)}" for fault in error.errors())
-        ) from None
+        faults = [f"RULE={path}: {explain(fault, Rule)}" for fault in error.errors()]
+        raise ParamsError("\n".join(faults)) from None
     if not rule.bounds:
         raise ParamsError(f"RULE={path}: every criterion is empty, expected such as {EXAMPLE!r}")
     return rule

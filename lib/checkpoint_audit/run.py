@@ -34,8 +34,8 @@ def run(params: AuditParams, results: Path, *, only_check: bool = False) -> int:
     paths = StudyPaths(results, params.study)
     try:
         audited_films.check(params)
-        told = {"settings": hide(params.model_dump(mode="json", exclude_unset=True))}
-        told["results"] = str(results)
+        told = hide(params.model_dump(mode="json", exclude_unset=True))
+        told = {"settings": told, "results": str(results)}
         write_json(paths.root / "parameters.json", told)
         if only_check:
             return 0
@@ -164,6 +164,5 @@ def take(params: AuditParams, paths: StudyPaths) -> None:
 
 def _digest(path: Path) -> str:
     """SHA-256 of a file, or the beginnings of those of the arrays of a folder, in order of name."""
-    if not path.is_dir():
-        return sha256(path)
-    return "+".join(sha256(file)[:16] for file in sorted(path.rglob("*.npy")))
+    arrays = sorted(path.rglob("*.npy"))
+    return "+".join(sha256(file)[:16] for file in arrays) if path.is_dir() else sha256(path)

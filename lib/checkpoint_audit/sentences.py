@@ -21,7 +21,6 @@ _CONTROLS = {
     "randomised": "{} where the weights are permuted",
 }
 QUESTION = "Did the evidence of this model move?"
-
 MOVED = (
     (1.0, "none", "Not as far as can be seen"),
     (0.8, "little", "Hardly"),
@@ -36,9 +35,8 @@ def words_of_scale() -> str:
     """What the words for R mean, in one sentence."""
     parts = [f"{amount} from {bound:g}" for bound, amount, _ in MOVED[1:-1]]
     (most, none, _), (_, rest, _) = MOVED[0], MOVED[-1]
-    return (
-        f"Of the evidence moved: {none} at R of {most:g} or more, {', '.join(parts)}, {rest} below."
-    )
+    start = f"Of the evidence moved: {none} at R of {most:g} or more"
+    return f"{start}, {', '.join(parts)}, {rest} below."
 
 
 def moved_sentence(retained: pd.DataFrame | None, cell: tuple[str, str]) -> str:
@@ -64,11 +62,6 @@ def moved_sentence(retained: pd.DataFrame | None, cell: tuple[str, str]) -> str:
         f"{span(pd.Series(ends))}), where 1 is the same checkpoint explained twice and 0 are maps "
         "of unrelated films."
     )
-
-
-def answer_word(sentence: str) -> str:
-    """The answer that a sentence of `moved_sentence` begins with: "Hardly", "Yes"."""
-    return sentence.partition(":")[0] or "It cannot be told"
 
 
 def rule_sentence(judged: pd.DataFrame | None) -> str:
@@ -130,10 +123,9 @@ def faithfulness_sentence(faithful: pd.DataFrame | None) -> str:
 def accuracy_sentence(performance: pd.DataFrame) -> str:
     """How accuracy and macro AUC changed."""
     rows = performance.set_index("checkpoint").loc[list(CHECKPOINTS)]
-    titles = {"accuracy": "accuracy", "macro_auc": "macro AUC"}
     parts = [
         f"{title} is {number(rows[key].iloc[0])} before and {number(rows[key].iloc[1])} after"
-        for key, title in titles.items()
+        for key, title in (("accuracy", "accuracy"), ("macro_auc", "macro AUC"))
         if np.isfinite(rows[key]).all()
     ]
     return f"On {int(rows['n'].iloc[0])} films {listed(parts)}." if parts else ""

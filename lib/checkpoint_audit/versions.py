@@ -46,8 +46,8 @@ class Versions:
         """Flat graphs that preprocess films first, see `preprocessing.affine`."""
         if how == "none":
             return self.plain
-        rescale = preprocessing.affine(how, channels=self.shape[2])
-        size = self.shape[0]
+        size, _, channels = self.shape
+        rescale = preprocessing.affine(how, channels=channels)
         return tuple(graph.flatten(x, size=size, rescale=rescale) for x in self.models)
 
 
@@ -172,7 +172,7 @@ def checkpoint_table(
 
     ``file``, ``sha256``, ``architecture``, ``operations`` of the flat graph, ``returns`` (what the
     model gave before its activation was taken off), ``height`` and ``width`` in pixels,
-    ``channels``, ``inside`` (preprocessing of its own), ``preprocessing``.
+    ``channels``, ``inside`` (its own) and ``preprocessing``.
     """
     rows = [
         [name, digest, versions.name, len(flat.graph.operations), flat.output,
