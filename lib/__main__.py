@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from lib.checkpoint_audit import params as audit_params
 from lib.checkpoint_audit import run as audit_run
-from lib.checkpoint_audit import words as audit_words
 from lib.data.films.treat import check_masks
 from lib.data.index import read_index
 from lib.data.privacy import read_salt
@@ -177,8 +177,8 @@ def _judge(options: argparse.Namespace) -> None:
 
 def _audit(options: argparse.Namespace) -> int:
     results = resolve(options.results)
-    words = {key: getattr(options, key) for key in audit_words.WORDS}
-    params = audit_words.from_words(words, results=results, overrides=options.set)
+    words = {key: getattr(options, key) for key in audit_params.WORDS}
+    params = audit_params.from_words(words, results=results, overrides=options.set)
     return audit_run.run(params, results, only_check=options.only_check)
 
 
@@ -241,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--reference", type=Path, help="(default: results/reference/STUDY)")
 
     command = verb("audit", _audit, "did the evidence of a model move?", study=False)
-    for word in (*audit_words.WORDS, "set"):
+    for word in (*audit_params.WORDS, "set"):
         command.add_argument(f"--{word.replace('_', '-')}", default="")
     command.add_argument("--results", default="results")
     command.add_argument("--only-check", action="store_true", help="check what is told and stop")

@@ -83,7 +83,7 @@ print(f"{len(manifest)} films, maps of {len(sets['before'].label)} of {', '.join
 predictions = artefacts.read_table(paths.tables / "predictions.csv")
 scores, confusion = findings.score_tables(predictions, classes=classes)
 mappings = findings.mappings(predictions, classes=classes, finding=question.finding)
-mapping = class_mapping.mapping_table(mappings, classes=classes)
+mapping = class_mapping.mapping_table(mappings)
 display(mapping.round(3))
 scores[["checkpoint", "n", "accuracy", "balanced_accuracy", "macro_auc"]].round(3)
 

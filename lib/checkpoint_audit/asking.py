@@ -22,10 +22,9 @@ from lib.study.seeds import derive
 
 if TYPE_CHECKING:
     from lib.attribution.explainer import Explainer
-    from lib.checkpoint_audit.params import AuditParams
 
 
-def sample(status: np.ndarray | None, film: np.ndarray, label: np.ndarray, params: "AuditParams"):
+def sample(status: np.ndarray | None, film: np.ndarray, label: np.ndarray, params):
     """Maps that are asked whether they tell what the prediction rests on: places, in their order.
 
     At most ``attribution.faithfulness_films``, drawn at random, of films with their own class or
@@ -71,20 +70,10 @@ def asker(
     """A function from an explainer, and the maps that it made, to what a sample of them tells.
 
     Its tables are ``faithfulness``, as `lib.attribution.faithfulness.curves`, and ``perturbed``, as
-    `lib.evidence.perturbed.compared`.
-
-    Parameters
-    ----------
-    films : Films
-        Those of the maps.
-    rows : ndarray of int
-        Places of the sample, see `sample`; none asks nothing.
-    batch_size : int
-        Of the maps: a graph for another one would have to be traced.
-    seed : int
-        Of random maps and noise.
-    status, film
-        Of a multi-label model, as from `lib.checkpoint_audit.labels.explained_rows`.
+    `lib.evidence.perturbed.compared`. `films` are those of the maps, `rows` the places of the
+    sample (see `sample`; none asks nothing), `batch_size` that of the maps, as a graph for another
+    one would have to be traced, `seed` of random maps and noise; `status` and `film` as in
+    `deciding`.
     """
     sure = true_probability if status is None else probability
     images = np.asarray(films.images[films.rows[rows]])
@@ -93,17 +82,14 @@ def asker(
         if not len(rows):
             return {}
         curves = faithfulness.curves(
-            explain.logits, images, own, rows, seed=derive(seed, "faithfulness"),
-            probability=sure,
-        )  # fmt: skip
-        changed = explained(
-            explain, films, own, rows, seed=derive(seed, "perturbed"),
-            batch_size=min(batch_size, len(films)),
-        )  # fmt: skip
+            explain.logits, images, own, rows, seed=derive(seed, "faithfulness"), probability=sure
+        )
+        batch = min(batch_size, len(films))
+        maps = explained(
+            explain, films, own, rows, seed=derive(seed, "perturbed"), batch_size=batch
+        )
         decided = deciding(own.logits, status, film)
-        return {
-            "faithfulness": curves,
-            "perturbed": compared(own.take(rows), by_change(changed), decided),
-        }
+        steady = compared(own.take(rows), by_change(maps), decided)
+        return {"faithfulness": curves, "perturbed": steady}
 
     return ask

@@ -35,23 +35,18 @@ class Mapping:
 
 
 def check_mapping(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) -> Mapping:
-    """Compare the given order of classes with the best one, of logits (films, classes).
-
-    The best order maximises the sum of a diagonal of the confusion matrix (Kuhn 1955, the
-    assignment problem).
-    """
+    """Compare the given order of classes with the best one (Kuhn 1955, the assignment problem)."""
     counts = confusion(logits, labels, classes=classes).to_numpy()
     films, right = int(counts.sum()), int(np.trace(counts))
     true, output = linear_sum_assignment(counts, maximize=True)
     best = int(counts[true, output].sum())
     chance = float(counts.sum(axis=1).max() / films)
-    order = dict(zip(output, true, strict=True))
     p_best = binomtest(best, films, chance, alternative="greater").pvalue
     return Mapping(
         accuracy=right / films,
         best_accuracy=best / films,
         p_chance=float(binomtest(right, films, chance, alternative="greater").pvalue),
-        best_order=tuple(classes[order[number]] for number in range(len(classes))),
+        best_order=tuple(classes[number] for number in np.argsort(output)),
         permuted=bool((best - right) / films >= _GAIN and p_best * factorial(len(classes)) < LEVEL),
         at_chance=_at_chance(logits, labels, classes=classes),
     )
@@ -62,41 +57,42 @@ def _at_chance(logits, labels, *, classes: Sequence[str]) -> dict[str, float]:
     for number, name in enumerate(classes):
         own, other = scores[labels == number, number], scores[labels != number, number]
         if len(own) and len(other):
-            test = mannwhitneyu(own, other, alternative="greater")
-            if test.pvalue > CHANCE:
-                found[name] = float(test.statistic / (len(own) * len(other)))
+            area, chance = told_apart(own, other)
+            if chance > CHANCE:
+                found[name] = float(area)
     return found
+
+
+def told_apart(own: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """AUC of some scores against others, and how likely chance is (one-sided Mann-Whitney test)."""
+    test = mannwhitneyu(own, other, alternative="greater")
+    return test.statistic / (len(own) * len(other)), test.pvalue
 
 
 def check_finding(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) -> Mapping:
     """The same for a finding of a multi-label model, which its AUC alone judges.
 
     A rare finding is told no better by accuracy than by never naming it, however good the model.
-    Logits have the shape (films, 2), classes are without the finding, and with it.
+    Classes are without the finding, and with it.
     """
     accuracy = float((np.argmax(logits, axis=1) == labels).mean())
     chance = _at_chance(logits, labels, classes=classes)
-    own = {name: area for name, area in chance.items() if name == classes[1]}
-    return Mapping(accuracy, accuracy, np.nan, tuple(classes), False, own)
+    chance.pop(classes[0], None)
+    return Mapping(accuracy, accuracy, np.nan, tuple(classes), False, chance)
 
 
 def require_outputs(
     outputs: int, returned: str, *, classes: Sequence[str], findings: Sequence[str]
 ) -> None:
-    """Check that there is a class, or a finding, for each output; a ValueError says what to do.
-
-    `outputs` is the number of logits, `returned` as `lib.checkpoint_audit.graph.Flat.output`.
-    """
+    """Check that each of the logits has a class or a finding; a ValueError says what to do."""
     one_of = returned not in ("sigmoids", "logits")
     if findings and (one_of or outputs != len(findings)):
+        way_out = "Name all findings in the order of the outputs, FINDINGS"
+        if one_of:
+            way_out = "They give a film one of several classes: name these, CLASSES"
         raise ValueError(
             f"FINDINGS: found {len(findings)} findings ({', '.join(findings)}), and models that "
-            f"end in {returned}, which tell {outputs} things apart. "
-            + (
-                'They give a film one of several classes: name these, CLASSES="first,second,…".'
-                if one_of
-                else 'Name all findings in the order of the outputs, FINDINGS="first,second,…".'
-            )
+            f'end in {returned}, which tell {outputs} things apart. {way_out}="first,second,…".'
         )
     if not findings and returned == "sigmoids":
         raise ValueError(
@@ -112,15 +108,12 @@ def require_outputs(
         )
 
 
-def mapping_table(mappings: dict[str, Mapping], *, classes: Sequence[str]) -> pd.DataFrame:
+def mapping_table(mappings: dict[str, Mapping]) -> pd.DataFrame:
     """One row per checkpoint: accuracies, chance, and the best order where it is another."""
-    rows = {
-        name: {
-            "accuracy": found.accuracy,
-            "p_chance": found.p_chance,
-            "best_accuracy": found.best_accuracy,
-            "best_order": ", ".join(found.best_order) if found.permuted else "as given",
-        }
+    rows = [
+        [name, found.accuracy, found.p_chance, found.best_accuracy,
+         ", ".join(found.best_order) if found.permuted else "as given"]
         for name, found in mappings.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("checkpoint").reset_index()
+    ]  # fmt: skip
+    columns = ["checkpoint", "accuracy", "p_chance", "best_accuracy", "best_order"]
+    return pd.DataFrame(rows, columns=columns)

@@ -14,12 +14,9 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
-
-if TYPE_CHECKING:
-    import keras
 
 _CONFIG, _WEIGHTS = "config.json", ("model.weights.h5", "model.weights.npz")
 _LARGEST_GRAPH = 64 * 2**20  # bytes of JSON; NASNetLarge has less than 2 MiB
@@ -33,6 +30,12 @@ _BRING_CODE = {
     "TFOpLambda": "is a call of TensorFlow, which Keras 3 has no layer for",
     "SlicingOpLambda": "is a call of TensorFlow, which Keras 3 has no layer for",
 }
+_AGAIN = "Copy or save the checkpoint again."
+_WHOLE = "Save the whole model: model.save('name.keras')"
+_FOREIGN = {
+    ".pt": "PyTorch", ".pth": "PyTorch", ".ckpt": "PyTorch or TensorFlow", ".onnx": "ONNX",
+    ".safetensors": "safetensors", ".tflite": "TensorFlow Lite", ".pkl": "pickled Python",
+}  # fmt: skip
 _UNUSED = ("compile_config", "build_config")  # loss and optimiser are not needed to explain
 
 
@@ -41,20 +44,12 @@ class CheckpointRefused(ValueError):
 
 
 def check(path: Path) -> None:
-    """Look a checkpoint through without loading it: a matter of a second, TensorFlow is not needed.
-
-    A CheckpointRefused if the file is missing, damaged, of another format, or holds classes that
-    are not Keras's own or bring code along.
-    """
+    """Refuse a file without loading it: a matter of a second, TensorFlow is not needed."""
     _check_graph(path, _read_graph(path))
 
 
-def load(path: Path) -> "keras.Model":
-    """Load the whole model of a ``.keras`` or ``.h5`` file, uncompiled.
-
-    A CheckpointRefused as of `check`, or if it does not load.
-    """
-    path = Path(path)
+def load(path: Path):
+    """The whole model of a ``.keras`` or ``.h5`` file, uncompiled; refused as by `check`."""
     check(path)
     import keras  # here: it takes half a minute, and most refusals do not need it
 
@@ -76,7 +71,13 @@ def _read_graph(path: Path) -> dict:
     """The description of the graph, as it stands in the file."""
     try:
         _check_format(path)
-        text = _of_archive(path) if path.suffix == ".keras" else _of_hdf5(path)
+        if path.suffix == ".keras":
+            text = _of_archive(path)
+        else:
+            with h5py.File(path, "r") as file:
+                text = file.attrs.get("model_config")
+            if not isinstance(text, str | bytes):
+                raise CheckpointRefused(f"{path}: holds weights without the graph. {_anew(path)}")
         if len(text) > _LARGEST_GRAPH:
             raise CheckpointRefused(
                 f"{path}: its graph is described by {len(text)} bytes, expected at most "
@@ -108,18 +109,6 @@ def _of_archive(path: Path) -> bytes:
             raise CheckpointRefused(f"{path}: damaged ({broken} fails its check sum). {_AGAIN}")
         with archive.open(_CONFIG) as file:
             return file.read(_LARGEST_GRAPH + 1)
-
-
-def _of_hdf5(path: Path) -> str | bytes:
-    with h5py.File(path, "r") as file:
-        text = file.attrs.get("model_config")
-    if not isinstance(text, str | bytes):
-        raise CheckpointRefused(f"{path}: holds weights without the graph. {_anew(path)}")
-    return text
-
-
-_AGAIN = "Copy or save the checkpoint again."
-_WHOLE = "Save the whole model: model.save('name.keras')"
 
 
 def _anew(path: Path) -> str:
@@ -181,12 +170,6 @@ def _content(path: Path) -> str:
     return "ONNX" if start[:1] == b"\x08" and start[2:3] == b"\x12" else ""
 
 
-_FOREIGN = {
-    ".pt": "PyTorch", ".pth": "PyTorch", ".ckpt": "PyTorch or TensorFlow", ".onnx": "ONNX",
-    ".safetensors": "safetensors", ".tflite": "TensorFlow Lite", ".pkl": "pickled Python",
-}  # fmt: skip
-
-
 def _described(value: Any) -> Iterator[dict]:
     """Every object that a description names, from the outside in."""
     waiting = [value]
@@ -211,14 +194,11 @@ def _check_graph(path: Path, graph: dict) -> None:
                 f"{where} {_BRING_CODE[name]}, and code from a file is never run here. Take a "
                 f"layer of Keras in its place, such as Rescaling for a division. {_anew(path)}"
             )
-        package = str(module or "keras").split(".")[0]
-        origin = module or found.get("registered_name")
+        package, registered = str(module or "keras").split(".")[0], found.get("registered_name")
+        origin = module or registered
+        foreign = package not in ("keras", "builtins") or ">" in str(registered)
         unknown = module is None and not name.startswith("__") and name not in _keras_names()
-        if (
-            package not in ("keras", "builtins")
-            or ">" in str(found.get("registered_name"))
-            or unknown
-        ):
+        if foreign or unknown:
             raise CheckpointRefused(
                 f"{where}{f' of {origin}' if origin else ''} is not a class of Keras, and its code "
                 "is not in the file. Only models of Keras's own layers can be audited. "

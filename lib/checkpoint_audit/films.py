@@ -9,7 +9,6 @@ import pandas as pd
 from lib.checkpoint_audit.labels import canonical, require_findings
 from lib.checkpoint_audit.lesions import masks, opened
 from lib.checkpoint_audit.params import AuditedFilms, AuditParams
-from lib.checkpoint_audit.questions import lesion_file
 from lib.data import cache, tables
 from lib.data.index import class_names, read_index
 from lib.data.privacy import pseudonymise, read_salt
@@ -46,70 +45,55 @@ def choose_films(
 
 
 def index_films(params: AuditParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The films of an audit as the collection lists them, none of them decoded.
+    """The films of an audit as the collection lists them, none of them decoded, and the classes.
 
-    With the index (as `lib.data.index.read_index`) come the classes in the order of the outputs: as
-    given, or the sorted names of the collection; or the findings, and ``label`` has all of a film,
-    "A|B", an uncertain one with a question mark.
-
-    A DataError if the collection or the salt cannot be read, or all files of a class are missing.
+    These are as given, or the sorted names of the collection; or the findings, and ``label`` has
+    all of a film, "A|B", an uncertain one with a question mark. A DataError if the collection or
+    the salt cannot be read, or all files of a class are missing.
     """
     source, films = resolve(params.data.source), params.data
-    if params.findings:
-        return _index_findings(source, params)
-    classes = params.classes or class_names(source, films.labels)
-    if len(classes) < 2:
-        raise DataError(
-            f"{source}: found the class {few(classes)} alone, expected two or more. Add a folder "
-            "or a label for each class that the models tell apart."
+    if classes := params.findings:  # the class of a film is all of its findings
+        if source.is_dir():
+            texts = class_names(source)
+        else:
+            texts = tables.read_table(source)["label"].str.strip().unique()
+        index = read_index(source, classes=texts)
+        require_findings(index["label"], classes, labels=films.labels, source=source)
+        rows = choose_films(index, films, seed=params.seed, by_class=False)
+        _require_film(rows, "any finding", source)
+    else:
+        classes = params.classes or class_names(source, films.labels)
+        if len(classes) < 2:
+            raise DataError(
+                f"{source}: found the class {few(classes)} alone, expected two or more. Add a "
+                "folder or a label for each class that the models tell apart."
+            )
+        index = read_index(
+            source, classes=classes, labels=films.labels, other_labels=films.other_labels
         )
-    index = read_index(
-        source, classes=classes, labels=films.labels, other_labels=films.other_labels
-    )
-    rows = choose_films(index, films, seed=params.seed)
-    for name in classes:
-        _require_film(rows[rows["label"] == name], name, source)
+        rows = choose_films(index, films, seed=params.seed)
+        for name in classes:
+            _require_film(rows[rows["label"] == name], name, source)
     read_salt(films.salt_file)
     return rows, classes
 
 
 def check(params: AuditParams) -> None:
-    """Look through the films of an audit and their lesions before anything is decoded or loaded.
-
-    A DataError as of `index_films` and `lib.checkpoint_audit.lesions.opened`.
-    """
+    """Look through films and lesions, as `index_films` and `opened`, before anything is decoded."""
     rows, _ = index_films(params)
-    known = params.data
-    opened(known.lesions, rows, findings=params.findings, labels=known.labels)
-
-
-def _index_findings(source: Path, params: AuditParams) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The same of a multi-label model, where the class of a film is all of its findings."""
-    if source.is_dir():
-        texts = class_names(source)
-    else:
-        texts = tables.read_table(source)["label"].str.strip().unique()
-    index = read_index(source, classes=texts)
-    require_findings(index["label"], params.findings, labels=params.data.labels, source=source)
-    rows = choose_films(index, params.data, seed=params.seed, by_class=False)
-    _require_film(rows, "any finding", source)
-    read_salt(params.data.salt_file)
-    return rows, params.findings
+    opened(params.data.lesions, rows, findings=params.findings, labels=params.data.labels)
 
 
 def _require_film(listed: pd.DataFrame, name: str, source: Path) -> None:
     """Check that at least one of some films is there."""
-    files = [_root(source) / file for file in listed["file"]]
+    root = source if source.is_dir() else source.parent
+    files = [root / file for file in listed["file"]]
     if not any(map(os.path.exists, files)):
         raise DataError(
             f"{source}: no film of {name} is there to explain"
             + (f" (looked for {files[0]} first)" if files else "")
             + ". Take more (data.most, data.split=all), or correct the paths."
         )
-
-
-def _root(source: Path) -> Path:
-    return source if source.is_dir() else source.parent
 
 
 def read_films(
@@ -124,28 +108,26 @@ def read_films(
     source, films = resolve(params.data.source), params.data
     rows, classes = index_films(params)
     manifest, rejected = cache.build(
-        rows, _root(source), sizes=[size], aspect=films.aspect, folder=folder, views=films.views,
-        shareable=films.shareable,
+        rows, source if source.is_dir() else source.parent, sizes=[size], aspect=films.aspect,
+        folder=folder, views=films.views, shareable=films.shareable,
     )  # fmt: skip
-    if params.findings:
-        manifest["label"] = canonical(manifest["label"], params.findings, labels=films.labels)
-        rejected["label"] = canonical(rejected["label"], params.findings, labels=films.labels)
+    for table in (manifest, rejected) if params.findings else ():
+        table["label"] = canonical(table["label"], params.findings, labels=films.labels)
     # Of a run that was told another size, or other lesions.
-    for file in {*folder.glob("images_*.npy")} - {folder / f"images_{size}.npy"}:
-        file.unlink()
-    for file in folder.rglob("lesion_*.npy"):
-        file.unlink()
-    wanted = (params.findings or ("",)) if films.lesions else ()
+    for file in (*folder.glob("images_*.npy"), *folder.rglob("lesion_*.npy")):
+        if file.name != f"images_{size}.npy":
+            file.unlink()
+    single = () if params.findings else classes
     drawn_of = masks(
-        films.lesions, manifest, findings=wanted, classes=() if params.findings else classes,
-        labels=films.labels, size=size, aspect=films.aspect,
+        films.lesions, manifest, findings=(params.findings or ("",)) if films.lesions else (),
+        classes=single, labels=films.labels, size=size, aspect=films.aspect,
     )  # fmt: skip
     for number, drawn in enumerate(drawn_of):
-        with atomic(lesion_file(folder, size, number if params.findings else None)) as temporary:
+        part = f"lesions-{number}" if params.findings else ""
+        with atomic(folder / part / f"lesion_{size}.npy") as temporary:
             np.save(temporary, drawn)
     if salt := read_salt(films.salt_file):
         manifest, rejected = pseudonymise(manifest, rejected, salt=salt)
-    single = () if params.findings else classes
     if absent := [name for name in single if not (manifest["label"] == name).any()]:
         raise DataError(
             f"{source}: no readable film of {', '.join(absent)} is left to explain. Take more "

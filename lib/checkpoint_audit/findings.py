@@ -39,23 +39,14 @@ def findings(
 ) -> list[dict[str, str]]:
     """Findings in words, the worst first: ``severity``, of `SEVERITIES`, and ``text``.
 
-    Parameters
-    ----------
-    sets : mapping of str to MapSet
-        Maps by name of the checkpoint or control.
-    drift, measured, checkpoints : DataFrame
-        As `lib.drift.summaries.over_seeds`, `measured` and
-        `lib.checkpoint_audit.versions.checkpoint_table`.
-    common : ndarray of bool, shape (films,)
-        Films that both checkpoints classify correctly.
-    said : sequence of str
-        Warnings from before there were tables.
+    Of maps and `mappings` by name of the checkpoint or control, the tables of drift and of
+    checkpoints, `measured`, which films both checkpoints classify correctly, bool (films,), and
+    what was `said` before there were tables.
     """
     found = [
         *((WARNING, text) for text in said),
         *_skill_findings(mappings, measured),
-        *_preprocessing_findings(checkpoints),
-        *_support_findings(common, measured),
+        *_support_findings(checkpoints, common, measured),
         *_map_findings(sets, drift[drift["metric"] == PRIMARY]),
     ]
     found.sort(key=lambda finding: -SEVERITIES.index(finding[0]))
@@ -84,16 +75,12 @@ def _skill_findings(mappings, measured):
         yield SERIOUS, f"{text}. Ask first whether it is the right file and PREPROCESSING."
 
 
-def _preprocessing_findings(checkpoints):
-    if "inside" not in checkpoints:  # maps that were made elsewhere
-        return
-    inside, given = checkpoints["inside"].iloc[0], checkpoints["preprocessing"].iloc[0]
+def _support_findings(checkpoints, common, measured):
+    first = checkpoints.iloc[0]  # of maps that were made elsewhere it does not say
+    inside, given = first.get("inside", "nothing"), first.get("preprocessing")
     if inside != "nothing" and given != "none":
         text = f"PREPROCESSING={given} comes before what the models do themselves ({inside})"
         yield WARNING, f"{text}: films are rescaled twice. Leave it out unless training did both."
-
-
-def _support_findings(common, measured):
     own = measured[measured["measure"] == "class_retained_evidence"]
     absent = own.loc[own["films"] == 0, "label"].tolist()
     if absent and len(absent) < len(own):
@@ -128,10 +115,7 @@ def _map_findings(sets, drift):
 
 
 def primary_cell(table: pd.DataFrame) -> tuple[str, str]:
-    """Role and method that an audit speaks of first: the deepest layer, the first method.
-
-    Of a table that has them in the order in which they were explained.
-    """
+    """Role and method that an audit speaks of first: of the deepest layer the first method."""
     return str(table["role"].iloc[-1]), str(table["method"].iloc[0])
 
 
@@ -145,16 +129,10 @@ def faithful_table(tables: Path) -> pd.DataFrame:
 def score_tables(
     predictions: pd.DataFrame, *, classes: Sequence[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """How well both checkpoints predict (`performance.by_split`), and what they take for what.
-
-    Of ``tables/predictions.csv`` of a question; each has the columns ``architecture`` and
-    ``checkpoint``.
-    """
-    scores, confusion = [], []
-    for (architecture, name), own in predictions.groupby(
-        ["architecture", "checkpoint"], sort=False
-    ):
-        names = {"architecture": architecture, "checkpoint": name}
+    """Scores of both checkpoints, as `performance.by_split`, and what they take for what."""
+    scores, confusion, keys = [], [], ["architecture", "checkpoint"]
+    for of, own in predictions.groupby(keys, sort=False):
+        names = dict(zip(keys, of, strict=True))
         scores.append(performance.by_split(own, classes=classes).assign(**names))
         counts = performance.confusion(*performance.told(own, classes), classes=classes)
         confusion.append(performance.confusion_rows(counts).assign(**names))
@@ -175,10 +153,9 @@ def mappings(
 def retained(pairs: pd.DataFrame, patients: pd.Series) -> pd.DataFrame:
     """Retained evidence of the change, 1 = as when explained twice, 0 = as unrelated films.
 
-    Of ``tables/pairs.csv`` of an audit, and patients by image id, as
-    `hypotheses.estimates.retained_table`. Where nothing was explained twice, a map is taken to be
-    equal to itself. Intervals are over patients: there is one pair of checkpoints, and nothing is
-    said about other trainings.
+    Of ``tables/pairs.csv`` and patients by image id, as `hypotheses.estimates.retained_table`.
+    Where nothing was explained twice, a map is taken to be equal to itself. Intervals are over
+    patients: there is one pair of checkpoints, and nothing is said about other trainings.
     """
     if not pairs["pairing"].eq("explainer").any():
         own = pairs[pairs["pairing"].eq("change") & pairs[PRIMARY].notna()]
@@ -220,7 +197,7 @@ def measured(
         rows.append([f"class_{measure}" if of else measure, of, *map(float, found), films])
 
     for name in ("", *classes):
-        own = pairs if not name else pairs[pairs["image_id"].map(label) == name]
+        own = pairs[pairs["image_id"].map(label) == name] if name else pairs
         change = own[(own["pairing"] == "change") & own["common"].astype(bool)]
         unmoved = retained(own, patients).query("metric == @PRIMARY") if len(own) else own
         found = unmoved.iloc[0][["estimate", "low", "high"]] if len(unmoved) else [np.nan] * 3

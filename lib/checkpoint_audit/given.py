@@ -17,6 +17,7 @@ Of a multi-label model there is a row per film and finding that it has: ids repe
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +32,6 @@ from lib.study.errors import few
 
 _SETS = ("maps", "again", "randomised")
 _LAYOUT = "see the layout in book/audit.md, and the ten lines that write it"
-
-
-def check(path: Path) -> None:
-    """Look a set of maps through by the names of its arrays: a matter of a second.
-
-    A CheckpointRefused if it is missing, no set of maps, or an array that is needed is not in it.
-    """
-    _require(path, _names(path))
 
 
 def _names(path: Path) -> list[str]:
@@ -57,27 +50,25 @@ def _names(path: Path) -> list[str]:
         ) from error
 
 
-def _require(path: Path, names: Sequence[str]) -> None:
+def check(path: Path) -> list[str]:
+    """Names of the arrays of a set of maps; what is none is refused, in a matter of a second."""
+    names = _names(path)
     missing = [name for name in ("image_id", "logits") if name not in names]
     if not any(name.startswith("maps/") for name in names):
         missing.append("maps/<layer>/<method>")
-    if missing:
-        raise CheckpointRefused(
-            f"{path}: found the arrays {few(names) or 'none'}, expected also {', '.join(missing)}; "
-            + _LAYOUT
-        )
     odd = [name for name in names if name.split("/")[0] in _SETS and name.count("/") != 2]
-    if odd:
-        raise CheckpointRefused(
-            f"{path}: found an array {odd[0]!r}, expected names such as maps/layer4/gradcam; "
-            + _LAYOUT
-        )
+    if missing:
+        found = f"the arrays {few(names) or 'none'}, expected also {', '.join(missing)}"
+    elif odd:
+        found = f"an array {odd[0]!r}, expected names such as maps/layer4/gradcam"
+    else:
+        return names
+    raise CheckpointRefused(f"{path}: found {found}; {_LAYOUT}")
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays by name; none of them may be pickled."""
-    names = _names(path)
-    _require(path, names)
+    names = check(path)
     try:
         if path.is_dir():
             return {name: np.load(path / f"{name}.npy", allow_pickle=False) for name in names}
@@ -98,14 +89,11 @@ def read(
     findings: bool = False,
     salt: bytes | None = None,
 ) -> Version:
-    """Maps of one model, brought to the films of an audit and to their order.
+    """Maps of one model, brought to the films of an audit and to their order, or refused.
 
     Labels are indices of `classes`, which are in the order of the logits. With `findings` rows are
     films with one of their findings; with a `salt` the ids of the manifest are hashed with it.
     Films without maps are for `common_films` to find.
-
-    A CheckpointRefused if shapes do not fit, a map is negative, an id occurs twice, or a class is
-    unknown.
     """
     arrays, classes = _arrays(path), list(classes)
     ids = pd.Series(arrays["image_id"].astype(str))
@@ -114,15 +102,15 @@ def read(
     _check_shapes(path, arrays, classes)
     explained = _explained(path, arrays, classes)
     if findings and explained is None:
-        raise CheckpointRefused(
-            f"{path}: no array 'explained', expected the finding that each row explains, of "
-            f"{', '.join(classes)}; {_LAYOUT}"
-        )
+        why = f"expected the finding that each row explains, of {', '.join(classes)}; {_LAYOUT}"
+        raise CheckpointRefused(f"{path}: no array 'explained', {why}")
     place = {name: number for number, name in enumerate(manifest["image_id"])}
     rows = pd.DataFrame({"place": ids.map(place), "row": range(len(ids))}).dropna().astype(int)
-    if not findings:
-        true = np.array([classes.index(label) for label in manifest["label"]], int)[rows["place"]]
-        if explained is not None and (odd := explained[rows["row"]] != true).any():
+    if findings:
+        rows["label"] = explained[rows["row"]]
+    else:
+        rows["label"] = np.array([classes.index(x) for x in manifest["label"]], int)[rows["place"]]
+        if explained is not None and (odd := explained[rows["row"]] != rows["label"]).any():
             first = rows[odd].iloc[0]
             raise CheckpointRefused(
                 f"{path}: {str(arrays['image_id'][first['row']])!r}: found maps of "
@@ -131,15 +119,11 @@ def read(
                 "the true class, whatever the model predicts: otherwise changed predictions look "
                 "like changed evidence"
             )
-        explained = np.zeros(len(ids), int)
-        explained[rows["row"]] = true
-    rows["label"] = explained[rows["row"]]
-    if (twice := rows.duplicated(["place", "label"] if findings else ["place"])).any():
+    if (twice := rows.duplicated(["place", "label"])).any():
         again = str(arrays["image_id"][rows.loc[twice, "row"].iloc[0]])
+        each = "each film once" + " for each of its findings" * findings
         raise CheckpointRefused(
-            f"{path}: image_id: found {again!r} twice, expected each film once"
-            + (" for each of its findings" if findings else "")
-            + ". Leave one of them out"
+            f"{path}: image_id: found {again!r} twice, expected {each}. Leave one of them out"
         )
     rows = rows.sort_values(["place", "label"])
     take, label = rows["row"].to_numpy(), rows["label"].to_numpy()
@@ -186,9 +170,8 @@ def _explained(path: Path, arrays: Mapping, classes: Sequence[str]) -> np.ndarra
     if "explained" in arrays:
         names = arrays["explained"].astype(str).tolist()
         if unknown := sorted(set(names) - {*classes, ""}):
-            raise CheckpointRefused(
-                f"{path}: explained: found {few(unknown)}, expected names of {', '.join(classes)}"
-            )
+            why = f"found {few(unknown)}, expected names of {', '.join(classes)}"
+            raise CheckpointRefused(f"{path}: explained: {why}")
         # A film without a finding has a row for its logits; its map is never looked at.
         return np.array([classes.index(name) if name else 0 for name in names], int)
     return arrays["explained_class"].astype(int) if "explained_class" in arrays else None
@@ -197,55 +180,51 @@ def _explained(path: Path, arrays: Mapping, classes: Sequence[str]) -> np.ndarra
 def common_films(
     versions: Sequence[Version], names: Sequence[str], manifest: pd.DataFrame
 ) -> tuple[list[Version], list[str]]:
-    """Sets of maps brought to the same rows and grids, and what is to be said about that.
-
-    A CheckpointRefused if they have no film in common, or no layer and method.
-    """
-    said, keys = [], [list(zip(v.own.image_id, v.own.label, strict=True)) for v in versions]
-    shared = set(keys[0]).intersection(*keys[1:])
+    """Two sets brought to the same rows and grids, or refused; and what is to be said of that."""
+    both, (before, after) = " and ".join(names), (version.own for version in versions)
+    keys = [set(zip(own.image_id, own.label, strict=True)) for own in (before, after)]
+    shared, said = keys[0] & keys[1], []
     if not shared:
         raise CheckpointRefused(
-            f"{' and '.join(names)}: found no row that both have of the {len(manifest)} films; ids "
-            f"of films are such as {manifest['image_id'].iloc[0]!r}. Give maps the same image_id, "
-            "and explain the same class in both"
+            f"{both}: found no row that both have of the {len(manifest)} films; ids of films are "
+            f"such as {manifest['image_id'].iloc[0]!r}. Give maps the same image_id, and explain "
+            "the same class in both"
         )
-    cells = set(versions[0].own.maps).intersection(*(v.own.maps for v in versions[1:]))
-    if not cells:
+    if not before.maps.keys() & after.maps.keys():
+        one, other = (few(map("/".join, own.maps)) for own in (before, after))
         raise CheckpointRefused(
-            f"{' and '.join(names)}: found no array maps/<layer>/<method> that both have: "
-            f"{few(map('/'.join, versions[0].own.maps))} and "
-            f"{few(map('/'.join, versions[1].own.maps))}. Name those alike that are to be compared"
+            f"{both}: found no array maps/<layer>/<method> that both have: {one} and {other}. Name "
+            "those alike that are to be compared"
         )
     for name, own in zip(names, keys, strict=True):
         if more := len(own) - len(shared):
             said.append(f"{name} has {more} maps that the other has not; they are left out.")
     grids = {}
-    for cell in versions[0].own.maps:
-        shapes = [v.own.maps[cell].shape[1:] for v in versions if cell in v.own.maps]
-        grids[cell] = tuple(map(min, zip(*shapes, strict=True)))
-        if cell in cells and len(set(shapes)) > 1:
+    for cell in (cell for cell in before.maps if cell in after.maps):
+        shapes = [own.maps[cell].shape[1:] for own in (before, after)]
+        grids[cell] = tuple(map(min, *shapes))
+        if shapes[0] != shapes[1]:
             found = " and ".join(f"{h}×{w}" for h, w in shapes)
             said.append(
                 f"The maps {'/'.join(cell)} are of {found} cells; both are compared in the frame "
                 f"of the film, averaged to {'×'.join(map(str, grids[cell]))} cells."
             )
-    made = [v.each(lambda sets: _cut(sets, shared, cells, grids)) for v in versions]
     controls = {"again": "made once more", "randomised": "made with permuted weights"}
-    absent = [words for key, words in controls.items() if getattr(made[0], key) is None]
+    absent = [words for key, words in controls.items() if getattr(versions[0], key) is None]
     if absent:
         said.append(
             f"The maps of BEFORE were not {' nor '.join(absent)}: "
             "the floor is taken as exact, and what is missing is no control here."
         )
-    return made, said
 
+    def cut(maps: MapSet) -> MapSet:
+        kept = maps.take([key in shared for key in zip(maps.image_id, maps.label, strict=True)])
+        found = {
+            cell: on_grid(stack, grids[cell]).astype(np.float32)
+            for cell, stack in kept.maps.items()
+            if cell in grids
+        }
+        return replace(kept, maps=found, layers={role: maps.layers[role] for role, _ in found})
 
-def _cut(maps: MapSet, rows: set, cells: set, grids: Mapping) -> MapSet:
-    kept = [key in rows for key in zip(maps.image_id, maps.label, strict=True)]
-    found = {
-        cell: on_grid(stack[kept], grids[cell]).astype(np.float32)
-        for cell, stack in maps.maps.items()
-        if cell in cells
-    }
-    facts = (maps.image_id[kept], maps.label[kept], maps.explained_class[kept], maps.logits[kept])
-    return MapSet(*facts, found, {role: maps.layers[role] for role, _ in found})
+    sets = [(version.own, version.again, version.randomised) for version in versions]
+    return [Version(*(maps and cut(maps) for maps in of)) for of in sets], said

@@ -22,8 +22,6 @@ settings.apply()
 _AUGMENTS = ("AugMix", "CutMix", "MaxNumBoundingBoxes", "MixUp", "RandAugment", "Solarization")
 _IDLE = ("Dropout", "GaussianNoise", "ActivityRegularization", "Identity", *_AUGMENTS)
 _PROBABILITY = ("softmax", "log_softmax")
-Weights = list[list[np.ndarray]]
-"""Arrays of every layer of a graph, in its order."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +44,12 @@ def flatten(
     size: int | None = None,
     rescale: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> Flat:
-    """Unfold a classifier; the model itself stays as it is.
+    """Unfold a classifier of films, or refuse it; the model itself stays as it is.
 
     One output of a binary classifier, z, becomes two logits, (−z/2, z/2): their softmax is the
-    sigmoid of z, and the evidence against the second class is that for the first.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Functional or Sequential, possibly nested; one input of 1 or 3 channels, one output of
-        scores, one per class. What is no classifier of films, or whose logits cannot be reached, is
-        a CheckpointRefused.
-    size : int, optional
-        Side in pixels, for models that take any.
-    rescale : tuple of (scale, offset), optional
-        What is done to the films first, a number per channel of the model: pixels · scale + offset.
+    sigmoid of z, and the evidence against the second class is that for the first. `size` is the
+    side in pixels, for models that take any; `rescale`, (scale, offset), what is done to the films
+    first, a number per channel of the model: pixels · scale + offset.
     """
     shape = input_shape(model, size)
     films = keras.Input((*shape[:2], 3), name="film")
@@ -79,16 +68,18 @@ def flatten(
         ]
         logits = keras.layers.Concatenate(name="two_logits")(sides)
     graph = keras.Model(films, logits, name=model.name)
-    copier.copy_weights()
+    for original, copy in copier.copies.values():
+        if getattr(original, "weights", None):
+            _put(copy, original.get_weights())
     return Flat(graph, output)
 
 
-def weights_of(graph: keras.Model) -> Weights:
-    """The weights of a graph, as `put_weights` takes them."""
+def weights_of(graph: keras.Model) -> list[list[np.ndarray]]:
+    """The weights of every layer of a graph, as `put_weights` takes them."""
     return [layer.get_weights() for layer in graph.layers]
 
 
-def put_weights(graph: keras.Model, weights: Weights) -> None:
+def put_weights(graph: keras.Model, weights: list[list[np.ndarray]]) -> None:
     """Give a graph the weights of another of the same layers."""
     for layer, arrays in zip(graph.layers, weights, strict=True):
         _put(layer, arrays)
@@ -101,11 +92,7 @@ def _put(layer: keras.layers.Layer, arrays: list[np.ndarray]) -> None:
 
 
 def input_shape(model: keras.Model, size: int | None = None) -> tuple[int, int, int]:
-    """Height, width and channels of the films that a model takes.
-
-    A CheckpointRefused if it takes something else, or any size and none is given, or another one
-    than is given.
-    """
+    """Height, width and channels of the films that a model takes, refused if it takes others."""
     try:
         ends = len(model.inputs), len(model.outputs)
     except (AttributeError, TypeError, ValueError):  # subclassed, or never called
@@ -165,14 +152,11 @@ class _Copier:
             return self.replay(operation, arguments[0])
         if _idle(operation):
             return arguments[0]
-        return self._copy(operation, within)(*arguments, **options)
-
-    def _copy(self, operation, within: str):
         if id(operation) not in self.copies:
-            changes = {"name": self._name(operation.name, within)}
-            self.copies[id(operation)] = operation, _copied(operation, **changes)
-            self.origin[changes["name"]] = operation
-        return self.copies[id(operation)][1]
+            name = self._name(operation.name, within)
+            self.copies[id(operation)] = operation, _copied(operation, name=name)
+            self.origin[name] = operation
+        return self.copies[id(operation)][1](*arguments, **options)
 
     def _name(self, name: str, within: str) -> str:
         """The operation's own name, or with that of its model where two have the same."""
@@ -185,40 +169,32 @@ class _Copier:
 
     def logits(self, output) -> tuple[object, str]:
         """What the final activation reads, and which activation it is."""
+        name = self.model.name
         if len(output.shape) != 2:
             raise CheckpointRefused(
-                f"{self.model.name}: returns {output.shape[1:]} for a film, expected one score per "
-                "class."
+                f"{name}: returns {output.shape[1:]} for a film, expected one score per class."
             )
-        kind = "linear"
-        while kind == "linear":
-            last = made_by(output)
-            kind = _activation(last)
-            if kind != "linear" or not isinstance(last, keras.layers.Activation):
-                break
+        last = made_by(output)
+        while _activation(last) == "linear" and isinstance(last, keras.layers.Activation):
             (output,) = read_by(output)
-        count = output.shape[-1]
+            last = made_by(output)
+        kind, count = _activation(last), output.shape[-1]
         allowed = ("sigmoid", "linear") if count == 1 else (*_PROBABILITY, "sigmoid", "linear")
         if kind not in allowed:
+            found = f"its {count} output(s) end in {kind!r} ({last.name})"
             raise CheckpointRefused(
-                f"{self.model.name}: its {count} output(s) end in {kind!r} ({last.name}), expected "
-                f"{' or '.join(allowed)}. Save the model with logits or probabilities as its "
-                "output."
+                f"{name}: {found}, expected {' or '.join(allowed)}. Save the model with logits or "
+                "probabilities as its output."
             )
         if kind == "linear":
             return output, "logits"
         (before,) = read_by(output)
-        if not hasattr(last, "kernel"):  # an activation by itself is cut off
-            return before, kind + "s" * (kind == "sigmoid" and count > 1)
-        original = self.origin[last.name]
-        linear = _copied(original, name=last.name, activation="linear")
-        self.copies[id(original)] = original, linear
-        return linear(before), kind + "s" * (kind == "sigmoid" and count > 1)
-
-    def copy_weights(self) -> None:
-        for original, copy in self.copies.values():
-            if getattr(original, "weights", None):
-                _put(copy, original.get_weights())
+        if hasattr(last, "kernel"):  # an activation by itself is cut off
+            original = self.origin[last.name]
+            linear = _copied(original, name=last.name, activation="linear")
+            self.copies[id(original)] = original, linear
+            before = linear(before)
+        return before, kind + "s" * (kind == "sigmoid" and count > 1)
 
 
 def _copied(operation, **changes):

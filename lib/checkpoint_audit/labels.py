@@ -7,22 +7,18 @@ among the highest of the films asked, as many as have the finding: then films th
 and films that it misses are equally many. Neither drift nor the AUC depends on that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import mannwhitneyu
 
 from lib.attribution.maps import MapSet
-from lib.checkpoint_audit.classes import CHANCE, LEVEL
+from lib.checkpoint_audit.classes import CHANCE, LEVEL, told_apart
 from lib.data.naming import meaning, to_type
 from lib.study.errors import DataError, few
-
-if TYPE_CHECKING:
-    from lib.checkpoint_audit.params import AuditParams
 
 UNCERTAIN = {"leave_out": np.nan, "positive": 1.0, "negative": 0.0}
 
@@ -30,42 +26,38 @@ UNCERTAIN = {"leave_out": np.nan, "positive": 1.0, "negative": 0.0}
 def status_table(
     texts: pd.Series, findings: Sequence[str], *, uncertain: str, labels: Mapping[str, str]
 ) -> np.ndarray:
-    """What is known of every film and finding, float (films, findings).
+    """What is known of films and findings, float (films, findings): 1 has it, 0 not, NaN left out.
 
-    1 has it, 0 has it not, NaN left out. `texts` are the findings of each film, "A|B", an uncertain
-    one with a question mark, which counts as `uncertain`, of `UNCERTAIN`, says; `labels` are
-    findings by what the table calls otherwise.
+    `texts` are the findings of each film, "A|B"; an uncertain one has a question mark, and counts
+    as `uncertain`, of `UNCERTAIN`, says. `labels` are findings by what the table calls otherwise.
     """
-    mean, column = meaning(list(findings), dict(labels)), {x: n for n, x in enumerate(findings)}
     status = np.zeros((len(texts), len(findings)))
-    for row, text in enumerate(texts):
-        for name in filter(None, map(str.strip, text.split("|"))):
-            found = column.get(mean(name.removesuffix("?")))
-            if found is not None:
-                status[row, found] = UNCERTAIN[uncertain] if name.endswith("?") else 1
+    for row, found in enumerate(_told(texts, findings, labels)):
+        for name, unsure in found:
+            status[row, list(findings).index(name)] = UNCERTAIN[uncertain] if unsure else 1
     return status
 
 
 def canonical(texts: pd.Series, findings: Sequence[str], *, labels: Mapping[str, str]) -> pd.Series:
     """The findings that are asked for, by their own names, and no other text of the table."""
+    told = _told(texts, findings, labels)
+    names = ["|".join(name + "?" * unsure for name, unsure in found) for found in told]
+    return pd.Series(names, texts.index, texts.dtype)
+
+
+def _told(texts, findings, labels) -> Iterator[list[tuple[str, bool]]]:
+    """Of every film those of the findings that its text tells, and whether they are uncertain."""
     mean = meaning(list(findings), dict(labels))
-
-    def of_film(text: str) -> str:
-        found = [
-            (mean(x.removesuffix("?")), x[-1:] == "?") for x in map(str.strip, text.split("|"))
-        ]
-        return "|".join(name + "?" * unsure for name, unsure in found if name in findings)
-
-    return texts.map(of_film)
+    for text in texts:
+        words = map(str.strip, text.split("|"))
+        found = [(mean(word.removesuffix("?")), word.endswith("?")) for word in words]
+        yield [one for one in found if one[0] in findings]
 
 
 def require_findings(
     texts: pd.Series, findings: Sequence[str], *, labels: Mapping[str, str], source: Path
 ) -> None:
-    """Check that every finding occurs: a misspelt name would be a question without films.
-
-    If one does not, a DataError says what there is.
-    """
+    """Refuse (DataError) a finding that no film has: a misspelt name asks for nothing."""
     mean = meaning(list(findings), dict(labels))
     found = {x.strip().removesuffix("?") for text in texts for x in text.split("|")} - {""}
     others = sorted(x for x in found if mean(x) not in findings)
@@ -79,17 +71,14 @@ def require_findings(
 
 
 def rows_to_explain(status: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A row per film and finding that it has; a film without any has one, for its logits.
-
-    Films in their order, and numbers of findings, int (rows,).
-    """
+    """Film and finding of every map, int (rows,); a film without any has one, for its logits."""
     wanted = status == 1
     wanted[~wanted.any(axis=1), 0] = True
     return np.nonzero(wanted)
 
 
-def explained_rows(texts: pd.Series, classes: Sequence[str], params: "AuditParams"):
-    """Which class or finding every map explains, of films with labels as `texts`.
+def explained_rows(texts: pd.Series, classes: Sequence[str], params):
+    """Which class or finding every map of an audit explains, of films with labels as `texts`.
 
     Returns the `status_table` (None where a film has one class), and the place of the film and the
     number of the class or finding of every map, int (rows,).
@@ -108,7 +97,7 @@ def operating_point(logits: np.ndarray, positive: np.ndarray) -> float:
 
 
 def of_finding(
-    sets: Mapping[str, tuple[MapSet, np.ndarray]],
+    sets: Mapping[str, MapSet],
     manifest: pd.DataFrame,
     status: np.ndarray,
     number: int,
@@ -116,49 +105,34 @@ def of_finding(
 ):
     """The question about one finding, with two classes: films have it or not.
 
-    Parameters
-    ----------
-    sets : mapping of str to (MapSet, logits)
-        A row per film and finding, labels as numbers of findings.
-    status : ndarray of float, shape (films,)
-        Of the films of `manifest` for this finding, as `status_table`.
-    number : int
-        Of the finding among the logits.
+    `sets` have a row per film and finding, labels as numbers of findings; `status` (films,) is that
+    of this finding, as `status_table`, and `number` its place among the logits.
 
-    Returns
-    -------
-    sets : dict of str to (MapSet, ndarray)
-        Maps of the films that have the finding (class 1 of 2), of its own logit z as (−z/2, z/2),
-        z being measured from `operating_point`; and the logits of all films that are asked.
-    manifest : DataFrame
-        The films that are asked, ``label`` being one of the classes.
-    classes : tuple of str
-    thresholds : list of float
-        `operating_point` before and after.
-    None where no film has the finding, or all have.
+    Returns maps of the films that have the finding (class 1 of 2), of its own logit z as (−z/2,
+    z/2), z being measured from `operating_point`; by set the logits of all films that are asked;
+    those films, ``label`` being one of the classes; the classes; and `operating_point` before and
+    after. None where no film has the finding, or all have.
     """
-    ids, known = manifest["image_id"].to_numpy(), ~np.isnan(status)
-    positive = status[known] == 1
+    asked = manifest[~np.isnan(status)].reset_index(drop=True)
+    positive = status[~np.isnan(status)] == 1
     if not 0 < positive.sum() < len(positive):
         return None
-    classes = (f"no {finding}", finding)
-    having = set(ids[known][positive])
-    made, thresholds = {}, []
-    for name, (maps, logits) in sets.items():
-        of_film = pd.Series(logits[:, number], maps.image_id)
+    classes, having = (f"no {finding}", finding), asked.loc[positive, "image_id"].tolist()
+    made, scores, thresholds = {}, {}, []
+    for name, maps in sets.items():
+        of_film = pd.Series(maps.logits[:, number], maps.image_id)
         of_film = of_film[~of_film.index.duplicated()]
-        threshold = operating_point(of_film[ids[known]].to_numpy(), positive)
+        threshold = operating_point(of_film[asked["image_id"]].to_numpy(), positive)
         if name in ("before", "after"):
             thresholds.append(threshold)
-        two = (np.outer(of_film - threshold, [-0.5, 0.5])).astype(np.float32)
+        two = np.outer(of_film - threshold, [-0.5, 0.5]).astype(np.float32)
         two = pd.DataFrame(two, index=of_film.index)
-        own = (maps.label == number) & np.isin(maps.image_id, list(having))
-        rows, one = maps.image_id[own], np.ones(own.sum(), np.int64)
-        stacks = {cell: stack[own] for cell, stack in maps.maps.items()}
-        cut = MapSet(rows, one, one, two.loc[rows].to_numpy(), stacks, maps.layers)
-        made[name] = cut, two.loc[ids[known]].to_numpy()
-    films = manifest[known].assign(label=np.array(classes, dtype=object)[positive.astype(int)])
-    return made, films.reset_index(drop=True), classes, thresholds
+        own = maps.take((maps.label == number) & np.isin(maps.image_id, having))
+        one, logits = np.ones(len(own.label), np.int64), two.loc[own.image_id].to_numpy()
+        made[name] = replace(own, label=one, explained_class=one, logits=logits)
+        scores[name] = two.loc[asked["image_id"]].to_numpy()
+    films = asked.assign(label=np.array(classes, dtype=object)[positive.astype(int)])
+    return made, scores, films, classes, thresholds
 
 
 def output_table(logits: np.ndarray, status: np.ndarray, findings: Sequence[str]) -> pd.DataFrame:
@@ -172,41 +146,32 @@ def output_table(logits: np.ndarray, status: np.ndarray, findings: Sequence[str]
     """
     count = len(findings)
     areas, chance = np.full((count, count), np.nan), np.ones((count, count))
-    for finding in range(count):
-        known = ~np.isnan(status[:, finding])
-        own, other = (known & (status[:, finding] == value) for value in (1, 0))
-        if not (own.any() and other.any()):
-            continue
-        for output in range(count):
-            test = mannwhitneyu(logits[own, output], logits[other, output], alternative="greater")
-            areas[finding, output] = test.statistic / (own.sum() * other.sum())
-            chance[finding, output] = test.pvalue
+    for finding, known in enumerate(status.T):
+        if (known == 1).any() and (known == 0).any():
+            for output, scores in enumerate(logits.T):
+                found = told_apart(scores[known == 1], scores[known == 0])
+                areas[finding, output], chance[finding, output] = found
     _, best = linear_sum_assignment(np.nan_to_num(areas, nan=0.5), maximize=True)
     every = np.arange(count)
     elsewhere = (best != every) & (chance[every, every] > CHANCE)
     elsewhere &= chance[every, best] * count < LEVEL
+    best_output = np.array(findings, dtype=object)[best]
     return pd.DataFrame(
-        {
-            "finding": list(findings),
-            "films": (status == 1).sum(axis=0),
-            "auc": areas[every, every],
-            "best_output": np.array(findings, dtype=object)[best],
-            "best_auc": areas[every, best],
-            "elsewhere": elsewhere,
-        }
-    )
+        {"finding": list(findings), "films": (status == 1).sum(axis=0), "auc": areas[every, every],
+         "best_output": best_output, "best_auc": areas[every, best], "elsewhere": elsewhere}
+    )  # fmt: skip
 
 
 def output_warnings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """What is to be said of outputs that stand for other findings, by version."""
     said = []
     for name, table in tables.items():
-        if len(odd := table[table["elsewhere"]]):
-            parts = [
-                f"{row.finding} by the output of {row.best_output} (AUC {row.best_auc:.2f}, its "
-                f"own {row.auc:.2f})"
-                for row in odd.itertuples()
-            ]
+        parts = [
+            f"{row.finding} by the output of {row.best_output} (AUC {row.best_auc:.2f}, its own "
+            f"{row.auc:.2f})"
+            for row in table[table["elsewhere"]].itertuples()
+        ]
+        if parts:
             said.append(
                 f"The outputs of {name} may be named in another order: it tells "
                 f"{', '.join(parts)}. Check FINDINGS."

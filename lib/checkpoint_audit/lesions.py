@@ -5,6 +5,7 @@ are a folder with a PNG per film, of its name; of a multi-label model in a folde
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -15,12 +16,7 @@ from lib.checkpoint_audit import outlines
 from lib.data.films.squares import Squares, resize_mask
 from lib.data.naming import meaning, to_type
 from lib.drift.pairings import Pairing
-from lib.evidence.changes import (
-    change_summary,
-    changes_of_study,
-    evidence_of_study,
-    evidence_summary,
-)
+from lib.evidence import changes
 from lib.study.errors import DataError, few
 from lib.study.paths import resolve
 
@@ -70,8 +66,7 @@ def opened(
     mean = meaning(list(findings), dict(labels))
     for source in map(resolve, sources):
         if source.is_dir():
-            read, files = None, _masks_in(source)
-            told = [(x.stem, x.parent.name if x.parent != source else "") for x in files]
+            read, told = None, [(file.stem, of) for file, of in _masks_in(source)]
         else:
             read = outlines.read(source)
             told = [(one.film, one.finding) for one in read]
@@ -104,24 +99,12 @@ def masks(
 ) -> Iterator[np.ndarray]:
     """Lesions of the films, as the network sees these: bool (films, size, size) for each finding.
 
-    Parameters
-    ----------
-    sources, labels
-        As `opened`; a film has all lesions that any source tells.
-    manifest : DataFrame
-        ``image_id``, ``file``, ``width``, ``height``, before names are hashed; ``label`` where
-        there are classes.
-    findings : sequence of str
-        Those that are asked for; "" for all at once.
-    classes : sequence of str
-        Of a model that gives a film one: a lesion that is of another class than its film is none.
-    size, aspect
-        As in `lib.data.films.squares.resize`.
-
-    Raises
-    ------
-    DataError
-        As `opened`, or if a lesion does not fit its film.
+    A film has all lesions that any of the `sources` tells. `manifest` has ``image_id``, ``file``,
+    ``width``, ``height``, before names are hashed, and ``label``; `findings` are those that are
+    asked for, "" for all at once; of a model that gives a film one of `classes`, a lesion of
+    another class than its film is none. The rest as of `opened` and
+    `lib.data.films.squares.resize`. A DataError as of `opened`, or if a lesion does not fit its
+    film.
     """
     told, row_of = opened(sources, manifest, labels=labels), _row_of(manifest)
     mean = meaning(list(filter(None, findings)) or list(classes), dict(labels))
@@ -136,25 +119,24 @@ def masks(
             return named or (unknown and not finding and known not in classes)
 
         for source, read in told:
-            if read is None:
-                drawn = _from_folder(source, asked, row_of, sides, Squares(source, [size], aspect))
-            else:
-                drawn = _from_outlines(source, read, asked, row_of, sides, size, aspect)
-            for row, square in drawn:
+            draw = _from_folder if read is None else partial(_from_outlines, read)
+            for row, square in draw(source, asked, row_of, sides, size, aspect):
                 found[row] |= square
         yield found
 
 
-def _masks_in(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.png"))
+def _masks_in(folder: Path) -> list[tuple[Path, str]]:
+    """Masks, each with the finding that its folder is named after."""
+    files = sorted(folder.rglob("*.png"))
+    return [(file, file.parent.name if file.parent != folder else "") for file in files]
 
 
-def _from_folder(source, asked, row_of, sides, how: Squares) -> Iterator[tuple[int, np.ndarray]]:
+def _from_folder(source, asked, row_of, sides, size, aspect) -> Iterator[tuple[int, np.ndarray]]:
     """Rows of films with the squares of their masks."""
-    for file in _masks_in(source):
+    how = Squares(source, [size], aspect)
+    for file, of in _masks_in(source):
         row = row_of(file.stem)
         row = row_of(file.name) if row is None else row
-        of = file.parent.name if file.parent != source else ""
         # A folder of another name may hold lungs, or anything.
         if row is not None and asked(of, row, unknown=False):
             width, height = sides.iloc[row]
@@ -162,13 +144,11 @@ def _from_folder(source, asked, row_of, sides, how: Squares) -> Iterator[tuple[i
             yield row, how.of_mask(name, width=width, height=height)[0]
 
 
-def _from_outlines(
-    source, read, asked, row_of, sides, size, aspect
-) -> Iterator[tuple[int, np.ndarray]]:
+def _from_outlines(read, source, asked, row_of, sides, size, aspect):
     """The same of outlines; those of one film in one frame are drawn together."""
     together: dict[tuple, list] = {}
-    for one in (one for one in read if one.draw):
-        if (row := row_of(one.film)) is not None and asked(one.finding, row):
+    for one in read:
+        if one.draw and (row := row_of(one.film)) is not None and asked(one.finding, row):
             together.setdefault((row, one.frame), []).append(one)
     for (row, frame), of in together.items():
         width, height = sides.iloc[row]
@@ -195,33 +175,27 @@ def lesion_table(
 ) -> pd.DataFrame:
     """Evidence in the lesion before and after, beside what chance gives.
 
-    Of the sets "before" and "after", lesions (films, size, size) in the order of the maps, and a
-    patient per film; no row where no lesion is known.
-
-    Returns
-    -------
-    DataFrame
-        A row per layer, method and measure (share of the map, that share by the share of the film
-        that the lesion covers, and whether the highest cell touches it: the pointing game):
-        ``films`` (with a lesion, and no blank map before or after), ``before``, ``after``,
-        ``change`` with ``low`` and ``high`` (95 % over patients), and by chance ``area`` (a map
-        that is the same everywhere, a cell drawn blindly) and ``centre`` (a preference for the
-        centre).
+    Of the sets "before" and "after", lesions, bool (films, size, size) in the order of the maps,
+    and a patient per film: a row per layer, method and measure (share of the map, that share by the
+    share of the film that the lesion covers, and whether the highest cell touches it: the pointing
+    game), none where no lesion is known. ``films`` (with a lesion, and no blank map before or
+    after), ``before``, ``after``, ``change`` with ``low`` and ``high`` (95 % over patients), and by
+    chance ``area`` (a map that is the same everywhere, a cell drawn blindly) and ``centre`` (a
+    preference for the centre).
     """
     two = {"model": {name: sets[name] for name in ("before", "after")}}
     known = {"model": {"lesion": lesions, "lung": None}}
-    evidence = evidence_of_study(two, known, classes=classes, patients=list(patients))
-    change = changes_of_study(evidence, [Pairing("change", "before", "after")])
+    evidence = changes.evidence_of_study(two, known, classes=classes, patients=list(patients))
+    change = changes.changes_of_study(evidence, [Pairing("change", "before", "after")])
     # The same films before and after: a map that vanished would otherwise change the mean.
-    keys = ["role", "method", "image_id"]
-    scored = change.loc[change["lesion_mass_change"].notna(), keys]
-    evidence = evidence.merge(scored, on=keys)
-    columns = ["role", "method", "measure"]
+    scored = change.loc[change["lesion_mass_change"].notna(), ["role", "method", "image_id"]]
+    evidence = evidence.merge(scored)
+    keys = ["role", "method", "measure"]
     if evidence.empty:
-        return pd.DataFrame(columns=[*columns, "films", "before", "after", "change"])
-    levels = evidence_summary(evidence, by=("role", "method", "checkpoint")).set_index(columns)
+        return pd.DataFrame(columns=[*keys, "films", "before", "after", "change"])
+    levels = changes.evidence_summary(evidence, by=("role", "method", "checkpoint")).set_index(keys)
     before, after = (levels[levels["checkpoint"] == name] for name in ("before", "after"))
-    gains = change_summary(change, by=("role", "method")).set_index(columns)
+    gains = changes.change_summary(change, by=("role", "method")).set_index(keys)
     table = pd.DataFrame(
         {
             "films": before["n"], "before": before["mean"], "after": after["mean"],

@@ -33,12 +33,7 @@ _FINDING = ("findinglabel", "classname", "label", "finding")
 _CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x", "y", "width", "height"), ("x", "y", "w", "h"),
             ("bboxx", "y", "w", "h"))  # fmt: skip
 _RUNS = "encodedpixels"
-_NO_RUNS = ("", "-1")
 _LARGEST = 256 * 2**20  # bytes; the annotations of CheXlocalize have less than a tenth of that
-_EXPECTED = (
-    "expected COCO (images, categories, annotations) or CheXlocalize (findings by film); see "
-    "book/audit.md"
-)
 
 
 @dataclass(frozen=True)
@@ -60,10 +55,7 @@ class Outline:
 
 
 def read(path: Path) -> list[Outline]:
-    """All that a file of annotations tells, of any film.
-
-    A DataError if it is too large, of no known layout, or an entry is not what it should be.
-    """
+    """All that a file of annotations tells, of any film; a DataError if it cannot be meant."""
     if (size := path.stat().st_size) > _LARGEST:
         raise DataError(
             f"{path}: found {size} bytes, expected at most {_LARGEST} of annotations. Leave out "
@@ -76,9 +68,8 @@ def _of_table(path: Path) -> Iterator[Outline]:
     try:
         table = pd.read_csv(path, dtype=str, index_col=False, encoding="utf-8-sig").fillna("")
     except (ValueError, OSError) as error:
-        raise DataError(
-            f"{path}: not a CSV of lesions in UTF-8 ({error}). Save it again."
-        ) from error
+        why = f"{path}: not a CSV of lesions in UTF-8 ({error}). Save it again."
+        raise DataError(why) from error
     spelt = {re.sub("[^a-z]", "", str(name).casefold()): name for name in table}
     film = next((spelt[name] for name in _FILM if name in spelt), None)
     corners = next((names for names in _CORNERS if set(names) <= set(spelt)), None)
@@ -89,9 +80,11 @@ def _of_table(path: Path) -> Iterator[Outline]:
             "pixels, or EncodedPixels with run-lengths. Name them so."
         )
     of = next((table[spelt[name]] for name in _FINDING if name in spelt), [""] * len(table))
-    shapes = _runs_of(table[spelt[_RUNS]], path) if not corners else _boxes_of(
-        table[[spelt[name] for name in corners]], path, corner=corners[2] == "xmax"
-    )  # fmt: skip
+    if corners:
+        boxes = table[[spelt[name] for name in corners]]
+        shapes = _boxes_of(boxes, path, corner=corners[2] == "xmax")
+    else:
+        shapes = _runs_of(table[spelt[_RUNS]], path)
     for row, (name, finding, draw) in enumerate(zip(table[film], of, shapes, strict=True), 1):
         yield Outline(name, finding, f"row {row}", None, draw)
 
@@ -108,18 +101,17 @@ def _boxes_of(told: pd.DataFrame, path: Path, *, corner: bool) -> Iterator[Calla
             f"numbers in {', '.join(map(str, told))} that make one. Correct them, or leave all of "
             "them blank where there is no lesion."
         )
-    return (
-        None if empty else partial(of_box, *box) for empty, box in zip(blank, boxes, strict=True)
-    )
+    for empty, box in zip(blank, boxes, strict=True):
+        yield None if empty else partial(of_box, *box)
 
 
 def _runs_of(told: pd.Series, path: Path) -> Iterator[Callable | None]:
     for row, text in enumerate(map(str.strip, told), 1):
+        runs = [] if text in ("", "-1") else text.split()
         with _about(path, f"row {row}"):
-            if text not in _NO_RUNS and not re.fullmatch(r"\d{1,9}( +\d{1,9})*", text):
+            if runs and not re.fullmatch(r"\d{1,9}( +\d{1,9})*", text):
                 raise ValueError(f"found {_short(text)}, expected run-lengths such as 120 5 95 5")
-            runs = [] if text in _NO_RUNS else list(map(int, text.split()))
-        yield partial(of_runs, runs, whole=False) if runs else None
+        yield partial(of_runs, list(map(int, runs)), whole=False) if runs else None
 
 
 def _of_json(path: Path) -> Iterator[Outline]:
@@ -132,12 +124,18 @@ def _of_json(path: Path) -> Iterator[Outline]:
     if isinstance(told, dict) and told and all(isinstance(of, dict) for of in told.values()):
         return _of_findings(told, path)
     found = f"the keys {few(told)}" if isinstance(told, dict) else _short(told)
-    raise DataError(f"{path}: found {found}, {_EXPECTED}.")
+    raise DataError(
+        f"{path}: found {found}, expected COCO (images, categories, annotations) or CheXlocalize "
+        "(findings by film); see book/audit.md."
+    )
 
 
 def _of_coco(told: dict, path: Path) -> Iterator[Outline]:
     with _about(path, "COCO"):
-        images, names = (_by_id(told, key) for key in ("images", "categories"))
+        images, names = (
+            {_value(each, "id", int | str): each for each in _value(told, key, list)}
+            for key in ("images", "categories")
+        )
         annotations = _value(told, "annotations", list)
         films = {key: _value(image, "file_name", str) for key, image in images.items()}
         titles = {key: _value(category, "name", str) for key, category in names.items()}
@@ -193,15 +191,9 @@ def _value(told, key: str, kind: type):
     """A value of a JSON object, of the type that is expected."""
     value = told.get(key) if isinstance(told, dict) else None
     if not isinstance(value, kind) or isinstance(value, bool):
-        names = {list: "a list", str: "text"}
-        raise ValueError(
-            f"{key}: found {_short(value)}, expected {names.get(kind, 'a number or text')}"
-        )
+        expected = {list: "a list", str: "text"}.get(kind, "a number or text")
+        raise ValueError(f"{key}: found {_short(value)}, expected {expected}")
     return value
-
-
-def _by_id(told: dict, key: str) -> dict:
-    return {_value(each, "id", int | str): each for each in _value(told, key, list)}
 
 
 def _numbers(told, count: int | None = None) -> np.ndarray:

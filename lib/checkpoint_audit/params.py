@@ -1,7 +1,9 @@
-"""What an audit is told: its parameters, checked before anything is loaded."""
+"""What an audit is told, on the command line or in full: checked before anything is loaded."""
 
 import json
 import os
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,11 +16,25 @@ from lib.checkpoint_audit import rule as rules
 from lib.checkpoint_audit.files import CheckpointRefused, check
 from lib.data.privacy import pseudonyms, read_salt
 from lib.study.data_params import Name, Positive, Section
-from lib.study.errors import ParamsError
-from lib.study.load import explain
+from lib.study.errors import DataError, ParamsError
+from lib.study.load import explain, merge, parse_overrides
 from lib.study.names import GRADIENT_METHODS, METHODS
 from lib.study.params import Runtime, Seed
 from lib.study.paths import resolve
+
+_PAIRS = (("before", "after"), ("maps_before", "maps_after"))
+WORDS = (
+    *("before", "after", "versions", "maps_before", "maps_after", "data", "lesions", "layer"),
+    *("preprocessing", "classes", "findings", "size", "name", "rule"),
+)
+"""What `make audit` may be told, each a text that may be empty."""
+_SAY = (
+    "Say: make audit BEFORE=a.keras AFTER=b.keras DATA=<folder of class folders | manifest.csv>; "
+    'or VERSIONS="v1.keras v2.keras v3.keras", or MAPS_BEFORE=a.npz MAPS_AFTER=b.npz, in the place '
+    "of the first two"
+)
+_HIDDEN = "CXR_AUDIT_HIDDEN"
+_ODD = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 class AuditedFilms(Section):
@@ -46,10 +62,9 @@ class AuditedFilms(Section):
 
 
 class Attribution(Section):
-    """What the maps are asked; so called as in the parameters of a study.
+    """How many maps are asked at every version whether they tell what the prediction rests on.
 
-    ``faithfulness_films`` is how many maps are asked whether they tell what the prediction rests
-    on, at every version; 0 asks none. Of a multi-label model they are maps of any finding.
+    So called as in the parameters of a study. Of a multi-label model they are of any finding.
     """
 
     faithfulness_films: Annotated[int, Field(ge=0)] = 12
@@ -126,9 +141,8 @@ def validate(settings: Mapping[str, Any]) -> AuditParams:
     file that cannot be audited.
     """
     hidden = json.loads(os.environ.get(_HIDDEN, "{}"))
-    settings = _replaced(settings, hidden)
     try:
-        params = AuditParams.model_validate(settings)
+        params = AuditParams.model_validate(_replaced(settings, hidden))
     except ValidationError as error:
         raise ParamsError("\n".join(explain(x, AuditParams) for x in error.errors())) from None
     look = given.check if params.maps else check
@@ -137,27 +151,13 @@ def validate(settings: Mapping[str, Any]) -> AuditParams:
             look(resolve(file))
         except CheckpointRefused as error:
             raise ParamsError(f"{word}={error}") from None
-    if not resolve(params.data.source).exists():
-        raise ParamsError(
-            f"DATA={params.data.source}: nothing there; expected a folder of class folders or a "
-            ".csv manifest"
-        )
-    for file in params.data.lesions:
+    told = [("DATA", params.data.source, "a folder of class folders or a .csv manifest")]
+    lesions = "a .csv or .json of lesions, or a folder of masks"
+    told += [("LESIONS", file, lesions) for file in params.data.lesions]
+    for word, file, expected in told:
         if not resolve(file).exists():
-            raise ParamsError(
-                f"LESIONS={file}: nothing there; expected a .csv or .json of lesions, or a folder "
-                "of masks"
-            )
+            raise ParamsError(f"{word}={file}: nothing there; expected {expected}")
     return params
-
-
-_HIDDEN = "CXR_AUDIT_HIDDEN"
-
-
-def _places(settings: Mapping[str, Any]) -> list[str]:
-    """All that says where something lies."""
-    data = settings["data"]
-    return [*settings["versions"], data["source"], *data.get("lesions", ()), data["salt_file"]]
 
 
 def _replaced(value: Any, by: Mapping[str, str]) -> Any:
@@ -176,8 +176,9 @@ def hide(settings: Mapping[str, Any]) -> dict[str, Any]:
     file = settings["data"].get("salt_file", "")
     if not file:
         return dict(settings)
-    places = pd.Series(_places(settings))
-    hashes = "hidden-" + pseudonyms(places, read_salt(file))
+    data = settings["data"]
+    places = [*settings["versions"], data["source"], *data.get("lesions", ()), file]
+    hashes = "hidden-" + pseudonyms(pd.Series(places), read_salt(file))
     os.environ[_HIDDEN] = json.dumps(dict(zip(hashes, places, strict=True)))
     return _replaced(settings, dict(zip(places, hashes, strict=True)))
 
@@ -197,3 +198,89 @@ def tails(files: Sequence[str]) -> Iterator[tuple[str, ...]]:
         ends = ["/".join(part[:depth][::-1]) for part in parts]
         if len(set(ends)) == different:
             yield tuple(ends)
+
+
+def from_words(words: Mapping[str, str], *, results: Path, overrides: str = "") -> AuditParams:
+    """Checked parameters of an audit, from the words of a command line.
+
+    `words` are those of `WORDS`, relative paths being taken from the working directory; `overrides`
+    are further parameters, as `lib.study.load.parse_overrides` reads them. In the folder of
+    `results` the audit gets a name that no other audit has there. A ParamsError if what an audit
+    cannot do without is missing, or a value is not allowed.
+    """
+
+    def place(file: str) -> str:
+        return str(Path(file).expanduser().absolute())
+
+    said = {
+        "versions": list(map(place, _versions(words))),
+        "maps": bool(words["maps_before"]),
+        "data": {
+            "source": place(words["data"]), "lesions": list(map(place, _words(words["lesions"])))
+        },
+        "layers": _words(words["layer"]),
+        **{key: _words(words[key]) for key in ("classes", "findings")},
+        "preprocessing": words["preprocessing"],
+        **{key: words[key] for key in ("size", "name") if words[key]},
+    }  # fmt: skip
+    if words["rule"]:
+        said["rule"] = rules.read(Path(words["rule"]).expanduser()).bounds
+    told = merge(said, parse_overrides(overrides))
+    params = validate({"name": "unnamed"} | told)
+    return params.model_copy(update={"name": _name(told, results)})
+
+
+def _versions(words: Mapping[str, str]) -> list[str]:
+    """The files that are compared: two models, two sets of maps, or more versions."""
+    ways = [pair for pair in (*_PAIRS, ("versions",)) if any(words[key] for key in pair)]
+    if len(ways) > 1:
+        found = " and ".join(key.upper() for way in ways for key in way if words[key])
+        raise ParamsError(f"{found} given, expected one way to name what is compared. {_SAY}")
+    way = ways[0] if ways else _PAIRS[0]
+    if missing := [key.upper() for key in (*way, "data") if not words[key]]:
+        raise ParamsError(f"{', '.join(missing)} not given. {_SAY}")
+    files = shlex.split(words["versions"]) or [words[key] for key in way]
+    if len(files) < 2:
+        raise ParamsError(f"VERSIONS: found {files[0]!r} alone, expected two or more. {_SAY}")
+    return files
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _name(told: Mapping[str, Any], results: Path) -> str:
+    """A folder's name from those of the files, longer where it is that of another audit."""
+    try:
+        whose = _whose(hide(told))
+    except DataError as error:  # of the salt
+        raise ParamsError(str(error)) from None
+    texts = ("-".join(str(Path(file).with_suffix("")) for file in files)
+             for files in tails(told["versions"]))  # fmt: skip
+    names = (_ODD.sub("_", text).strip("_.-") or "pair" for text in texts)
+    for name in [told["name"]] if told.get("name") else names:
+        found = _of_folder(results / f"audit-{name}")
+        if not found or found[:-1] == whose[:-1]:
+            break
+    if found and found != whose:
+        free = f"{name}-{_ODD.sub('_', Path(told['data']['source']).stem)}"
+        raise ParamsError(
+            f"{results / f'audit-{name}'} holds another audit, of {' and '.join(found[:-1])} "
+            f"on {found[-1]}. Give this one a name: NAME={free}"
+        )
+    return name
+
+
+def _whose(told: Mapping[str, Any]) -> list[str]:
+    """What makes an audit another one: its files and its films."""
+    return [*map(str, told["versions"]), str(told["data"]["source"])]
+
+
+def _of_folder(folder: Path) -> list[str]:
+    """Whose results a folder holds; nothing where it is free."""
+    try:
+        return _whose(json.loads((folder / "parameters.json").read_text())["settings"])
+    except FileNotFoundError:
+        return []
+    except (KeyError, TypeError, ValueError):
+        return ["unknown files", "unknown films"]

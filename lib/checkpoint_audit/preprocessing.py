@@ -6,6 +6,7 @@ numbers are not copied from Keras but read off its own functions.
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ less ImageNet's mean in BGR."""
 _ARITHMETIC = ("Rescaling", "Normalization")
 _NO_ARITHMETIC = ("GetItem", "Cast", "Reshape", "Transpose", "Flip")
 _LEVELS = (0.0, 100.0, 255.0)
+_BATCH = 16
 
 
 class PreprocessingUnknown(ValueError):
@@ -33,9 +35,8 @@ def affine(name: str, *, channels: int) -> tuple[list[float], list[float]]:
     `name` is one of `MODES`, or a module of ``keras.applications`` whose ``preprocess_input`` is
     meant. A ValueError if there is no such way, or one channel is to be treated in three ways.
     """
-    function = _function(name)
     pixels = np.repeat(np.array(_LEVELS, np.float32).reshape(-1, 1, 1, 1), 3, axis=-1)
-    low, middle, high = np.asarray(function(pixels), np.float64).reshape(3, 3)
+    low, middle, high = np.asarray(_function(name)(pixels), np.float64).reshape(3, 3)
     scale = (high - low) / (_LEVELS[2] - _LEVELS[0])
     if not np.allclose(low + scale * _LEVELS[1], middle, atol=1e-4):
         raise ValueError(
@@ -52,14 +53,11 @@ def affine(name: str, *, channels: int) -> tuple[list[float], list[float]]:
 
 
 def _function(name: str) -> Callable[[np.ndarray], np.ndarray]:
-    if name == "none":
-        return np.copy
-    if name == "unit":
-        return lambda pixels: pixels / np.float32(255)
+    own = {"none": np.copy, "unit": lambda pixels: pixels / np.float32(255)}
+    if name in own:
+        return own[name]
     if name in MODES:
-        return lambda pixels: keras.applications.imagenet_utils.preprocess_input(
-            pixels.copy(), mode=name
-        )
+        return partial(keras.applications.imagenet_utils.preprocess_input, mode=name)
     known = [x for x in dir(keras.applications) if x.islower() and x != "imagenet_utils"]
     modules = [x for x in known if hasattr(getattr(keras.applications, x), "preprocess_input")]
     if name not in modules:
@@ -69,16 +67,11 @@ def _function(name: str) -> Callable[[np.ndarray], np.ndarray]:
             f"preprocessing {name!r}: {hint}Expected one of {', '.join(MODES)}, or a module of "
             f"keras.applications: {', '.join(modules)}."
         )
-    function = getattr(keras.applications, name).preprocess_input
-    return lambda pixels: function(pixels.copy())
+    return getattr(keras.applications, name).preprocess_input
 
 
 def inside(graph: keras.Model) -> list[str]:
-    """Arithmetic that a flat graph does on films before the first layer that learns.
-
-    Such as "Rescaling 'rescaling'", from the films on; empty where the model computes with the
-    pixels as they come.
-    """
+    """Arithmetic on films before the first layer that learns, such as "Rescaling 'unit'"."""
     made = {operation.name: operation for operation in graph.operations}
     found = []
     for operation in (made[name] for name in feeding(graph)):
@@ -93,14 +86,12 @@ def inside(graph: keras.Model) -> list[str]:
     return found
 
 
-def trial(
-    flat: Flat, films: np.ndarray, labels: np.ndarray, *, channels: int, batch_size: int = 16
-) -> pd.DataFrame:
+def trial(flat: Flat, films: np.ndarray, labels: np.ndarray, *, channels: int) -> pd.DataFrame:
     """How well a classifier does under every way of preprocessing: a hint, never a choice.
 
-    `flat` is made without ``rescale``, `films` are uint8 (n, size, size). `labels` are classes
-    (n,), which give accuracy, or what is known of findings (n, findings), float (1, 0, NaN), which
-    gives the mean AUC. Columns ``preprocessing``, ``score``, ``films``; best first.
+    `flat` is made without ``rescale``, `films` are uint8 (n, size, size), `labels` classes (n,),
+    which give accuracy, or what is known of findings, float (n, findings), which gives the mean
+    AUC. Columns ``preprocessing``, ``score``, ``films``; best first.
     """
     rows, findings = [], [str(x) for x in range(labels.shape[-1])]
     for name in MODES:
@@ -109,8 +100,8 @@ def trial(
         except ValueError:  # three colours, one channel
             continue
         made = []
-        for start in range(0, len(films), batch_size):
-            grey = films[start : start + batch_size, ..., None].astype(np.float32)
+        for start in range(0, len(films), _BATCH):
+            grey = films[start : start + _BATCH, ..., None].astype(np.float32)
             grey = np.repeat(grey, 3, axis=-1) * np.float32(scale) + np.float32(offset)
             made.append(flat.graph.predict_on_batch(grey))
         logits = np.concatenate(made)
@@ -121,21 +112,3 @@ def trial(
         rows.append([name, score, len(films)])
     table = pd.DataFrame(rows, columns=["preprocessing", "score", "films"])
     return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
-
-
-def choose(given: str, found: list[str], try_all: Callable[[], pd.DataFrame]) -> str:
-    """The way to preprocess: what is given (as `affine`), or none where the model does it itself.
-
-    If nothing is given and nothing `found` `inside`, a PreprocessingUnknown has the table of
-    `trial`, which `try_all` makes.
-    """
-    if given or found:
-        return given or "none"
-    table = try_all()
-    measured = ", ".join(f"{row.preprocessing} {row.score:.2f}" for row in table.itertuples())
-    raise PreprocessingUnknown(
-        "the models do no preprocessing of their own, and none was given. Say how they were "
-        f"trained: PREPROCESSING={'|'.join(MODES)} or a module of keras.applications. A hint, not "
-        f"a choice: accuracy (of findings, mean AUC) of BEFORE on {table['films'].iloc[0]} films "
-        f"with each: {measured}."
-    )

@@ -11,8 +11,8 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,18 +27,19 @@ from lib.study.artefacts import begin, write_json, write_table
 from lib.study.errors import ArtefactError, DataError
 from lib.study.paths import StudyPaths
 
+_OF_AUDIT = ("data", "figures", "maps", "notebooks", "report", "tables")
+_ASKED = {"faithfulness": faithfulness.table_of, "perturbed": perturbed.table_of}
 CHECKPOINTS = ("before", "after")
 QUESTION = "question.json"
 
 
 @dataclass(frozen=True)
 class Version:
-    """Maps of one version of a model, all of the same rows.
+    """Maps of one version of a model, all of the same rows: of films, or of films and findings.
 
-    A row per film, or per film and finding that it has; ``label`` is the class or finding.
-    ``again`` and ``randomised`` are the controls, where there are any: made once more, and with
-    permuted weights. ``asked`` is what a sample of the maps tells, see
-    `lib.checkpoint_audit.asking`.
+    ``label`` is the class or finding; ``again`` and ``randomised`` are the controls, where there
+    are any: made once more, and with permuted weights; ``asked`` is what a sample of the maps
+    tells, see `lib.checkpoint_audit.asking`.
     """
 
     own: MapSet
@@ -46,34 +47,15 @@ class Version:
     randomised: MapSet | None = None
     asked: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
-    def each(self, change: Callable[[MapSet], MapSet]) -> "Version":
-        """The version with a change made to all of its sets."""
-        sets = {name: getattr(self, name) for name in ("own", "again", "randomised")}
-        return replace(self, **{name: change(maps) for name, maps in sets.items() if maps})
-
 
 @dataclass(frozen=True)
 class Question:
     """One comparison of two versions.
 
-    Attributes
-    ----------
-    folder : str
-        From the folder of the audit; "." is that itself.
-    before, after : str
-        Files of the versions.
-    steps : tuple of int
-        Places of the two among the versions, from 0.
-    finding : str
-        The finding of a multi-label model that is asked for, or "".
-    classes : tuple of str
-        In the order of the logits.
-    architecture : str
-        What the model is called.
-    said : tuple of str
-        What is to be warned of, found before there were tables.
-    settings : dict
-        Parameters of the audit, as they may be written.
+    ``folder`` is from that of the audit, "." being that itself; ``before`` and ``after`` are files,
+    ``steps`` the places of the two among the versions, from 0; ``finding`` is that of a multi-label
+    model, or ""; ``classes`` are in the order of the logits, ``architecture`` is what the model is
+    called; ``said`` is to be warned of, ``settings`` are the parameters that may be written.
     """
 
     folder: str
@@ -99,19 +81,11 @@ class Question:
         return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in told.items()})
 
 
-def lesion_file(folder: Path, size: int, finding: int | None = None) -> Path:
-    """Where lesions lie in a folder of data: of all films, or of one finding, by its number."""
-    return folder / ("" if finding is None else f"lesions-{finding}") / f"lesion_{size}.npy"
-
-
-_OF_AUDIT = ("data", "figures", "maps", "notebooks", "report", "tables")
-
-
 def folder_names(findings: Sequence[str]) -> list[str]:
     """A folder for every finding, of letters that any file system takes.
 
-    Findings that differ in other letters alone, or in nothing but case, are told apart by the
-    beginning of the SHA-256 of their names; so are those that would take a folder of the audit.
+    Findings that differ in other letters or in case alone are told apart by the beginning of the
+    SHA-256 of their names; so are those that would take a folder of the audit.
     """
     plain = [re.sub(r"[^A-Za-z0-9_.-]+", "_", finding).strip(".") for finding in findings]
     taken = Counter(name.casefold() for name in (*plain, *_OF_AUDIT, ""))
@@ -128,15 +102,11 @@ def pairs(versions: int) -> list[tuple[int, int]]:
 
 
 def read_all(root: Path) -> list[tuple[Path, Question]]:
-    """The questions of an audit with their folders, in their order.
-
-    An ArtefactError if the audit has not come so far.
-    """
-    if not (root / "questions.json").exists():
-        raise ArtefactError(
-            f"{root / 'questions.json'}: missing. Run the audit (make audit) first."
-        )
-    listed = json.loads((root / "questions.json").read_text(encoding="utf-8"))["folders"]
+    """The questions of an audit with their folders; an ArtefactError if there are none yet."""
+    file = root / "questions.json"
+    if not file.exists():
+        raise ArtefactError(f"{file}: missing. Run the audit (make audit) first.")
+    listed = json.loads(file.read_text(encoding="utf-8"))["folders"]
     return [(root / name, Question.read(root / name)) for name in listed]
 
 
@@ -155,46 +125,42 @@ def ask(
 ) -> list[Question]:
     """Write a folder for every question; a DataError if no finding can be asked for.
 
-    Parameters
-    ----------
-    paths : StudyPaths
-        Of the audit, with a complete manifest.
-    versions, files : sequence of Version, of str
-        The oldest first, and their names.
-    manifest : DataFrame
-        The films that have maps.
-    classes : sequence of str
-        Classes, or findings, in the order of the logits.
-    tables : mapping of str to DataFrame
-        ``checkpoints``, a row per version, and others, which every question gets as they are.
-    status : ndarray of float, shape (films, findings), optional
-        Of a multi-label model, as `lib.checkpoint_audit.labels.status_table`.
+    `manifest`, complete in the folder of the audit, has the films that have maps; `versions` and
+    their `files` come the oldest first; `classes` are classes, or findings, in the order of the
+    logits. `tables` are ``checkpoints``, a row per version, and others, which every question gets
+    as they are. `status` is that of a multi-label model, as
+    `lib.checkpoint_audit.labels.status_table`.
     """
     asked, own_folders = [], folder_names(classes)
     for steps in pairs(len(versions)):
+        before, after = (versions[step] for step in steps)
+        sets = {"before": before.own, "before_again": before.again, "after": after.own,
+                "randomised": before.randomised}  # fmt: skip
+        sets = {name: maps for name, maps in sets.items() if maps is not None}
+        logits = {name: sets[name].logits for name in CHECKPOINTS}
+        told = tables["checkpoints"].iloc[list(steps)].reset_index(drop=True)
+        told.insert(0, "checkpoint", CHECKPOINTS)
+        of_maps = _asked([before, after], manifest, architecture)
         for number, finding in enumerate([""] if status is None else classes):
             names = [f"{step + 1}" for step in steps] if len(versions) > 2 else []
-            names += [own_folders[number]] if finding else []
-            sets = _sets([versions[step] for step in steps])
-            known, of = manifest, tuple(classes)
-            told = tables["checkpoints"].iloc[list(steps)].reset_index(drop=True)
+            films, own_sets, own_logits, own_classes = manifest, sets, logits, tuple(classes)
             if finding:
-                found = film_labels.of_finding(sets, manifest, status[:, number], number, finding)
+                names += [own_folders[number]]
+                known = status[:, number]
+                found = film_labels.of_finding(sets, manifest, known, number, finding)
                 if found is None:
                     continue
-                sets, known, of, thresholds = found
+                own_sets, own_logits, films, own_classes, thresholds = found
                 told = told.assign(finding=finding, threshold=thresholds)
-            logits = {name: sets[name][1] for name in CHECKPOINTS}
             question = Question(
-                "-".join(names) or ".", *(files[step] for step in steps), steps, finding, of,
-                architecture, tuple(said), dict(settings),
+                "-".join(names) or ".", *(files[step] for step in steps), steps, finding,
+                own_classes, architecture, tuple(said), dict(settings),
             )  # fmt: skip
             own = StudyPaths(paths.root, question.folder) if names else paths
             if names:
-                _link_films(own, paths, known, question, number if finding else None)
-            asked_of = _asked([versions[step] for step in steps], manifest, architecture)
-            _write(own, question, {name: maps for name, (maps, _) in sets.items()}, known, logits,
-                   {**tables, "checkpoints": told, **asked_of})  # fmt: skip
+                _link_films(own, paths, films, question, number if finding else None)
+            written = {**tables, "checkpoints": told, **of_maps}
+            _write(own, question, own_sets, films, own_logits, written)
             asked.append(question)
     if not asked:
         raise DataError(
@@ -204,17 +170,6 @@ def ask(
         )
     write_json(paths.root / "questions.json", {"folders": [x.folder for x in asked]})
     return asked
-
-
-def _sets(two: Sequence[Version]) -> dict[str, tuple[MapSet, np.ndarray]]:
-    """The sets of one comparison that there are, each with the logits of its films."""
-    before, after = two
-    found = {"before": before.own, "before_again": before.again, "after": after.own}
-    found["randomised"] = before.randomised
-    return {name: (maps, maps.logits) for name, maps in found.items() if maps is not None}
-
-
-_ASKED = {"faithfulness": faithfulness.table_of, "perturbed": perturbed.table_of}
 
 
 def _asked(two: Sequence[Version], manifest, architecture: str) -> dict[str, pd.DataFrame]:
@@ -238,7 +193,7 @@ def _link_films(own, audit, manifest, question, finding: int | None) -> None:
     """Manifest of a question in its own folder; pixels and lesions are not there twice."""
     record = begin(own.manifest, parameters=question.settings, inputs=[audit.manifest])
     write_table(own.manifest, manifest)
-    lesions = audit.data if finding is None else audit.data / f"lesions-{finding}"
+    lesions = audit.data / ("" if finding is None else f"lesions-{finding}")  # as `read_films` does
     for link in own.data.glob("*.npy"):
         link.unlink()
     for file in (*audit.data.glob("images_*.npy"), *lesions.glob("lesion_*.npy")):
@@ -253,10 +208,8 @@ def _write(own, question, sets, manifest, logits, tables) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     write_json(own.root / QUESTION, asdict(question))
     for name, maps in sets.items():
-        record = begin(
-            own.maps(question.architecture, name), parameters=question.settings,
-            inputs=[own.manifest],
-        )  # fmt: skip
+        file = own.maps(question.architecture, name)
+        record = begin(file, parameters=question.settings, inputs=[own.manifest])
         maps.save(record.path)
         record.complete(films=len(maps.image_id), layers=maps.layers)
     predictions = [
@@ -265,8 +218,5 @@ def _write(own, question, sets, manifest, logits, tables) -> None:
         )
         for name in CHECKPOINTS
     ]
-    told = tables["checkpoints"].copy()
-    told.insert(0, "checkpoint", CHECKPOINTS)
-    written = {**tables, "checkpoints": told, "predictions": pd.concat(predictions)}
-    for name, table in written.items():
+    for name, table in {**tables, "predictions": pd.concat(predictions)}.items():
         write_table(own.tables / f"{name}.csv", table)

@@ -13,7 +13,7 @@ import pandas as pd
 from lib.checkpoint_audit import rule as rules
 from lib.checkpoint_audit.findings import primary_cell
 from lib.checkpoint_audit.questions import CHECKPOINTS, Question, read_all
-from lib.checkpoint_audit.sentences import QUESTION, answer, answer_word, moved_sentence
+from lib.checkpoint_audit.sentences import QUESTION, answer, moved_sentence
 from lib.checkpoint_audit.sentences import words_of_scale as scale
 from lib.figures import style
 from lib.figures.trend import trend
@@ -47,11 +47,6 @@ _OWN = {
     "checkpoints": "The two files and what is in them.",
     "measured": "What a rule can be held against, at the deepest layer with the first method, with "
     "95 % intervals over patients: of the common support, and accuracy of all films.",
-    "perturbed": "Do maps stay where the prediction stays, and follow where it changes? Noise, "
-    "less contrast and blur were put on films. Resistance: overlap of the two maps where the "
-    "prediction stays, 1 = the same map. Relevance: how much less they overlap where it changes, "
-    "under the same change of the film; 0 = the map does not heed the prediction. With 95 % "
-    "intervals over patients.",
     "rule": "The rule that was stated beforehand: passed where the whole interval lies on the good "
     "side of the bound, failed where it lies on the bad one.",
     "lesion": "Evidence in the lesion, on films whose lesion is known: its share of the map, that "
@@ -68,7 +63,7 @@ _OWN = {
 
 def audit_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     """What a report shows of an audit's tables."""
-    names = [name for name in (*_CAPTIONS, "faithfulness") if name in tables]
+    names = [name for name in (*_CAPTIONS, "faithfulness", "perturbed") if name in tables]
     alike = study_tables({name: tables[name] for name in names})
     if not tables["drift"]["pairing"].eq("explainer").any():
         alike["drift"] = _without_floor(alike["drift"])
@@ -84,7 +79,7 @@ def audit_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
         "performance": _measured(scores.rename(columns={"n": "films"}).reset_index()),
         "outcomes": strata.loc[change, outcomes],
         "checkpoints": facts.rename_axis("fact").reset_index(),
-        **{x: tables[x] for x in ("measured", "perturbed", "rule", "lesion") if x in tables},
+        **{x: tables[x] for x in ("measured", "rule", "lesion") if x in tables},
         "mapping": _measured(tables["mapping"]),
         "explained": layers[layers["explained"]],
         "layers": layers,
@@ -133,10 +128,9 @@ AUDIT = Kind(
 
 
 def write(paths: StudyPaths, question: Question) -> Path:
-    """Write the report of a question into its folder; return the first page.
+    """Write the report of a question that is answered into its folder; return the first page.
 
-    Films and their names are shown only if the audit was told that they are shareable. An
-    ArtefactError if the audit is not complete or has changed since.
+    Films and their names are shown only if the audit was told that they are shareable.
     """
     drift = paths.tables / "drift.csv"
     found = read_manifest(drift)["parameters"]
@@ -199,7 +193,8 @@ def overview_table(asked: Sequence[tuple[Path, Question]]) -> pd.DataFrame:
 
 def summary(table: pd.DataFrame) -> list[str]:
     """How many questions have which answer, and of several versions where evidence moved most."""
-    counts = table["answer"].map(answer_word).value_counts()
+    words = table["answer"].map(lambda answer: answer.partition(":")[0] or "It cannot be told")
+    counts = words.value_counts()
     told = "; ".join(f"{word}: {count}" for word, count in counts.items())
     sentences = [f"{len(table)} questions. {told}."]
     steps = table[table["second"] == table["first"] + 1].dropna(subset="estimate")

@@ -19,6 +19,9 @@ from lib.study.load import explain, read_yaml
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True)] | None
 
+FILES = ("rule.json", "rule.junit.xml")
+"""What `write` makes."""
+EXAMPLE = "retained_evidence_at_least: 0.8"
 PASSED, FAILED, OPEN = VERDICTS = ("passed", "failed", "cannot be told")
 """In the order of the exit codes."""
 
@@ -44,17 +47,8 @@ class Rule(Section):
         return self.model_dump(exclude_none=True)
 
 
-FILES = ("rule.json", "rule.junit.xml")
-"""What `write` makes."""
-EXAMPLE = "retained_evidence_at_least: 0.8"
-
-
 def read(path: Path) -> Rule:
-    """The rule of a YAML file.
-
-    A ParamsError if it is missing, no YAML, or a criterion is unknown, out of range or not there at
-    all.
-    """
+    """The rule of a YAML file; a ParamsError if a criterion is unknown, out of range or absent."""
     lines = f"lines such as {EXAMPLE!r}"
     values = read_yaml(
         Path(path), name=f"RULE={path}", missing=f"no such file; expected a YAML file with {lines}",
@@ -63,9 +57,8 @@ def read(path: Path) -> Rule:
     try:
         rule = Rule.model_validate({str(key): value for key, value in values.items()})
     except ValidationError as error:
-        raise ParamsError(
-            "\n".join(f"RULE={path}: {explain(fault, Rule)}" for fault in error.errors())
-        ) from None
+        faults = [f"RULE={path}: {explain(fault, Rule)}" for fault in error.errors()]
+        raise ParamsError("\n".join(faults)) from None
     if not rule.bounds:
         raise ParamsError(f"RULE={path}: every criterion is empty, expected such as {EXAMPLE!r}")
     return rule
@@ -81,12 +74,11 @@ def judge(rule: Rule, measured: pd.DataFrame) -> pd.DataFrame:
     for criterion, bound in rule.bounds.items():
         measure, least, _ = criterion.removesuffix("_at_most").partition("_at_least")
         own = measured[measured["measure"] == measure]
-        for of, *interval in own[["label", "estimate", "low", "high"]].itertuples(index=False):
-            _, low, high = interval
+        for row in own.itertuples():
+            low, high = row.low, row.high
             good, bad = (low >= bound, high < bound) if least else (high <= bound, low > bound)
-            rows.append(
-                [criterion, of, bound, *interval, PASSED if good else FAILED if bad else OPEN]
-            )
+            said = PASSED if good else FAILED if bad else OPEN
+            rows.append([criterion, row.label, bound, row.estimate, low, high, said])
     columns = ["criterion", "label", "bound", "estimate", "low", "high", "verdict"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -127,8 +119,7 @@ def write(judged: pd.DataFrame, folder: Path) -> list[Path]:
     for _, row in judged.iterrows():
         name = "".join(letter if letter.isprintable() else "?" for letter in words(row))
         case = ElementTree.SubElement(suite, "testcase", classname="rule", name=name)
-        if row["verdict"] != PASSED:
-            tag = "failure" if row["verdict"] == FAILED else "error"
+        if tag := {FAILED: "failure", OPEN: "error"}.get(row["verdict"]):
             ElementTree.SubElement(case, tag, message=f"{row['verdict']}: {found(row)}")
     text = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True).decode()
     write_text(junit, text + "\n")

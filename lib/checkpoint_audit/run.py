@@ -34,8 +34,8 @@ def run(params: AuditParams, results: Path, *, only_check: bool = False) -> int:
     paths = StudyPaths(results, params.study)
     try:
         audited_films.check(params)
-        told = {"settings": hide(params.model_dump(mode="json", exclude_unset=True))}
-        told["results"] = str(results)
+        told = hide(params.model_dump(mode="json", exclude_unset=True))
+        told = {"settings": told, "results": str(results)}
         write_json(paths.root / "parameters.json", told)
         if only_check:
             return 0
@@ -50,13 +50,13 @@ def run(params: AuditParams, results: Path, *, only_check: bool = False) -> int:
         return 2
     asked = questions.read_all(paths.root)
 
-    def answer(one: tuple[Path, questions.Question]) -> tuple[bool, list[str]]:
-        folder, _ = one
+    def answer(folder: Path) -> tuple[bool, list[str]]:
         own = StudyPaths(folder.parent, folder.name)
         return _executed(PAIR, own, {"folder": str(folder)}, private=private)
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _AT_ONCE)) as pool:
-        for (folder, question), done in zip(asked, pool.map(answer, asked), strict=True):
+        answers = pool.map(answer, [folder for folder, _ in asked])
+        for (folder, question), done in zip(asked, answers, strict=True):
             if question.folder != ".":
                 print(f"\n{question.title}")
             if not _say(*done):
@@ -108,10 +108,7 @@ def _forget(paths: StudyPaths, name: str) -> None:
 
 
 def report(root: Path) -> int:
-    """Write the pages of a finished audit; the worst exit code of its questions.
-
-    An ArtefactError if the audit is not complete or has changed since.
-    """
+    """Write the pages of an audit that is complete; the worst exit code of its questions."""
     asked, codes = questions.read_all(root), []
     for folder, question in asked:
         page = pages.write(StudyPaths(folder.parent, folder.name), question)
@@ -126,12 +123,9 @@ def report(root: Path) -> int:
 
 
 def take(params: AuditParams, paths: StudyPaths) -> None:
-    """Write the questions of an audit from maps that were made elsewhere.
-
-    A DataError or CheckpointRefused if the films cannot be read, or maps do not fit them.
-    """
-    files = [resolve(file) for file in params.versions]
-    hashes = [_digest(file) for file in files]
+    """Write the questions of an audit from maps that were made elsewhere, or refuse these."""
+    files = list(map(resolve, params.versions))
+    hashes = list(map(_digest, files))
     known = recorded(params) | {"files": hashes}
     size = params.size or _SIZE
     record = begin(paths.manifest, parameters=known)
@@ -143,10 +137,10 @@ def take(params: AuditParams, paths: StudyPaths) -> None:
     ]
     versions, said = given.common_films(versions, params.words, manifest)
     own = versions[0].own
-    films = len(manifest)
-    manifest = manifest[manifest["image_id"].isin(own.image_id)].reset_index(drop=True)
-    if films > len(manifest):
-        said.append(f"{films - len(manifest)} of {films} films have no maps and are left out.")
+    there = manifest["image_id"].isin(own.image_id)
+    if not there.all():
+        said.append(f"{(~there).sum()} of {len(there)} films have no maps and are left out.")
+    manifest = manifest[there].reset_index(drop=True)
     write_table(paths.manifest, manifest)
     write_table(paths.data / "rejected.csv", rejected)
     record.complete(paths.images(size), paths.data / "rejected.csv")
@@ -170,6 +164,5 @@ def take(params: AuditParams, paths: StudyPaths) -> None:
 
 def _digest(path: Path) -> str:
     """SHA-256 of a file, or the beginnings of those of the arrays of a folder, in order of name."""
-    if not path.is_dir():
-        return sha256(path)
-    return "+".join(sha256(file)[:16] for file in sorted(path.rglob("*.npy")))
+    arrays = sorted(path.rglob("*.npy"))
+    return "+".join(sha256(file)[:16] for file in arrays) if path.is_dir() else sha256(path)

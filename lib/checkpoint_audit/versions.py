@@ -17,9 +17,8 @@ from lib.attribution.explainer import Explainer
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit import graph, preprocessing
 from lib.checkpoint_audit.files import CheckpointRefused, load
-from lib.checkpoint_audit.layers import audited_layers
+from lib.checkpoint_audit.layers import audited_layers, require_same_architecture, swappable
 from lib.checkpoint_audit.questions import Version
-from lib.checkpoint_audit.same import require_same_architecture, swappable
 from lib.data.batches import Films
 from lib.models.randomise import randomise
 from lib.study.artefacts import sha256
@@ -47,17 +46,13 @@ class Versions:
         """Flat graphs that preprocess films first, see `preprocessing.affine`."""
         if how == "none":
             return self.plain
-        rescale = preprocessing.affine(how, channels=self.shape[2])
-        made = [graph.flatten(x, size=self.shape[0], rescale=rescale) for x in self.models]
-        return tuple(made)
+        size, _, channels = self.shape
+        rescale = preprocessing.affine(how, channels=channels)
+        return tuple(graph.flatten(x, size=size, rescale=rescale) for x in self.models)
 
 
 def open_versions(*files: Path, names: Sequence[str] = (), size: int | None = None) -> Versions:
-    """Load checkpoints and check that they differ in nothing but their weights.
-
-    A CheckpointRefused if a file cannot be audited, or the architectures differ; it calls the files
-    by `names`.
-    """
+    """Load checkpoints, called `names`; refused if they differ in more than their weights."""
     names = names or ("BEFORE", "AFTER")
     models = tuple(load(path) for path in files)
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", models[0].name) or "model"
@@ -77,25 +72,29 @@ def open_versions(*files: Path, names: Sequence[str] = (), size: int | None = No
 def choose_preprocessing(
     versions: Versions, films: Films, given: str, *, status: np.ndarray | None = None
 ) -> tuple[str, list[str]]:
-    """How to preprocess, and what the models do themselves; see `preprocessing.choose`.
+    """How to preprocess (as given, or not where the models do it), and what the models do.
 
-    Of a multi-label model `status`, float (films, findings), is in the place of classes. A
-    PreprocessingUnknown or ValueError if it must be said, or there is no such way.
+    Of a multi-label model `status`, float (films, findings), is in the place of classes. If it must
+    be said, a PreprocessingUnknown says how well each way does.
     """
     channels = versions.shape[2]
     if given:  # a misspelt name fails before anything is measured
         preprocessing.affine(given, channels=channels)
     flat = versions.plain[0]
     inside = preprocessing.inside(flat.graph)
+    if given or inside:
+        return given or "none", inside
     few = np.random.default_rng(0).permutation(len(films))[:_TRIED]
-
-    def try_all() -> pd.DataFrame:
-        labels = films.labels if status is None else status
-        return preprocessing.trial(
-            flat, films.images[films.rows[few]], labels[few], channels=channels
-        )
-
-    return preprocessing.choose(given, inside, try_all), inside
+    labels = films.labels if status is None else status
+    images = films.images[films.rows[few]]
+    table = preprocessing.trial(flat, images, labels[few], channels=channels)
+    measured = ", ".join(f"{row.preprocessing} {row.score:.2f}" for row in table.itertuples())
+    raise preprocessing.PreprocessingUnknown(
+        "the models do no preprocessing of their own, and none was given. Say how they were "
+        f"trained: PREPROCESSING={'|'.join(preprocessing.MODES)} or a module of "
+        "keras.applications. A hint, not a choice: accuracy (of findings, mean AUC) of BEFORE on "
+        f"{len(few)} films with each: {measured}."
+    )
 
 
 def explain_versions(
@@ -112,24 +111,15 @@ def explain_versions(
 ) -> list[Version]:
     """Maps of every version and of the controls, for the true class of every film.
 
-    The last version has no controls. ``randomised`` has the version's weights permuted, see
-    `lib.models.randomise`. A ValueError if a layer cannot be explained or a checkpoint returns what
-    is not finite, or probabilities that the graph does not show as such.
+    The graph of the first version, the oldest, is compiled once and takes the weights of the
+    others; a quantised version has one of its own. The last version has no controls. `films`,
+    `image_ids`, `methods` and `batch_size` are as of `lib.attribution.explainer.Explainer`,
+    `layers` as of `audited_layers`. `report` receives what is counted, "films, before", and returns
+    a reporter of (films done, in all). `ask` is what a version is asked beside
+    (`lib.checkpoint_audit.asking`).
 
-    Parameters
-    ----------
-    flats : sequence of Flat
-        The oldest first, called `names`. Its graph is compiled once and takes the weights of the
-        others; a quantised version has a graph of its own.
-    films, image_ids, methods, batch_size
-        As `lib.attribution.explainer.Explainer`.
-    layers : sequence of str
-        As `lib.checkpoint_audit.layers.audited_layers`.
-    report : callable
-        Receives what is counted, "films, before"; returns a reporter of (films done, in all).
-    ask : callable, optional
-        What else a version is asked while its weights lie in the graph, see
-        `lib.checkpoint_audit.asking`.
+    A ValueError if a layer cannot be explained or a checkpoint returns what is not finite, or
+    probabilities that the graph does not show as such.
     """
     explainers, first, found = {}, flats[0], []
     weights = [graph.weights_of(flat.graph) for flat in flats]
@@ -182,7 +172,7 @@ def checkpoint_table(
 
     ``file``, ``sha256``, ``architecture``, ``operations`` of the flat graph, ``returns`` (what the
     model gave before its activation was taken off), ``height`` and ``width`` in pixels,
-    ``channels``, ``inside`` (preprocessing of its own), ``preprocessing``.
+    ``channels``, ``inside`` (its own) and ``preprocessing``.
     """
     rows = [
         [name, digest, versions.name, len(flat.graph.operations), flat.output,

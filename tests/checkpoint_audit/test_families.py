@@ -8,8 +8,7 @@ from tiny_models import films, pixels, shaken
 
 from lib.checkpoint_audit import graph as flat_graph
 from lib.checkpoint_audit import preprocessing
-from lib.checkpoint_audit.layers import audited_layers
-from lib.checkpoint_audit.same import require_same_architecture
+from lib.checkpoint_audit.layers import audited_layers, require_same_architecture
 
 pytestmark = pytest.mark.backbone
 SIDE = 64

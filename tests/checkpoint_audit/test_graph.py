@@ -10,8 +10,12 @@ from tiny_models import body, classifier, films, pixels, sequential, shaken
 from lib.checkpoint_audit import graph as flat_graph
 from lib.checkpoint_audit import preprocessing
 from lib.checkpoint_audit.files import CheckpointRefused
-from lib.checkpoint_audit.layers import audited_layers, layer_table
-from lib.checkpoint_audit.same import require_same_architecture, swappable
+from lib.checkpoint_audit.layers import (
+    audited_layers,
+    layer_table,
+    require_same_architecture,
+    swappable,
+)
 from lib.models.randomise import randomise
 
 pytestmark = pytest.mark.network

@@ -86,19 +86,21 @@ def test_a_question_has_the_films_of_its_finding_and_its_own_logit():
     logits = np.array([[3, -1], [3, -1], [5, -4], [-2, -3], [9, -9]], np.float32)
     known = status("Effusion|Mass", "", "Mass", "Effusion?|Mass")
     films = pd.DataFrame({"image_id": list("abcd"), "patient_id": list("pqrs"), "label": "x"})
-    sets = {name: (maps_of(logits), logits) for name in ("before", "after")}
-    found, manifest, of, thresholds = labels.of_finding(sets, films, known[:, 0], 0, "Effusion")
+    sets = {name: maps_of(logits) for name in ("before", "after")}
+    found, scores, manifest, of, thresholds = labels.of_finding(
+        sets, films, known[:, 0], 0, "Effusion"
+    )
     assert of == ("no Effusion", "Effusion") and thresholds == [4.0, 4.0]
     assert manifest["image_id"].tolist() == ["a", "b", "c"]  # d is uncertain
     assert manifest["label"].tolist() == ["Effusion", "no Effusion", "no Effusion"]
-    maps, of_films = found["before"]
+    maps, of_films = found["before"], scores["before"]
     assert maps.image_id.tolist() == ["a"] and maps.label.tolist() == [1]
     np.testing.assert_array_equal(maps.maps["last", "cam"], [[[0, 1], [2, 3]]])
     np.testing.assert_allclose(of_films[:, 1] - of_films[:, 0], [-1, 1, -6])
     assert not correct(maps).any()  # b has the higher logit, so a is missed
-    _, other, _, _ = labels.of_finding(sets, films, known[:, 1], 1, "Mass")
+    _, _, other, _, _ = labels.of_finding(sets, films, known[:, 1], 1, "Mass")
     assert other["label"].tolist() == ["Mass", "no Mass", "Mass", "Mass"]
-    maps = labels.of_finding(sets, films, known[:, 1], 1, "Mass")[0]["after"][0]
+    maps = labels.of_finding(sets, films, known[:, 1], 1, "Mass")[0]["after"]
     assert maps.image_id.tolist() == ["a", "c", "d"] and maps.maps["last", "cam"][0, 0, 0] == 4
     assert labels.of_finding(sets, films, np.ones(4), 0, "Effusion") is None
 
@@ -168,3 +170,45 @@ def test_findings_are_read_from_one_column_or_from_many(tmp_path, table):
     missing = params.model_copy(update={"findings": ("Effusion", "Masses")})
     with pytest.raises(DataError, match="no film with 'Masses'"):
         audited_films.index_films(missing)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "returned", "findings", "why"),
+    [
+        (3, "softmax", (), ""),
+        (2, "sigmoid", (), ""),
+        (3, "sigmoids", ("a", "b", "c"), ""),
+        (3, "logits", ("a", "b", "c"), ""),
+        (4, "softmax", (), r"tell 4 classes apart, the data have 3: a, b, c"),
+        (3, "sigmoids", (), r"3 sigmoids, which are 3 questions.*FINDINGS="),
+        (3, "softmax", ("a", "b", "c"), r"end in softmax, .*CLASSES="),
+        (4, "sigmoids", ("a", "b", "c"), r"found 3 findings .* tell 4 things.*in the order"),
+    ],
+)
+def test_there_must_be_a_class_or_a_finding_for_each_output(outputs, returned, findings, why):
+    given = {"classes": ["a", "b", "c"][:outputs], "findings": findings}
+    if not why:
+        return classes.require_outputs(outputs, returned, **given)
+    with pytest.raises(ValueError, match=why):
+        classes.require_outputs(outputs, returned, **given)
+
+
+def test_a_permutation_of_the_classes_is_found_and_named():
+    labels = np.arange(90) % 3
+    logits = np.eye(3)[(labels + 1) % 3]  # output 0 means class 2, 1 means 0, 2 means 1
+    found = classes.check_mapping(logits, labels, classes=["x", "y", "z"])
+    assert found.permuted and found.accuracy == 0 and found.best_accuracy == 1
+    assert found.best_order == ("z", "x", "y")
+    right = classes.check_mapping(np.eye(3)[labels], labels, classes=["x", "y", "z"])
+    assert not right.permuted and right.best_order == ("x", "y", "z") and right.p_chance < 1e-9
+
+
+def test_a_classifier_without_skill_is_no_permutation():
+    generator = np.random.default_rng(3)
+    labels = np.arange(60) % 4
+    found = [
+        classes.check_mapping(generator.normal(size=(60, 4)), labels, classes=list("abcd"))
+        for _ in range(200)
+    ]
+    assert np.mean([each.permuted for each in found]) <= 0.02
+    assert np.mean([each.p_chance > 0.05 for each in found]) > 0.85  # discrete, level 0.05 or less

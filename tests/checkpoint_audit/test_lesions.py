@@ -17,7 +17,16 @@ FILMS = pd.DataFrame(
 )  # fmt: skip
 NIH = "Image Index,Finding Label,Bbox [x,y,w,h],,,\na.png,Mass,10,20,20,10,,,\n"
 VINDR = "image_id,class_name,x_min,y_min,x_max,y_max\na,Mass,10,20,30,30\nb,No finding,,,,\n"
+XYWH = "image_id,x,y,width,height\n"
 RSNA = "patientId,x,y,width,height,Target\na,10,20,20,10,1\nb,,,,,0\n"
+
+
+def drawn(path, rows=slice(None), columns=slice(None), shape=(40, 80)):
+    """A mask in a file of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mask = np.zeros(shape, np.uint8)
+    mask[rows, columns] = 255
+    cv2.imwrite(str(path), mask)
 
 
 def masks(*sources, finding="", **labels):
@@ -41,10 +50,7 @@ def test_boxes_of_the_tables_of_the_field_lie_where_they_were_drawn(tmp_path, ta
 def test_boxes_and_masks_follow_the_squares_of_their_films(tmp_path):
     (tmp_path / "boxes.csv").write_text("image_id,x,y,width,height\nc,0,0,40,20\n")
     np.testing.assert_array_equal(np.argwhere(masks(tmp_path / "boxes.csv")[2]).max(0), [19, 19])
-    drawn = np.zeros((40, 80), np.uint8)
-    drawn[20:, 40:] = 255
-    (tmp_path / "masks").mkdir()
-    cv2.imwrite(str(tmp_path / "masks/c.png"), drawn)
+    drawn(tmp_path / "masks/c.png", slice(20, None), slice(40, None))
     both = masks(tmp_path / "boxes.csv", tmp_path / "masks")[2]
     assert both[:20, :20].all() and both[20:, 20:].all() and both.sum() == 800
 
@@ -58,10 +64,7 @@ def test_a_question_about_a_finding_has_the_lesions_of_that_finding(tmp_path):
     found = masks(tmp_path / "boxes.csv", finding="Infiltration", Infiltrate="Infiltration")
     assert found[0, :10, :10].all() and found[0].sum() == 100
     for name, value in (("mass", 10), ("Effusion", 20)):
-        (tmp_path / "masks" / name).mkdir(parents=True)
-        drawn = np.zeros((40, 40), np.uint8)
-        drawn[:value] = 255
-        cv2.imwrite(str(tmp_path / "masks" / name / "b.png"), drawn)
+        drawn(tmp_path / "masks" / name / "b.png", slice(value), shape=(40, 40))
     assert masks(tmp_path / "masks", finding="Fluid", effusion="Fluid")[1].sum() == 800
     assert masks(tmp_path / "masks", finding="Mass")[1].sum() == 400
     assert masks(tmp_path / "masks", finding="Effusion")[1].sum() == 800
@@ -73,8 +76,7 @@ def test_a_lesion_of_another_class_than_its_film_is_none_of_it(tmp_path):
         "a,Pneumonia,0,0,10,10\na,mass,20,20,10,10\nb,mass,0,0,20,20\nb,Opacity,30,30,10,10\n"
     )
     for folder in ("Mass", "lungs", "normal"):
-        (tmp_path / "masks" / folder).mkdir(parents=True)
-        cv2.imwrite(str(tmp_path / "masks" / folder / "c.png"), np.full((40, 80), 255, np.uint8))
+        drawn(tmp_path / "masks" / folder / "c.png")
     films = FILMS.assign(label=["pneumonia", "normal", "mass"])
     told = {"findings": [""], "classes": ["mass", "normal", "pneumonia"], "labels": {}}
     told |= {"size": 40, "aspect": "squash"}
@@ -90,17 +92,11 @@ def test_a_lesion_of_another_class_than_its_film_is_none_of_it(tmp_path):
 @pytest.mark.parametrize(
     ("table", "why"),
     [
-        (
-            "image_id,x,y,width,height\na,0,0,1024,900\n",
-            "film 'a', row 1: found a box .* expected one inside its 40x40 pixels",
-        ),
-        ("image_id,x,y,width,height\na,5,5,-3,9\n", "rows 1: found no box"),
-        ("image_id,x,y,width,height\na,5,5,,9\n", "rows 1: found no box"),
+        (f"{XYWH}a,0,0,1024,900\n", "film 'a', row 1: found a box .* expected .* its 40x40 pixels"),
+        (f"{XYWH}a,5,5,-3,9\n", "rows 1: found no box"),
+        (f"{XYWH}a,5,5,,9\n", "rows 1: found no box"),
         ("image_id,left,top\na,5,5\n", "expected those of the film"),
-        (
-            "image_id,x,y,width,height\nother,0,0,9,9\n",
-            "knows none of the 3 films, such",
-        ),
+        (f"{XYWH}other,0,0,9,9\n", "knows none of the 3 films, such"),
     ],
 )
 def test_boxes_that_cannot_be_meant_are_refused(tmp_path, table, why):
@@ -149,9 +145,12 @@ def test_evidence_in_the_lesion_has_its_area_beside_it():
     lesion[:2, :2, :2] = True  # a quarter of two films; of the third none is known
     inside, even, outside = [[1, 0], [0, 0]], [[1, 2], [1, 0]], [[0, 1], [0, 0]]
     before, after = maps(outside, even, inside), maps(inside, even, inside)
-    table = lesions.lesion_table(
-        {"before": before, "after": after}, lesion, classes=["ill"], patients=["p", "q", "r"]
-    ).set_index("measure")
+
+    def table_of(after, lesion):
+        two = {"before": before, "after": after}
+        return lesions.lesion_table(two, lesion, classes=["ill"], patients=list("pqr"))
+
+    table = table_of(after, lesion).set_index("measure")
     mass = table.loc["lesion_mass"]
     assert mass["films"] == 2 and mass["area"] == 0.25
     assert mass["before"] == pytest.approx((0 + 0.25) / 2)
@@ -159,10 +158,6 @@ def test_evidence_in_the_lesion_has_its_area_beside_it():
     assert table.loc["lesion_hit", "before"] == 0 and table.loc["lesion_hit", "after"] == 0.5
     assert table.loc["lesion_enrichment", "after"] == pytest.approx((4 + 1) / 2)
     gone = maps(np.zeros((2, 2)), even, inside)
-    left = lesions.lesion_table(
-        {"before": before, "after": gone}, lesion, classes=["ill"], patients=["p", "q", "r"]
-    ).set_index("measure")
+    left = table_of(gone, lesion).set_index("measure")
     assert left.loc["lesion_mass", "films"] == 1 and left.loc["lesion_mass", "before"] == 0.25
-    assert lesions.lesion_table(
-        {"before": before, "after": after}, lesion & False, classes=["ill"], patients=list("pqr")
-    ).empty
+    assert table_of(after, lesion & False).empty

@@ -157,11 +157,15 @@ def test_polygons_that_lean_cross_themselves_or_are_several():
         (coco({"bbox": [0, 0, 1, 1]}, height=0), "as height and width, expected whole numbers"),
         ({"a": {"img_size": 7, "Mass": []}}, "'a': found 7, expected 2 numbers"),
         ({"a": {"img_size": [7, 9], "Mass": 3}}, "'a', 'Mass': found 3, expected polygons"),
+        ("ImageId,EncodedPixels\na,1 2 x\n", 'row 1: found "1 2 x", expected run-lengths such'),
+        ("ImageId,EncodedPixels\na,1 -2\n", "expected run-lengths"),
+        ("EncodedPixels\n1 2\n", "found columns 'EncodedPixels', expected those of the film"),
     ],
 )
 def test_files_that_cannot_be_meant_say_where_what_and_what_else(tmp_path, told, why):
+    name = "rle.csv" if "EncodedPixels" in told else "lesions.json"
     with pytest.raises(DataError, match=why):
-        outlines.read(written(tmp_path, told))
+        outlines.read(written(tmp_path, told, name))
 
 
 @pytest.mark.parametrize(
@@ -169,28 +173,12 @@ def test_files_that_cannot_be_meant_say_where_what_and_what_else(tmp_path, told,
     [
         ({"size": [7, 9], "counts": [60, 2]}, "run-lengths of 62 pixels, expected the 63 of 9x7"),
         ({"size": [7, 9], "counts": [60, 10**12]}, "expected the 63 of 9x7"),
-        (
-            [[0, 0, 90, 0, 0, 5]],
-            r"a polygon from \(0, 0\) to \(90, 5\), expected .* its 9x7 pixels",
-        ),
+        ([[0, 0, 90, 0, 0, 5]], r"a polygon from \(0, 0\) to \(90, 5\), expected .* its 9x7 pix"),
     ],
 )
 def test_what_does_not_fit_its_frame_is_refused_when_drawn(tmp_path, shape, why):
     with pytest.raises(ValueError, match=why):
         only(tmp_path, coco({"segmentation": shape}))
-
-
-@pytest.mark.parametrize(
-    ("told", "why"),
-    [
-        ("ImageId,EncodedPixels\na,1 2 x\n", 'row 1: found "1 2 x", expected run-lengths such'),
-        ("ImageId,EncodedPixels\na,1 -2\n", "expected run-lengths"),
-        ("EncodedPixels\n1 2\n", "found columns 'EncodedPixels', expected those of the film"),
-    ],
-)
-def test_tables_of_run_lengths_that_cannot_be_meant_are_refused(tmp_path, told, why):
-    with pytest.raises(DataError, match=why):
-        outlines.read(written(tmp_path, told, "rle.csv"))
 
 
 def test_a_file_that_no_annotations_fill_is_not_opened(tmp_path, monkeypatch):

@@ -20,19 +20,14 @@ from tiny_models import body, classifier, films, sequential
 from lib import __main__ as commands
 from lib.attribution.maps import MapSet, largest_difference
 from lib.checkpoint_audit import classes, findings, sentences
-from lib.checkpoint_audit import films as audited_films
-from lib.checkpoint_audit import params as audit_params
-from lib.checkpoint_audit import report as pair_report
 from lib.checkpoint_audit import versions as audited_versions
 from lib.checkpoint_audit.files import CheckpointRefused
 from lib.checkpoint_audit.preprocessing import PreprocessingUnknown, affine
-from lib.data import index as data
 from lib.drift import pairings, summaries
 from lib.evidence import faithfulness
 from lib.figures import drift as drift_plots
 from lib.figures import style
 from lib.study.artefacts import manifest_path, read_table, require, write_json
-from lib.study.errors import DataError, ParamsError
 from lib.study.paths import ROOT, StudyPaths
 
 pytestmark = pytest.mark.network
@@ -52,21 +47,6 @@ def written(model, path):
 @pytest.fixture
 def save(tmp_path):
     return lambda model, name: written(model, tmp_path / f"{name}.keras")
-
-
-def twelve_films(root):
-    """Twelve films of three classes, in folders."""
-    for number, label in enumerate(("benign", "ill", "unclear")):
-        (root / label).mkdir(parents=True)
-        for copy in range(4):
-            content = encoded(film(10 * number + copy))
-            (root / label / f"{copy}.png").write_bytes(content)
-    return root
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return twelve_films(tmp_path / "films")
 
 
 def explained(before, after, save, **options):
@@ -168,48 +148,6 @@ def test_other_architectures_sizes_and_formats_are_refused(save):
         audited_versions.open_versions(one, save(classifier(channels=1), "grey"))
 
 
-@pytest.mark.parametrize(
-    ("outputs", "returned", "findings", "why"),
-    [
-        (3, "softmax", (), ""),
-        (2, "sigmoid", (), ""),
-        (3, "sigmoids", ("a", "b", "c"), ""),
-        (3, "logits", ("a", "b", "c"), ""),
-        (4, "softmax", (), r"tell 4 classes apart, the data have 3: a, b, c"),
-        (3, "sigmoids", (), r"3 sigmoids, which are 3 questions.*FINDINGS="),
-        (3, "softmax", ("a", "b", "c"), r"end in softmax, .*CLASSES="),
-        (4, "sigmoids", ("a", "b", "c"), r"found 3 findings .* tell 4 things.*in the order"),
-    ],
-)
-def test_there_must_be_a_class_or_a_finding_for_each_output(outputs, returned, findings, why):
-    given = {"classes": ["a", "b", "c"][:outputs], "findings": findings}
-    if not why:
-        return classes.require_outputs(outputs, returned, **given)
-    with pytest.raises(ValueError, match=why):
-        classes.require_outputs(outputs, returned, **given)
-
-
-def test_a_permutation_of_the_classes_is_found_and_named():
-    labels = np.arange(90) % 3
-    logits = np.eye(3)[(labels + 1) % 3]  # output 0 means class 2, 1 means 0, 2 means 1
-    found = classes.check_mapping(logits, labels, classes=["x", "y", "z"])
-    assert found.permuted and found.accuracy == 0 and found.best_accuracy == 1
-    assert found.best_order == ("z", "x", "y")
-    right = classes.check_mapping(np.eye(3)[labels], labels, classes=["x", "y", "z"])
-    assert not right.permuted and right.best_order == ("x", "y", "z") and right.p_chance < 1e-9
-
-
-def test_a_classifier_without_skill_is_no_permutation():
-    generator = np.random.default_rng(3)
-    labels = np.arange(60) % 4
-    found = [
-        classes.check_mapping(generator.normal(size=(60, 4)), labels, classes=list("abcd"))
-        for _ in range(200)
-    ]
-    assert np.mean([each.permuted for each in found]) <= 0.02
-    assert np.mean([each.p_chance > 0.05 for each in found]) > 0.85  # discrete, level 0.05 or less
-
-
 def test_preprocessing_is_needed_and_the_refusal_says_what_was_measured(save):
     pair = audited_versions.open_versions(
         save(classifier(inside=False), "a"), save(classifier(inside=False, seed=2), "b")
@@ -243,36 +181,6 @@ def test_probabilities_without_a_softmax_in_sight_are_refused(save):
     model = keras.Model(inputs, keras.layers.Average()(heads))
     with pytest.raises(ValueError, match="the outputs are probabilities"):
         explained(model, model, save)
-
-
-def test_class_names_are_those_of_folders_or_labels(folder, tmp_path):
-    assert data.class_names(folder) == ("benign", "ill", "unclear")
-    assert data.class_names(folder, {"unclear": "ill"}) == ("benign", "ill")
-    for split in ("train", "test"):
-        for label in ("b", "a"):
-            (tmp_path / "split" / split / label).mkdir(parents=True)
-    assert data.class_names(tmp_path / "split") == ("a", "b")
-    (tmp_path / "list.csv").write_text("file,label\n1.png,x\n2.png,w \n")
-    assert data.class_names(tmp_path / "list.csv") == ("w", "x")
-    (tmp_path / "nih.csv").write_text("Image Index,Finding Labels\n1.png,A|B\n")
-    with pytest.raises(DataError, match="Name them"):
-        data.class_names(tmp_path / "nih.csv")
-
-
-def test_the_films_are_the_test_films_where_these_are_known():
-    index = pd.DataFrame({"label": list("aabb"), "split": ["train", "test", "test", ""]})
-    take = lambda **o: audit_params.AuditedFilms(source="x", **o)  # noqa: E731
-    assert audited_films.choose_films(index, take(), seed=1).shape[0] == 2
-    assert audited_films.choose_films(index, take(split="all"), seed=1).shape[0] == 4
-    few = [audited_films.choose_films(index, take(split="all", most=2), seed=s) for s in range(9)]
-    assert all(rows["label"].tolist() == ["a", "b"] for rows in few)
-    uneven = pd.DataFrame({"label": ["a"] * 1 + ["b"] * 90 + ["c"] * 9, "split": ""})
-    found = audited_films.choose_films(uneven, take(most=20), seed=1)["label"].value_counts()
-    assert found["a"] == 1 and found["b"] in (17, 18) and found["c"] in (1, 2)
-    refused = uneven.assign(refused=["", *["no class"] * 90, *[""] * 9])
-    assert audited_films.choose_films(refused, take(most=10), seed=1).shape[0] == 100
-    with pytest.raises(DataError, match="validation: the collection has no such films"):
-        audited_films.choose_films(index, take(split="validation"), seed=1)
 
 
 def test_findings_say_what_is_wrong(save, tmp_path):
@@ -340,176 +248,16 @@ def test_figures_take_an_architecture_that_is_not_of_the_study(save, tmp_path):
             known.update(before)
 
 
-@pytest.fixture
-def told(folder, save, tmp_path):
-    """The words of an audit of a.keras and b.keras, and the folder of results."""
-    model, results = classifier(), tmp_path / "results"
-    words = ["--before", str(save(model, "a")), "--after", str(save(model, "b"))]
-    return [*words, "--data", str(folder), "--results", str(results)], results
-
-
-def checked(*words):
-    return commands.main(["audit", *words, "--only-check"])
-
-
-@pytest.mark.parametrize(
-    ("words", "why"),
-    [
-        ([], "BEFORE, AFTER, DATA not given"),
-        (["--before", "no.keras"], "AFTER, DATA not given"),
-        (["--before", "no.keras", "--after", "b", "--data", "d"], "BEFORE=.*no such file"),
-        (["--set", "batch_sise=3"], "did you mean 'batch_size'"),
-        (["--size", "many"], "size = 'many'"),
-    ],
-)
-def test_the_command_line_says_what_is_missing(told, capsys, words, why):
-    words = words if "given" in why or "no such" in why else [*told[0], *words]
-    assert checked(*words) == 2
-    assert re.search(why, capsys.readouterr().err)
-
-
-def test_the_settings_survive_the_command_line(told):
-    words, results = told
-    words += ["--layer", "first, last", "--classes", "ill,benign,unclear"]
-    assert checked(*words, "--set", "data.shareable=true batch_size=4") == 0
-    made = json.loads((results / "audit-a-b/parameters.json").read_text())
-    params = audit_params.validate(made["settings"])
-    assert params.layers == ("first", "last") and params.classes == ("ill", "benign", "unclear")
-    assert params.data.shareable and params.batch_size == 4
-    with pytest.raises(ParamsError, match="values that occur once"):
-        audit_params.validate(made["settings"] | {"classes": ["a", "a"]})
-
-
-def test_no_audit_takes_the_folder_of_another(told, tmp_path, capsys):
-    words, results = told
-    for run in ("run1", "run2", "run3", "run4"):
-        (tmp_path / run).mkdir()
-        shutil.copy(tmp_path / "a.keras", tmp_path / run / "best.keras")
-    shutil.copytree(tmp_path / "run1", tmp_path / "old/run1")
-    shutil.copytree(tmp_path / "run2", tmp_path / "old/run2")
-
-    def audit(before, after, *more):
-        pair = ["--before", str(tmp_path / before), "--after", str(tmp_path / after)]
-        code = checked(*words, *pair, *more)
-        return code or {path.name for path in results.iterdir()}
-
-    first = audit("run1/best.keras", "run2/best.keras")
-    assert first == {"audit-run1_best-run2_best"} == audit("run1/best.keras", "run2/best.keras")
-    second = audit("run3/best.keras", "run4/best.keras")
-    assert second - first == {"audit-run3_best-run4_best"}
-    third = audit("old/run1/best.keras", "old/run2/best.keras")
-    assert third - second == {"audit-old_run1_best-old_run2_best"}
-    settings = json.loads((results / "audit-run1_best-run2_best/parameters.json").read_text())
-    params = audit_params.validate(settings["settings"])
-    assert params.files == ("run1/best.keras", "run2/best.keras")
-    other = shutil.copytree(tmp_path / "films", tmp_path / "more films")
-    again = ["run1/best.keras", "run2/best.keras", "--data", str(other)]
-    assert audit(*again) == 2
-    way_out = re.search(r"holds another audit, .* (NAME=(\S+))$", capsys.readouterr().err.strip())
-    assert len(audit(*again, "--name", way_out[2])) == 4
-    assert audit("run3/best.keras", "run4/best.keras", "--name", way_out[2]) == 2
-
-
-@pytest.mark.parametrize(
-    ("spoil", "why"),
-    [
-        (lambda root: (root / "films/list.csv").write_text("file,lable\n1.png,x\n"), "'label'"),
-        (
-            lambda root: (root / "films/list.csv").write_text(
-                "file,label\nno.png,x\nbenign/1.png,y\nill/1.png,y\n"
-            ),
-            "no film of x is there to explain .*films/no.png",
-        ),
-        (lambda root: (root / "b.keras").write_bytes(b"no"), "AFTER=.*no ZIP archive"),
-    ],
-)
-def test_what_is_wrong_with_table_or_files_is_said_without_tensorflow(told, tmp_path, spoil, why):
-    words, _ = told
-    spoil(tmp_path)
-    table = tmp_path / "films/list.csv"
-    words += ["--data", str(table)] if table.exists() else []
-    program = (
-        "import sys; from lib.__main__ import main; code = main(sys.argv[1:]); "
-        "sys.exit(code if not {'tensorflow', 'keras'} & set(sys.modules) else 3)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, "audit", *words], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 2 and re.search(why, done.stderr), done.stderr
-
-
-def retained_row(estimate, low, high):
-    row = ["post_activation", "layercam", "iou_top20", estimate, low, high]
-    return pd.DataFrame([row], columns=["role", "method", "metric", "estimate", "low", "high"])
-
-
-@pytest.mark.parametrize(
-    ("values", "answer"),
-    [
-        ((1.0, 1.0, 1.0), "No: retained evidence R is 1.00, where 1 is"),
-        ((0.11, 0.07, 0.14), "Yes: nearly all of it moved. Retained evidence R is 0.11 (95"),
-        ((0.1, -0.1, 0.3), "Yes: most to nearly all of it moved. Retained evidence R is 0.10"),
-        ((0.3, 0.25, 0.4), "Yes: most of it moved. "),
-        ((0.5, 0.4, 0.6), "In part: some to most of it moved. Retained evidence R is 0.50 (95"),
-        ((0.9, 0.85, 0.95), "Hardly: little of it moved. "),
-        ((0.9, 0.7, 1.1), "Not as far as can be seen: none to some of it moved. Retained"),
-        ((1.1, 0.7, 1.2), "Not as far as can be seen: none to some of it moved. Retained"),
-        ((0.5, -0.2, 1.2), "It cannot be told: none to nearly all of it moved. Retained evidence"),
-        ((0.5, 0.1, 0.9), "It cannot be told: little to nearly all of it moved. Retained"),
-        (
-            (0.5, -np.inf, np.inf),
-            "It cannot be told: retained evidence R is 0.50, and the interval",
-        ),
-        ((np.nan, np.nan, np.nan), ""),
-    ],
-)
-def test_the_interval_says_whether_the_evidence_moved(values, answer):
-    sentence = sentences.moved_sentence(retained_row(*values), ("post_activation", "layercam"))
-    assert sentence.startswith(answer) and bool(sentence) == bool(answer)
-
-
-def test_the_words_for_retained_evidence_are_the_same_everywhere():
-    said = " ".join((ROOT / "book/audit.md").read_text(encoding="utf-8").split())
-    assert sentences.words_of_scale() in said
-    assert sentences.words_of_scale() in pair_report._CAPTIONS["retained"]
-    assert said.count("Of the evidence moved") == 1
-
-
-def test_the_answer_has_its_controls_beside_it():
-    rows = [
-        ["stranger", "auto_conv", "layercam", "change", "iou_top20", 0.25],
-        ["stranger", "post_activation", "layercam", "change", "iou_top20", 0.5],
-        ["stranger", "post_activation", "layercam", "explainer", "iou_top20", 1.0],
-        ["stranger", "post_activation", "layercam", "ceiling", "iou_top20", 0.125],
-        ["stranger", "post_activation", "layercam", "randomised", "iou_top20", np.nan],
-    ]
-    drift = pd.DataFrame(
-        rows, columns=["architecture", "role", "method", "pairing", "metric", "mean"]
-    )
-    support = pd.DataFrame({"label": ["a", "b"], "films": [6, 4], "common": [3, 2]})
-    sentence = sentences.overlap_sentence(drift, support, ("post_activation", "layercam"))
-    assert sentence.startswith("On the 5 of 10 films that both checkpoints classify correctly")
-    assert "overlap by 0.50 (1 = the same places), against 1.00 where the same" in sentence
-    assert "and 0.12 between maps of different patients' films. That is LayerCAM at" in sentence
-    assert sentence.endswith("over all layers and methods it is 0.25 to 0.50.")
-    nothing = drift.assign(mean=np.nan)
-    assert sentences.overlap_sentence(nothing, support, ("post_activation", "layercam")).endswith(
-        "no two maps could be compared."
-    )
-
-
-def test_an_audit_that_is_not_complete_has_no_report(tmp_path, capsys):
-    assert commands.main(["audit-report", str(tmp_path / "audit-x")]) == 2
-    assert "audit-x/questions.json" in capsys.readouterr().err
-
-
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory):
     """An audit made by the command, and one that the command refused."""
     root = tmp_path_factory.mktemp("audited")
-    films = twelve_films(root / "films")
-    files = {"old": 1, "new": 2}
-    for name, seed in files.items():
+    for number, label in enumerate(("benign", "ill", "unclear")):
+        (root / "films" / label).mkdir(parents=True)
+        for copy in range(4):
+            file = root / "films" / label / f"{copy}.png"
+            file.write_bytes(encoded(film(10 * number + copy)))
+    for name, seed in {"old": 1, "new": 2}.items():
         made = classifier(nested=True, end="softmax", channels=1, seed=seed, side=40)
         written(made, root / f"{name}.keras")
     written(sequential(), root / "other.keras")
@@ -518,7 +266,7 @@ def audited(tmp_path_factory):
     def audit(after, *words):
         return subprocess.run(
             ["make", "--no-print-directory", "audit", f"BEFORE={root}/old.keras",
-             f"AFTER={root}/{after}.keras", f"DATA={films}", f"RESULTS={root}/out",
+             f"AFTER={root}/{after}.keras", f"DATA={root}/films", f"RESULTS={root}/out",
              f"PY={sys.executable}", "STAMP=", *words],
             cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
         )  # fmt: skip

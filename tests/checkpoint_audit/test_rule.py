@@ -1,4 +1,4 @@
-"""A rule for updates: read from YAML, held against intervals, told by exit code, JSON and JUnit."""
+"""The rule and the words of an audit: held against intervals, told by exit code and sentences."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pairs_material import pairs_table
 
-from lib.checkpoint_audit import rule, sentences
+from lib.checkpoint_audit import report, rule, sentences
 from lib.checkpoint_audit.findings import measured
 from lib.study.artefacts import read_table, write_table
 from lib.study.errors import ParamsError
@@ -169,3 +169,56 @@ def test_measures_are_those_that_were_planted(tmp_path):
     loss = found.loc[("accuracy_loss", "")]
     assert loss["estimate"] == pytest.approx(0.1) and loss["low"] < 0 < 0.1 < loss["high"]
     assert found["films"].max() == 40 and found.loc[("class_accuracy", "ill"), "films"] == 20
+
+
+@pytest.mark.parametrize(
+    ("values", "answer"),
+    [
+        ((1.0, 1.0, 1.0), "No: retained evidence R is 1.00, where 1 is"),
+        ((0.11, 0.07, 0.14), "Yes: nearly all of it moved. Retained evidence R is 0.11 (95"),
+        ((0.1, -0.1, 0.3), "Yes: most to nearly all of it moved. Retained evidence R is 0.10"),
+        ((0.3, 0.25, 0.4), "Yes: most of it moved. "),
+        ((0.5, 0.4, 0.6), "In part: some to most of it moved. Retained evidence R is 0.50 (95"),
+        ((0.9, 0.85, 0.95), "Hardly: little of it moved. "),
+        ((0.9, 0.7, 1.1), "Not as far as can be seen: none to some of it moved. Retained"),
+        ((1.1, 0.7, 1.2), "Not as far as can be seen: none to some of it moved. Retained"),
+        ((0.5, -0.2, 1.2), "It cannot be told: none to nearly all of it moved. Retained evidence"),
+        ((0.5, 0.1, 0.9), "It cannot be told: little to nearly all of it moved. Retained"),
+        ((0.5, -np.inf, np.inf), "It cannot be told: retained evidence R is 0.50, and the inter"),
+        ((np.nan, np.nan, np.nan), ""),
+    ],
+)
+def test_the_interval_says_whether_the_evidence_moved(values, answer):
+    retained = pd.DataFrame([values], columns=["estimate", "low", "high"])
+    retained = retained.assign(**CELL, metric="iou_top20")
+    sentence = sentences.moved_sentence(retained, tuple(CELL.values()))
+    assert sentence.startswith(answer) and bool(sentence) == bool(answer)
+
+
+def test_the_words_for_retained_evidence_are_the_same_everywhere():
+    said = " ".join((ROOT / "book/audit.md").read_text(encoding="utf-8").split())
+    assert sentences.words_of_scale() in said
+    assert sentences.words_of_scale() in report._CAPTIONS["retained"]
+    assert said.count("Of the evidence moved") == 1
+
+
+def test_the_answer_has_its_controls_beside_it():
+    rows = [
+        ["auto_conv", "change", 0.25],
+        ["post_activation", "change", 0.5],
+        ["post_activation", "explainer", 1.0],
+        ["post_activation", "ceiling", 0.125],
+        ["post_activation", "randomised", np.nan],
+    ]
+    drift = pd.DataFrame(rows, columns=["role", "pairing", "mean"])
+    drift = drift.assign(architecture="stranger", method="layercam", metric="iou_top20")
+    support = pd.DataFrame({"label": ["a", "b"], "films": [6, 4], "common": [3, 2]})
+    sentence = sentences.overlap_sentence(drift, support, tuple(CELL.values()))
+    assert sentence.startswith("On the 5 of 10 films that both checkpoints classify correctly")
+    assert "overlap by 0.50 (1 = the same places), against 1.00 where the same" in sentence
+    assert "and 0.12 between maps of different patients' films. That is LayerCAM at" in sentence
+    assert sentence.endswith("over all layers and methods it is 0.25 to 0.50.")
+    nothing = drift.assign(mean=np.nan)
+    assert sentences.overlap_sentence(nothing, support, ("post_activation", "layercam")).endswith(
+        "no two maps could be compared."
+    )

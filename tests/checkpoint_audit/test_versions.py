@@ -1,14 +1,11 @@
 """Several versions and several findings of one model: questions that share films and maps."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import logit
 from tiny_models import classifier, films, pixels
 
-from lib import __main__ as commands
 from lib.attribution import perturbed
 from lib.attribution.faithfulness import curves
 from lib.attribution.maps import MapSet
@@ -18,6 +15,8 @@ from lib.data.batches import Films
 from lib.study.artefacts import begin, read_table, write_table
 from lib.study.paths import StudyPaths
 from lib.study.seeds import derive
+
+pytestmark = pytest.mark.network
 
 FINDINGS = ("Mass", "Effusion")
 STATUS = np.array([[1, 0], [0, 1], [1, 1], [0, 0], [1, 0], [0, 1]], float)
@@ -58,7 +57,6 @@ def found(root):
     return models, explained(root, models, data, IDS[film], ask=ask), film
 
 
-@pytest.mark.network
 def test_each_finding_is_explained_by_its_own_logit_alone(found, tmp_path):
     models, versions, film = found
     for model, version in zip(models, versions, strict=True):
@@ -76,7 +74,6 @@ def test_each_finding_is_explained_by_its_own_logit_alone(found, tmp_path):
     np.testing.assert_allclose(own.maps[CELL][rows], 2 * single[film[rows]], rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.network
 def test_every_version_is_asked_by_its_own_weights(found):
     models, versions, film = found
     altered = films(len(IDS)).images[film[ASKED]]
@@ -102,7 +99,6 @@ def test_every_version_is_asked_by_its_own_weights(found):
     assert not first.equals(second)
 
 
-@pytest.mark.network
 def test_every_step_and_finding_is_a_question_with_its_films(found, root):
     _, versions, _ = found
     paths = StudyPaths(root, "audit-x")
@@ -142,7 +138,6 @@ def test_every_step_and_finding_is_a_question_with_its_films(found, root):
         assert len(steady) == len(faithful)
 
 
-@pytest.mark.network
 def test_maps_by_way_of_a_file_are_those_of_the_model(found, tmp_path):
     version = found[1][0]
     own = version.own
@@ -158,22 +153,3 @@ def test_maps_by_way_of_a_file_are_those_of_the_model(found, tmp_path):
         np.testing.assert_array_equal(one.logits, other.logits)
         for cell, stack in other.maps.items():
             np.testing.assert_array_equal(one.maps[cell], stack)
-
-
-@pytest.mark.parametrize(
-    ("words", "why"),
-    [
-        (["--versions", "a b", "--before", "c", "--data", "d"], "BEFORE and VERSIONS given"),
-        (["--versions", "a.keras", "--data", "d"], "VERSIONS: found 'a.keras' alone"),
-        (["--maps-before", "a.npz", "--data", "d"], "MAPS_AFTER not given"),
-        (["--versions", "a b c"], "DATA not given"),
-        (
-            ["--maps-before", "no.npz", "--maps-after", "b", "--data", "d"],
-            "MAPS_BEFORE=.*no.npz: no such file",
-        ),
-        (["--versions", "a.keras b.keras c.keras", "--data", "d"], "version 1=.*a.keras: no such"),
-    ],
-)
-def test_what_is_compared_is_said_in_one_way(capsys, words, why, tmp_path):
-    assert commands.main(["audit", *words, "--results", str(tmp_path), "--only-check"]) == 2
-    assert re.search(why, capsys.readouterr().err)
