@@ -203,11 +203,7 @@ def test_performance_places_every_checkpoint_in_its_row():
     ("draw", "table", "column"),
     [
         (drift.drift_distributions, pairs_table(), "blank"),
-        (
-            lambda table: drift.ranking(table, metric="emd"),
-            pairs_table(mean=1, rank=1),
-            "rank",
-        ),
+        (lambda table: drift.ranking(table, metric="emd"), pairs_table(mean=1, rank=1), "rank"),
         (training_plots.learning_curves, history_table(), "kept"),
         (
             training_plots.confusions,
