@@ -6,7 +6,6 @@ the rows that are shown. All of them tell of the pooled map; the files have the 
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import pandas as pd
 
 from lib.drift.metrics import metric_label
@@ -75,8 +74,7 @@ def confidence(table: pd.DataFrame) -> Shown:
 
 def consistency(table: pd.DataFrame) -> Shown:
     """Whether the maps of one class became more alike."""
-    rows = table[table["role"] == CELL["role"]]
-    rows = rows.assign(stage=stage_of(rows["checkpoint"]))
+    rows = table[table["role"] == CELL["role"]].assign(stage=stage_of(table["checkpoint"]))
     wide = rows.pivot_table("c_score", ["architecture", "method"], "stage", sort=False)
     wide = wide.reindex(columns=["transfer", "finetune"])
     wide = wide.assign(change=wide["finetune"] - wide["transfer"]).dropna(how="all")
@@ -99,13 +97,12 @@ SUPPORTS = {
 def supports(table: pd.DataFrame) -> Shown:
     """Retained evidence by the films that count, and what changes with them."""
     keys = ["architecture", "method"]
-    rows = table[(table["role"] == CELL["role"]) & (table["metric"] == PRIMARY)]
-    rows = rows.set_index(keys)
-    own = rows.loc[rows["support"] == "own", "estimate"]
-    rows = rows.assign(change=rows["estimate"] - own.reindex(rows.index)).reset_index()
-    rows.loc[rows["support"] == "own", "change"] = np.nan
-    order = rows.groupby(keys, sort=False).ngroup()
-    found = rows.assign(order=order).sort_values("order", kind="stable")
+    rows = table[(table["role"] == CELL["role"]) & (table["metric"] == PRIMARY)].set_index(keys)
+    own = rows["support"] == "own"
+    change = rows["estimate"] - rows.loc[own, "estimate"].reindex(rows.index)
+    rows = rows.assign(change=change.mask(own)).reset_index()
+    order = rows.groupby(keys, sort=False).ngroup().sort_values(kind="stable").index
+    found = rows.loc[order]
     columns = [*keys, "support", "estimate", "low", "high", "films", "change"]
     return (
         "Does it matter which films count? Retained evidence R of the overlap at the pooled map "

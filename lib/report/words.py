@@ -36,28 +36,23 @@ _REMEDIES = {
 def way(tables: Mapping[str, pd.DataFrame], part: str = "way_to_unrelated") -> pd.DataFrame:
     """How far fine-tuning moved the maps of `CELL`: 0 is the placebo, 1 are unrelated films.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        With ``decomposition``, see `lib.hypotheses.estimates.decomposition_table`. Without it the
-        way is 1 - R of the primary overlap in ``retained``; without either there is no row.
-    part : str
-        Another part of the decomposition.
+    From ``decomposition`` (or another `part` of it); without it the way is 1 - R of the primary
+    overlap in ``retained``, and without either there is no row.
 
     Returns
     -------
     DataFrame
         ``architecture``, ``estimate``, ``low``, ``high``, and ``measure``, in words.
     """
-    columns, ends = ["architecture", "estimate", "low", "high"], ("estimate", "low", "high")
+    columns = ["architecture", "estimate", "low", "high"]
     measure = "squared distance of maps of one length"
     table, retained = tables.get("decomposition"), tables.get("retained")
     if table is not None and len(table):
         table = table[table["part"].eq(part)]
     elif retained is not None and part == "way_to_unrelated":  # studies published before the parts
-        table = retained[retained["metric"].eq(PRIMARY)]
-        turned = zip(ends, (1 - table[end] for end in ("estimate", "high", "low")), strict=True)
-        table, measure = table.assign(**dict(turned)), "top 20 % of cells"
+        table, measure = retained[retained["metric"].eq(PRIMARY)], "top 20 % of cells"
+        ends = {"estimate": "estimate", "low": "high", "high": "low"}
+        table = table.assign(**{end: 1 - table[other] for end, other in ends.items()})
     else:
         return pd.DataFrame(columns=[*columns, "measure"])
     cell = (table[list(CELL)] == list(CELL.values())).all(axis=1)
@@ -168,16 +163,10 @@ def trust_sentence(
 
 
 def counted(support: pd.DataFrame) -> str:
-    """How many films count: "30 to 41 of 50 films, by network".
-
-    Parameters
-    ----------
-    support : DataFrame
-        As `lib.drift.summaries.support_table`.
-    """
-    own = [int(support[name].sum()) for name in ARCHITECTURE_TITLES if name in support]
-    own = own or [int(support["common"].sum())]
-    films = f"of {int(support['films'].sum())} films"
+    """How many films of `lib.drift.summaries.support_table` count: "30 to 41 of 50 films"."""
+    counts = support.select_dtypes("number").sum().astype(int)
+    own = [counts[name] for name in ARCHITECTURE_TITLES if name in counts] or [counts["common"]]
+    films = f"of {counts['films']} films"
     if len(set(own)) == 1:
         return f"{own[0]} {films}"
     return f"{min(own)} to {max(own)} {films}, by network,"
@@ -194,40 +183,17 @@ def first(
     parameters: Mapping,
     audit: Mapping | None,
 ) -> list[str]:
-    """The sentences that come before all others, the first of them the answer.
+    """The sentences that come before all others: the answer, by the first of the verdicts.
 
     The films, where their lesions are known what lies in them, and how far to trust it.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        ``decomposition``, ``support``, ``performance``, ``evidence``, ``evidence_change`` and
-        ``faithfulness``, where there are.
-    verdicts : mapping or None
-        By hypothesis; the first one decides.
-    parameters : mapping
-        Of the study, as `lib.report.digest.public_parameters`.
-    audit : mapping or None
-        With ``probe``.
     """
     trust = (trust_sentence(tables, parameters, audit), marks.faithful_sentence(tables))
-    told = [
-        headline(tables, verdicts),
-        films_sentence(tables, parameters),
-        lesion.short(tables),
-        " ".join(filter(None, trust)),
-    ]
-    return [sentence for sentence in told if sentence]
+    told = (headline(tables, verdicts), films_sentence(tables, parameters), lesion.short(tables))
+    return [*filter(None, told), " ".join(filter(None, trust))]
 
 
 def accuracy_sentence(performance: pd.DataFrame | None) -> str:
-    """How macro AUC changed between the first and the last stage, by architecture; "" if unknown.
-
-    Parameters
-    ----------
-    performance : DataFrame or None
-        ``architecture``, ``checkpoint``, ``split``, ``n``, ``macro_auc``.
-    """
+    """How fine-tuning changed macro AUC, by architecture; "" if that is not known."""
     if performance is None:
         return ""
     means = stage_means(performance, "macro_auc")
@@ -245,26 +211,16 @@ def accuracy_sentence(performance: pd.DataFrame | None) -> str:
 
 
 def drift_sentence(drift: pd.DataFrame | None, support: pd.DataFrame | None) -> str:
-    """Overlap of the strongest cells, with the controls beside it; "" if there is none.
-
-    Parameters
-    ----------
-    drift : DataFrame or None
-        ``architecture``, ``role``, ``method``, ``pairing``, ``metric``, ``mean``, ``n``, ``blank``.
-    support : DataFrame or None
-        As `counted`.
-    """
+    """Overlap of the strongest cells, with the controls beside it; "" if there is none."""
     if drift is None:
         return ""
     means = drift_means(drift).dropna(axis=1, how="all")
-    where = "the films that every checkpoint of the network classifies correctly"
-    if support is not None:
-        where = f"the {counted(support)} that every checkpoint of {_whose(support)} network "
-        where += "classifies correctly"
+    films, whose = ("films", "the") if support is None else (counted(support), _whose(support))
+    where = f"On the {films} that every checkpoint of {whose} network classifies correctly"
     if "finetune" not in means:
-        return f"On {where} no pair of maps could be compared."
+        return f"{where} no pair of maps could be compared."
+    sentence = f"{where} the strongest 20\u00a0% of the cells of the two maps overlap by "
     tuned = span(means["finetune"])
-    sentence = f"On {where} the strongest 20\u00a0% of the cells of the two maps overlap by "
     sentence += f"{tuned} (mean by architecture, layer and method; 1 = same places)"
     controls = {
         "placebo": "{} where only the head was trained on",
@@ -280,19 +236,16 @@ def verdict_sentence(verdicts: Mapping[str, Mapping] | None) -> str:
     """Which hypotheses have which verdict, by the rules set beforehand; "" without verdicts."""
     if not verdicts:
         return ""
-    groups: dict[str, list[str]] = {}
-    for name, verdict in verdicts.items():
-        groups.setdefault(verdict["verdict"], []).append(name)
-    order = sorted(groups, key=[*VERDICTS, *groups].index)
-    parts = [f"{listed(groups[v])} {'is' if len(groups[v]) == 1 else 'are'} {v}" for v in order]
+    reached = {name: verdict["verdict"] for name, verdict in verdicts.items()}
+    parts = []
+    for verdict in dict.fromkeys((*VERDICTS, *reached.values())):
+        if names := [name for name, own in reached.items() if own == verdict]:
+            parts.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} {verdict}")
     return f"By the rules that were set beforehand, {listed(parts)}."
 
 
 def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> list[str]:
-    """The numbers of the first screen, those that can be said.
-
-    Accuracy, drift and where it is undefined, what lies in the lesion, and the verdicts.
-    """
+    """The numbers of the first screen, those that can be said."""
     sentences = (
         accuracy_sentence(tables.get("performance")),
         drift_sentence(tables.get("drift"), tables.get("support")),
