@@ -14,12 +14,8 @@ from lib.study.schema import require_columns
 def way(moved: pd.DataFrame, *, panel: tuple[str, str] = ("", ""), marked: Marked = ()) -> Figure:
     """How far the maps moved between two controls, a row per architecture.
 
-    Parameters
-    ----------
-    moved : pandas.DataFrame
-        Of `lib.report.words.way`. An interval without finite ends is not drawn.
-    panel : tuple of str
-        Role and method of the maps.
+    The table is that of `lib.report.words.way`, of the maps of a `panel`: a role and a method. An
+    interval without finite ends is not drawn.
     """
     require_columns(moved, ["architecture", "estimate", "low", "high", "measure"], "moved")
     architectures = style.present(moved["architecture"], ARCHITECTURE, "architecture")

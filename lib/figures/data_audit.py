@@ -16,13 +16,8 @@ MARKS = (("o", SKY), ("s", ORANGE), ("D", "white"), ("^", INK))
 def probe_bars(probes, performance=None) -> Figure:
     """Balanced accuracy of each probe with the standard deviation over its folds, beside chance.
 
-    Parameters
-    ----------
-    probes : dict of str to dict
-        Of `lib.data.audit.probes.linear_probe`, by name.
-    performance : pandas.DataFrame, optional
-        ``architecture``, ``checkpoint`` and ``balanced_accuracy`` of trained networks, which are
-        marked above the bars, a mark for the mean over the seeds of a stage.
+    Those of `lib.data.audit.probes.linear_probe` by name. Trained networks are marked above the
+    bars, a mark for the mean over the seeds of a stage.
     """
     names = sorted(probes, key=lambda name: probes[name]["balanced_accuracy"])
     networks = [] if performance is None else performance["architecture"].unique()

@@ -78,12 +78,7 @@ def _box(ax, values: np.ndarray, x: float, width: float, look: Look) -> None:
 def ranking(ranking: pd.DataFrame, *, metric: str, marked: Marked = ()) -> Figure:
     """Mean and rank of every architecture by method: lines that cross are a reversed ranking.
 
-    Parameters
-    ----------
-    ranking : pandas.DataFrame
-        One pairing of `lib.drift.summaries.rank_architectures`; rank 1 is the most stable.
-    metric : str
-        The metric that "mean" is of.
+    The table is one pairing of `lib.drift.summaries.rank_architectures`, of the metric.
     """
     keys = ["role", "architecture", "method"]
     require_columns(ranking, [*keys, "mean", "rank"], "ranking")
@@ -135,12 +130,8 @@ def controls(
 ) -> Figure:  # fmt: skip
     """Mean drift of every pairing: where fine-tuning lies between placebo and ceiling.
 
-    Parameters
-    ----------
-    summary : pandas.DataFrame
-        Of `lib.drift.summaries.summarise`, by "architecture", "method", "role" and "pairing".
-    between : tuple of str
-        The two pairings that a grey bar joins.
+    The table is that of `lib.drift.summaries.summarise`, by architecture, method, role and pairing.
+    A grey bar joins the two pairings of `between`.
     """
     columns = ["architecture", "method", "role", "pairing", "metric", "n", "mean", "sd"]
     require_columns(summary, columns, "summary")

@@ -36,14 +36,10 @@ def drift_against_evidence(
 
     Parameters
     ----------
-    joined : DataFrame
-        Of `evidence.validity.with_change`, one pairing, films whose mask is empty included or not.
-    validity : DataFrame
-        Of `lib.evidence.validity.metric_validity`, of the same pairing.
-    role : str
-        Layer to show.
-    metric : str
-        Drift metric; a similarity S is drawn as 1 − S.
+    joined, validity : DataFrame
+        Of `lib.evidence.validity`: `with_change` and `metric_validity` of one pairing.
+    role, metric : str
+        Layer and drift metric; a similarity S is drawn as 1 − S.
     target : str
         Measure of evidence whose change is drawn.
     """
@@ -120,12 +116,8 @@ def _told(told: pd.DataFrame, architecture: str, method: str) -> str:
 def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> Figure:
     """Mean evidence of every stage beside chance, a panel per layer × method.
 
-    Parameters
-    ----------
-    summary : DataFrame
-        Of `lib.evidence.changes.evidence_summary` by "architecture", "stage", "role" and "method".
-    measure : str
-        One of those in "measure".
+    The table is that of `lib.evidence.changes.evidence_summary` by architecture, stage, role and
+    method.
     """
     keys = ["architecture", "stage", "role", "method"]
     columns = ["measure", "n", "mean", "low", "high", "uniform", "centre"]

@@ -97,14 +97,8 @@ def film_sheet(
 ) -> Figure:  # fmt: skip
     """Films by class, a row each; beside every film, its outlines where masks are given.
 
-    Parameters
-    ----------
-    films : ndarray of uint8, shape (n, h, w)
-    labels : sequence or pandas.Series of str, length n
-        Class of each film; rows follow the order of first appearance.
-    lungs, lesions : ndarray of bool, shape (n, h, w), optional
-    ids : sequence or pandas.Series of str, length n, optional
-        Printed above the films. The index of a Series is ignored.
+    Films are uint8, masks bool, shape (n, h, w); `ids` are printed above the films. Classes follow
+    the order of first appearance, and the index of a Series is ignored.
     """
     labels, ids = np.asarray(labels), None if ids is None else list(ids)
     rows = {label: np.flatnonzero(labels == label) for label in dict.fromkeys(labels)}
@@ -146,14 +140,8 @@ def case_sheet(
     Maps are shown as U = M / max(M), differences as P_b - P_a with P = M / sum(M), each with one
     colour range over the whole sheet. A blank map says so and leaves the difference blank.
 
-    Parameters
-    ----------
-    show_films : bool
-        False draws the maps alone, for films that must not be shown.
-    names : tuple of str
-        The two checkpoints, in words.
-    interpolation : {"nearest", "bilinear"}
-        How cells of the native grid become pixels; the figure says which.
+    `names` are the two checkpoints in words. How cells of the native grid become pixels, by
+    "nearest" or "bilinear" interpolation, stands in the figure.
     """
     if not cases or interpolation not in ("nearest", "bilinear"):
         found = f"{len(cases)} cases, interpolation {interpolation!r}"
@@ -206,12 +194,8 @@ def map_grid(
     Every map is shown as U = M / max(M), at 60 % opacity over the film if there is one. A blank map
     says so; a cell of the grid without a map stays empty.
 
-    Parameters
-    ----------
-    maps : dict of (role, method) to ndarray of float, shape (rows, columns)
-        Raw maps on their native grids, non-negative.
-    film : ndarray of uint8, shape (h, w), optional
-        Also shown by itself in a first column. Without it the maps lie on a neutral ground.
+    Raw maps, by role and method, are on their native grids and not negative. Without the film,
+    uint8, shape (h, w), which is also shown by itself in a first column, the ground is neutral.
     """
     roles = style.roles_present(role for role, _ in maps)
     methods = style.present((method for _, method in maps), METHOD_TITLES, "method")

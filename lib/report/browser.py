@@ -107,10 +107,10 @@ def write_cases(
 ) -> Cases:  # fmt: skip
     """Write all cases of a study with ``tables/pairs.csv`` and the maps that it names.
 
+    The folder receives ``index.js``, the shards and ``films/*.jpg``.
+
     Parameters
     ----------
-    folder : Path
-        Receives ``index.js``, the shards and, where allowed, ``films/*.jpg``.
     shareable : bool
         Whether films, their outlines and their names may be shown. Otherwise films are numbers.
     one_of_each : bool

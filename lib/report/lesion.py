@@ -25,14 +25,10 @@ _KEYS = ["architecture", "role", "measure"]
 def known_evidence(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """What of the maps lies in the lesion, of one method at `ROLES`.
 
-    Returns
-    -------
-    DataFrame
-        ``architecture``, ``role``, ``measure`` (of `MEASURES`), the means ``before`` (of the
-        checkpoint that the fine-tunings started from: ``after`` less ``change``) and ``after``
-        fine-tuning, of the ``placebo`` and with ``random_weights`` (those that there are),
-        ``by_chance`` (a map that is the same everywhere), ``change`` (of the same films) with its
-        interval over patients, ``low`` and ``high``. Empty without lesions.
+    Means ``before`` (of the checkpoint that the fine-tunings started from: ``after`` less
+    ``change``) and ``after`` fine-tuning, of the ``placebo`` and with ``random_weights`` (those
+    that there are), ``by_chance`` (a map that is the same everywhere), and ``change`` (of the same
+    films) with its interval over patients. Empty without lesions.
     """
     given = [tables.get(name) for name in ("evidence", "evidence_change")]
     if any(table is None or table.empty for table in given):

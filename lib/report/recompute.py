@@ -93,12 +93,7 @@ def power(folder: Path, rules: Hypotheses, *, seeds: int, films: float) -> dict[
 def judge(folder: Path, rules: Hypotheses | None = None) -> list[verdicts.Verdict]:
     """The verdicts of a published study from its published pairs, by its rules or by others.
 
-    Other rules may ask for the cells and metrics that the pairs have.
-
-    Raises
-    ------
-    ArtefactError
-        If the study has no published pairs: real films keep theirs.
+    Other rules may ask for the cells and metrics that the pairs have; real films keep theirs.
     """
     source = Path(folder) / "pairs"
     if not (source / FILMS).exists():

@@ -10,7 +10,7 @@ from lib.drift.metrics import METRICS, metric_label
 from lib.report import marks, trust_tables
 from lib.report.digest import PRIMARY, drift_means
 from lib.report.lesion import known_evidence
-from lib.report.trust_tables import Shown, pooled
+from lib.report.trust_tables import Shown, plain, pooled
 from lib.study import names
 
 _NAMES = {
@@ -22,10 +22,9 @@ _NAMES = {
 _CELL = ["architecture", "role", "method"]
 _HEADS = {
     "role": "layer", "n": "pairs", "macro_auc": "macro AUC", "balanced_accuracy": "balanced acc.",
-    "low": "low", "high": "high", "sd_pairs": "sd over runs", "finetune": "fine-tuned",
-    "finetune_seeds": "two seeds", "transfer_seeds": "two transfers", "common": "of every network",
-    "all_films": "all films", "lost_as_0": "all films, lost = 0", "rho": "ρ, size",
-    "rho_signed": "ρ, signed",
+    "sd_pairs": "sd over runs", "finetune": "fine-tuned", "finetune_seeds": "two seeds",
+    "transfer_seeds": "two transfers", "common": "of every network", "all_films": "all films",
+    "lost_as_0": "all films, lost = 0", "rho": "ρ, size", "rho_signed": "ρ, signed",
 }  # fmt: skip
 
 
@@ -151,38 +150,33 @@ def _blanks(table: pd.DataFrame) -> Shown:
     )
 
 
-def _plain(caption: str, rows: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table):
-    """A maker whose caption says all that there is to say of its rows."""
-    return lambda table: (caption, rows(table))
-
-
 MADE = {"metrics": lambda tables: tables.get("drift"), "known_evidence": known_evidence}
 """Tables that are made of those that are read."""
 _INTERVAL = ["estimate", "low", "high"]
 MAKERS: dict[str, Callable[..., Shown]] = {
-    "performance": _plain(
+    "performance": plain(
         "Test films, by checkpoint.",
         lambda t: t.query("split == 'test'").drop(columns="split").rename(columns={"n": "films"}),
     ),
-    "support": _plain(
+    "support": plain(
         "Test films by class, those of them that every checkpoint of every network classifies "
         "correctly, and those that every checkpoint of one network does, which are compared.",
         lambda t: t.rename(columns=names.ARCHITECTURE_TITLES),
     ),
     "metrics": _metrics,
-    "strata": _plain(
+    "strata": plain(
         "The same over the films that the architecture classifies correctly at both checkpoints: "
         "more films, but not the same ones for every architecture and pairing.",
         lambda t: _wide(t.query("stratum == 'kept-correct'")),
     ),
-    "retained": _plain(
+    "retained": plain(
         "Retained evidence R with 95 % intervals: 1 = no more drift than the placebo, "
         "0 = as different as maps of unrelated films.",
         lambda t: t.loc[t["metric"] == PRIMARY, [*_CELL, *_INTERVAL, "films", "seed_level"]],
     ),
     "blanks": _blanks,
-    "priors": _plain("How alike are maps that share nothing, by size of the grid in cells."),
-    "decomposition": _plain(
+    "priors": plain("How alike are maps that share nothing, by size of the grid in cells."),
+    "decomposition": plain(
         "How far fine-tuning moved the maps at the pooled map, between the placebo (0) and maps of "
         "unrelated films (1), and which share of that drift all seeds have in common; 95 % "
         "intervals, over the films that every checkpoint of the architecture classifies correctly, "
@@ -190,36 +184,36 @@ MAKERS: dict[str, Callable[..., Shown]] = {
         lambda t: pooled(t, "part", {"way_to_unrelated": "way to unrelated films",
                                      "systematic_share": "shared by all seeds"}),
     ),
-    "partial_agreement": _plain(
+    "partial_agreement": plain(
         "Agreement of two fine-tunings at the pooled map once the transfer checkpoint is taken out "
         "of both: the correlation that is left, 0 = none, 1 = all; 95 % intervals.",
         lambda t: pooled(t, "measure", {"partial": "same film",
                                         "partial_other": "another film of the class"}),
     ),
     "drift": _drift,
-    "faithfulness": _plain(
+    "faithfulness": plain(
         "Do the maps tell what the prediction rests on? Area between the insertion and the "
         "deletion curve, in excess of random maps of the same films, with 95 % intervals over "
         "patients; 0 = no better than random.",
         lambda t: t[[*_CELL, "checkpoint", "films", "excess", "low", "high", "finding"]],
     ),
-    "evidence_change": _plain(
+    "evidence_change": plain(
         "Change of the share of a map that lies on the lesion, after less before fine-tuning, "
         "with 95 % intervals over patients.",
         lambda t: t.query("pairing == 'finetune' and measure == 'lesion_mass' and n > 0").drop(
             columns=["pairing", "measure"]
         ),
     ),
-    "marker_use": _plain(
+    "marker_use": plain(
         "Do the networks use the planted marker? Probability of the class that it betrays, on "
         "films of the class without their marker (taken away) and on films of other classes with "
         "it (put on), with 95 % intervals over patients."
     ),
-    "correction": _plain(
+    "correction": plain(
         "What each measure says about a fine-tuning that takes a planted shortcut away, beside one "
         "that keeps it: films of the class that the marker betrays, 95 % intervals over patients.",
         lambda t: t.query("role == 'post_activation'").drop(columns=["role", "kind"]),
     ),
-    "sensitivity": _plain("Drift and ranking by layer, class, score and reading."),
+    "sensitivity": plain("Drift and ranking by layer, class, score and reading."),
     **trust_tables.MAKERS,
 }  # fmt: skip

@@ -52,13 +52,12 @@ def draw(cases: Path, target: Path) -> str:
         return ""
     chosen = int(np.where(counted, codes, 65535).argmin())
     low, step = pair["scales"][number]
-    sizes = [height * width for *_, height, width in facts["cells"]]
-    height, width = facts["cells"][place][2:]
-    start = films * sum(sizes[:place]) + chosen * sizes[place]
+    ends = np.cumsum([films * height * width for *_, height, width in facts["cells"]])
     maps = {}
     for caption, name in (("Before", wanted[1]), ("After", wanted[2])):
         values = _unpacked(_value(cases / f"shard-{facts['checkpoints'][name]}.js")["maps"], "u1")
-        maps[caption] = values[start : start + sizes[place]].reshape(height, width).astype(float)
+        stack = np.split(values, ends[:-1])[place].reshape(films, *facts["cells"][place][2:])
+        maps[caption] = stack[chosen].astype(float)
     file = cases / f"films/{chosen}.jpg"
     film = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) if index["films"] else None
     _save(appendix.strip, target, maps, title="", film=film)

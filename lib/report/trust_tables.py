@@ -19,6 +19,11 @@ _FINER = "unit_distance"
 """The metric of the first hypothesis: squared distance of maps of unit length."""
 
 
+def plain(caption: str, rows: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table):
+    """A maker whose caption says all that there is to say of its rows."""
+    return lambda table: (caption, rows(table))
+
+
 def pooled(table: pd.DataFrame, column: str, names: Mapping[str, str]) -> pd.DataFrame:
     """Rows of the pooled map, with words for what is estimated."""
     rows = table[(table["role"] == CELL["role"]) & table[column].isin(names)]
@@ -26,8 +31,7 @@ def pooled(table: pd.DataFrame, column: str, names: Mapping[str, str]) -> pd.Dat
     return rows[columns].replace({column: dict(names)})
 
 
-def head_and_features(table: pd.DataFrame) -> Shown:
-    """What of the drift came with the head, what with the features."""
+def _head_and_features(table: pd.DataFrame) -> Shown:
     names = {"head": "added by the head", "features": "added by the features",
              "head_share": "head’s share of the drift"}  # fmt: skip
     return (
@@ -39,8 +43,7 @@ def head_and_features(table: pd.DataFrame) -> Shown:
     )
 
 
-def metric_agreement(table: pd.DataFrame) -> Shown:
-    """How far the primary overlap could stand for each other metric."""
+def _metric_agreement(table: pd.DataFrame) -> Shown:
     sides = [
         table[table[first] == PRIMARY].rename(columns={second: "metric"})
         for first, second in (("metric_a", "metric_b"), ("metric_b", "metric_a"))
@@ -57,8 +60,7 @@ def metric_agreement(table: pd.DataFrame) -> Shown:
     )
 
 
-def confidence(table: pd.DataFrame) -> Shown:
-    """Whether drift goes with the change of logit and probability."""
+def _confidence(table: pd.DataFrame) -> Shown:
     rows = table[(table["role"] == CELL["role"]) & (table["metric"] == _FINER)]
     keys = ["architecture", "method", "target"]
     size, signed = (rows[rows["relation"] == name].set_index(keys) for name in ("size", "signed"))
@@ -72,8 +74,7 @@ def confidence(table: pd.DataFrame) -> Shown:
     )
 
 
-def consistency(table: pd.DataFrame) -> Shown:
-    """Whether the maps of one class became more alike."""
+def _consistency(table: pd.DataFrame) -> Shown:
     rows = table[table["role"] == CELL["role"]].assign(stage=stage_of(table["checkpoint"]))
     wide = rows.pivot_table("c_score", ["architecture", "method"], "stage", sort=False)
     wide = wide.reindex(columns=["transfer", "finetune"])
@@ -94,8 +95,7 @@ SUPPORTS = {
 }
 
 
-def supports(table: pd.DataFrame) -> Shown:
-    """Retained evidence by the films that count, and what changes with them."""
+def _supports(table: pd.DataFrame) -> Shown:
     keys = ["architecture", "method"]
     rows = table[(table["role"] == CELL["role"]) & (table["metric"] == PRIMARY)].set_index(keys)
     own = rows["support"] == "own"
@@ -132,19 +132,14 @@ def _change(rows: pd.DataFrame) -> str:
     return f" R of {of} changes {listed(told)}." if told else ""
 
 
-def known_evidence(table: pd.DataFrame) -> Shown:
-    """Shares in the lesion, of `lib.report.lesion.known_evidence`."""
-    return (
+MAKERS: dict[str, Callable[[pd.DataFrame], Shown]] = {
+    "head_and_features": _head_and_features, "metric_agreement": _metric_agreement,
+    "confidence": _confidence, "consistency": _consistency, "supports": _supports,
+    "known_evidence": plain(
         "Does the evidence lie where it should? LayerCAM on all test films with a lesion: the "
         "share of the map in it (0 to 1), that share as a multiple of the area, and the share of "
         "films whose strongest place touches it; before and after fine-tuning, with the placebo, "
         "with random weights and by chance, and the change with its 95 % interval over patients.",
-        table.replace({"measure": MEASURES}),
-    )
-
-
-MAKERS: dict[str, Callable[[pd.DataFrame], Shown]] = {
-    "head_and_features": head_and_features, "metric_agreement": metric_agreement,
-    "confidence": confidence, "consistency": consistency, "supports": supports,
-    "known_evidence": known_evidence,
+        lambda table: table.replace({"measure": MEASURES}),
+    ),
 }  # fmt: skip

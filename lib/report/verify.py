@@ -47,13 +47,10 @@ def figures(tables: Path) -> pd.DataFrame:
 def compare(published: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """Differences between two runs of a study, as `figures`, in units of what another seed changes.
 
-    Returns
-    -------
-    DataFrame
-        `KEYS`, ``published``, ``found``, ``difference`` (found - published), ``unit`` (its standard
-        error: the spread over seeds, pooled over both runs and over all figures of one quantity and
-        stage or pairing), ``in_units``, and ``verdict``: "agrees" (at most `LIMIT` units),
-        "differs", "only published" or "only found".
+    `KEYS`, ``published``, ``found``, ``difference`` (found - published), ``unit`` (its standard
+    error: the spread over seeds, pooled over both runs and over all figures of one quantity and
+    stage or pairing), ``in_units``, and ``verdict``: "agrees" (at most `LIMIT` units), "differs",
+    "only published" or "only found".
     """
     both = pd.concat([published, found])
     df = (both["runs"] - 1).where(both["sd"].notna(), 0)
