@@ -73,7 +73,8 @@ def reversal_map(table: pd.DataFrame, *, marked: Marked = ()) -> Figure:
     axes[0, 0].set_yticks(np.arange(len(compared)) + 0.5, _differences(compared))
     axes[0, 0].invert_yaxis()
     handles = [Patch(facecolor=c, edgecolor=INK) for c, _ in _ANSWERS.values()]
-    labels = [f"{sign}  {answer}" for answer, (_, sign) in _ANSWERS.items()]
+    titles = {"open": "inconclusive"}  # as verdicts are called
+    labels = [f"{sign}  {titles.get(name, name)}" for name, (_, sign) in _ANSWERS.items()]
     note = "The error of all comparisons together is kept (Holm). =: both methods are the same map "
     note += f"by algebra. {seeds_note(table['seed_level'])}"
     style.legend(figure, handles, labels, note, marked)

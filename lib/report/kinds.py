@@ -58,8 +58,8 @@ STUDY = Kind(
         "ranking": "Which architecture is most stable, by layer and method.",
         "interaction": "Differences between architectures by method: does the ranking reverse?",
         "reversals": "Does the ranking reverse with the method? Every two networks under every two "
-        "methods, by layer and metric, as one family of tests: reverses, ruled out, open or "
-        "undefined, with the error of all of them together kept (Holm).",
+        "methods, by layer and metric, as one family of tests: reverses, ruled out, "
+        "inconclusive or undefined, with the error of all of them together kept (Holm).",
         "ranks": "How often each rank comes out again with other films and seeds.",
         "evidence_levels": "Share of the maps that lies on the lesion, by stage.",
         "drift_against_evidence": "Drift against the change of the share on the lesion.",

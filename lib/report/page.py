@@ -21,6 +21,7 @@ from lib.report.extremes import extremes
 from lib.report.intervals import interval_rows, reach, second_reference
 from lib.report.kinds import QUESTION, STUDY, Kind
 from lib.report.notebooks import executed, notebook_pages
+from lib.report.phrases import comparisons
 from lib.report.tables import Table, shown
 from lib.study.artefacts import manifest_path, read_table, require, write_json, write_text
 from lib.study.paths import StudyPaths
@@ -47,8 +48,6 @@ def write(
     shareable : bool
         Whether films and their names may be shown. Otherwise neither leaves the study, and the
         executed notebooks, which print names, are named and not copied.
-    title, question : str
-        Name of the study for readers, and the headline.
     notebooks : {"pages", "none"}
         Whether the executed notebooks come with the report.
     one_of_each : bool
@@ -129,15 +128,9 @@ def render(
 ) -> list[Path]:  # fmt: skip
     """Write the pages, and what they need, of a report whose cases and figures are there.
 
-    Parameters
-    ----------
-    facts : mapping
-        What is in no table, as `write` finds it.
-    verdicts, audit, origin : mapping or None
-        Verdicts by hypothesis, findings, provenance.
-    notebooks : sequence of (name, address)
-    shelf : str
-        Address of the page that puts this study beside others; "" where it stands alone.
+    `facts` has what is in no table, as `write` finds it; `audit` has findings, `origin` the
+    provenance; notebooks are names with addresses. `shelf` is the address of the page that puts
+    this study beside others, "" where it stands alone.
     """
     # The first finding that warns: an answer without it would mislead.
     warn = [f["text"] for f in (audit or {}).get("findings", ()) if f["severity"] in _WARN]
@@ -219,8 +212,9 @@ def _shown_verdict(name: str, verdict: Mapping) -> dict:
     def scale(value: float) -> str:
         return f"{100 + 96 * max(-1, min(1, value / widest)):.1f}"
 
-    facts = {key: verdict[key] for key in ("question", "verdict", "sentence", "reasons")}
-    facts |= {"reach": reach(rows), "beside": second_reference(verdict)}
+    facts = {key: verdict[key] for key in ("question", "verdict", "reasons")}
+    facts |= {"sentence": comparisons(verdict["sentence"]), "reach": reach(rows)}
+    facts |= {"beside": second_reference(verdict)}
     return {"name": name, "rows": rows, "scale": scale, **facts}
 
 

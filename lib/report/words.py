@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from lib.hypotheses.answers import VERDICTS
+from lib.hypotheses.answers import OPEN, VERDICTS
 from lib.report import lesion, marks
 from lib.report.digest import PRIMARY, drift_means, stage_means
 from lib.report.phrases import CELL, listed, percent, span
@@ -12,14 +12,17 @@ from lib.study.names import ARCHITECTURE_TITLES, label
 
 _STAGES = ["transfer", "finetune"]
 SHORT = {"supported": "Yes", "not supported": "No"}
-"""The answer to the first question by its verdict; any other verdict leaves it open."""
+"""The answer to the first question by its verdict; any other verdict is no answer."""
+PART, INCONCLUSIVE = "In part", OPEN.capitalize()
+_MORE = "more than training the head alone moves them, and in the same way whatever the seed"
 _MOVED = {
-    "Yes": "that is more than training the head alone moves them, and in the same way whatever the "
-    "seed",
-    "No": "that is hardly more than training the head alone moves them, or not the same from seed "
+    "Yes": f"This is {_MORE}",
+    "No": "This is hardly more than training the head alone moves them, or not the same from seed "
     "to seed",
-    "Open": "whether that is more than chance and the head, and the same whatever the seed, these "
+    PART: f"In {{}} of {{}} comparisons this is {_MORE}, as the tests show; in the others these "
     "films and seeds cannot tell",
+    INCONCLUSIVE: "Whether this is more than chance and the head, and the same whatever the seed, "
+    "these films and seeds cannot tell",
 }
 _CELL = ["architecture", "method", "role"]
 LEARNT_FROM = {
@@ -37,12 +40,7 @@ def way(tables: Mapping[str, pd.DataFrame], part: str = "way_to_unrelated") -> p
     """How far fine-tuning moved the maps of `CELL`: 0 is the placebo, 1 are unrelated films.
 
     From ``decomposition`` (or another `part` of it); without it the way is 1 - R of the primary
-    overlap in ``retained``, and without either there is no row.
-
-    Returns
-    -------
-    DataFrame
-        ``architecture``, ``estimate``, ``low``, ``high``, and ``measure``, in words.
+    overlap in ``retained``, and without either there is no row. ``measure`` is its unit in words.
     """
     columns = ["architecture", "estimate", "low", "high"]
     measure = "squared distance of maps of one length"
@@ -61,56 +59,65 @@ def way(tables: Mapping[str, pd.DataFrame], part: str = "way_to_unrelated") -> p
 
 
 def short(verdicts: Mapping[str, Mapping] | None) -> str:
-    """Answer to the first question of a study: "Yes", "No" or "Open"."""
+    """Answer to the first question of a study: "Yes", "No", `PART` or the verdict's own word."""
     first = next(iter((verdicts or {}).values()), {})
-    return SHORT.get(first.get("verdict"), "Open")
+    verdict = first.get("verdict", OPEN)
+    return SHORT.get(verdict) or (PART if _shown(first)[0] else verdict.capitalize())
+
+
+def _shown(verdict: Mapping) -> tuple[int, int]:
+    """In how many comparisons, of how many, an inconclusive claim is shown, if none refutes it."""
+    rows = pd.DataFrame(verdict.get("family", ()))
+    if verdict.get("verdict") != OPEN or not {*_CELL, "shown", "refuted", "undefined"} <= {*rows}:
+        return 0, 0
+    found = rows[rows["undefined"] == ""].groupby(_CELL)[["shown", "refuted"]].any()
+    return (0 if found["refuted"].any() else int(found["shown"].sum())), len(found)
 
 
 def headline(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> str:
-    """Yes, no or open, how much, and for whom."""
-    moved, answer = way(tables), short(verdicts)
+    """The answer, how much, and for which networks, in one sentence."""
+    moved, blank = way(tables), marks.without_maps(tables)
     if moved.empty:
-        return f"{answer}: how far fine-tuning moved the maps could not be estimated."
-    blank = marks.without_maps(tables)
+        return f"{short(verdicts)}: how far fine-tuning moved the maps could not be estimated."
     parts = [
-        f"an undefined part ({label(name)}, where {blank[cell]})"
-        if (cell := (name, *CELL.values())) in blank
-        else f"{percent([estimate])} ({label(name)})"
+        f"{'an undefined part' if (name, *CELL.values()) in blank else percent([estimate])} "
+        f"({label(name)})"
         for name, estimate in zip(moved["architecture"], moved["estimate"], strict=True)
     ]
-    text = (
-        f"{answer}: fine-tuning moved the maps {listed(parts)} of the way to maps of other "
-        f"patients’ films, where training the head alone is 0\u00a0%"
+    return (
+        f"{short(verdicts)}: fine-tuning moved the maps {listed(parts)} of the way to maps of "
+        "other patients’ films."
     )
+
+
+def moved_sentences(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> str:
+    """What the headline measures from, what seeds share of it, and what the tests say of it."""
+    moved = way(tables)
+    if moved.empty:
+        return ""
+    text = "Training the head alone is 0\u00a0% of that way"
     shared = way(tables, "systematic_share")["estimate"]
     if len(shared):
-        text += f"; {percent(shared)} of that drift is the same whatever the seed"
-    return f"{text}; {_in_part(verdicts) if answer == 'Open' else _MOVED[answer]}."
-
-
-def _in_part(verdicts: Mapping[str, Mapping] | None) -> str:
-    """What an open first question could show, unless a comparison refutes it."""
-    rows = pd.DataFrame(next(iter((verdicts or {}).values()), {}).get("family", ()))
-    if not {*_CELL, "shown", "refuted", "undefined"} <= {*rows}:
-        return _MOVED["Open"]
-    cells = rows[rows["undefined"] == ""].groupby(_CELL)[["shown", "refuted"]].any()
-    shown = int(cells["shown"].sum())
-    if not shown or cells["refuted"].any():
-        return _MOVED["Open"]
-    return (
-        f"in {shown} of {len(cells)} comparisons {_MOVED['Yes']}, as the tests show; in the others "
-        "these films and seeds cannot tell"
-    )
+        text += f", and {percent(shared)} of the drift is the same whatever the seed"
+    blank = marks.without_maps(tables)
+    undefined = [
+        f"{blank[cell]} ({label(cell[0])})"
+        for cell in ((name, *CELL.values()) for name in moved["architecture"]) if cell in blank
+    ]  # fmt: skip
+    if undefined:
+        text += f"; a part is undefined where {listed(undefined)}"
+    first = next(iter((verdicts or {}).values()), {})
+    told = _MOVED.get(short(verdicts), _MOVED[INCONCLUSIVE])
+    return f"{text}. {told.format(*_shown(first))}."
 
 
 def title(parameters: Mapping) -> str:
     """A title that tells a study apart: films, shortcut, remedies, seeds, source weights."""
     data, seeds = parameters["data"], len(parameters["seeds"])
-    text = "Drawn films" if data["source"] == "phantom" else "Real films"
-    if data["source"] == "phantom" and data["phantom"]["shortcut"]:
-        text += " with a planted shortcut"
-    if remedies(data):
-        text += " with remedies"
+    drawn = data["source"] == "phantom"
+    text = "Drawn films" if drawn else "Real films"
+    text += " with a planted shortcut" * bool(drawn and data["phantom"]["shortcut"])
+    text += " with remedies" * bool(remedies(data))
     source = LEARNT_FROM[parameters["weights"]["source"]]
     return f"{text}, {seeds} seed{'s' * (seeds != 1)}, first weights learnt from {source}"
 
@@ -185,11 +192,14 @@ def first(
 ) -> list[str]:
     """The sentences that come before all others: the answer, by the first of the verdicts.
 
-    The films, where their lesions are known what lies in them, and how far to trust it.
+    What it is measured by, the films, what lies in known lesions, and how far to trust it.
     """
     trust = (trust_sentence(tables, parameters, audit), marks.faithful_sentence(tables))
-    told = (headline(tables, verdicts), films_sentence(tables, parameters), lesion.short(tables))
-    return [*filter(None, told), " ".join(filter(None, trust))]
+    told = (
+        headline(tables, verdicts), moved_sentences(tables, verdicts),
+        films_sentence(tables, parameters), lesion.short(tables), " ".join(filter(None, trust)),
+    )  # fmt: skip
+    return [*filter(None, told)]
 
 
 def accuracy_sentence(performance: pd.DataFrame | None) -> str:
