@@ -17,9 +17,9 @@
 # *Is the drift more than chance, does the ranking of architectures really reverse with the method,
 # and is a small shift of the centroid a sign of stability?*
 #
-# Six questions were put down beforehand in `params/hypotheses.yml`, each with the cells that count,
-# the rule that decides, and what is needed for an answer. This notebook only applies them. A verdict
-# is **supported**, **not supported**, **undefined** (the method has no map there) or
+# Six questions were put down beforehand in `params/hypotheses.yml`, each with the comparisons that
+# count, the rule that decides, and what is needed for an answer. This notebook only applies them. A
+# verdict is **supported**, **not supported**, **undefined** (the method has no map there) or
 # **inconclusive**; the last one is no failure, it says that these films and seeds cannot tell.
 
 # %% [markdown]
@@ -85,8 +85,8 @@ for name, rule in rules.rules.items():
 # ## What there is to judge
 #
 # For each architecture count the films that all of its checkpoints classify correctly, every class
-# alike. A cell is one architecture, method, layer and pairing. A map that is blank is an outcome: a
-# cell with too many of them has no answer, because the films that are left are a selection.
+# alike. A comparison is one architecture, method, layer and pairing. A map that is blank is an outcome:
+# a comparison with too many of them has no answer, because the films that are left are a selection.
 
 # %%
 support = {name: observations.read(paths, support=name) for name in observations.SUPPORTS}

@@ -1,5 +1,7 @@
 """A finished study in small, with names that try to be markup and maps that are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -7,6 +9,7 @@ from lib.attribution import arrays
 from lib.attribution.maps import MapSet, correct
 from lib.drift import metrics
 from lib.drift.pairings import missing, outcome_strata, pairings
+from lib.report import page as report
 from lib.study.artefacts import begin, write_json, write_table
 from lib.study.paths import StudyPaths
 
@@ -25,6 +28,26 @@ def ids(films: int) -> list[str]:
     return names
 
 
+def complete(file, save):
+    """Write an artefact with its manifest."""
+    record = begin(file, parameters={})
+    save(file)
+    record.complete()
+
+
+def change_maps(paths, architecture, checkpoint, **changes):
+    """Replace parts of the maps of a checkpoint."""
+    file = paths.maps(architecture, checkpoint)
+    complete(file, replace(MapSet.load(file), **changes).save)
+
+
+def make_report(paths, *, classes=CLASSES, shareable=True, **options):
+    """Write the report of a study; its folder."""
+    folder = paths.report.parent
+    report.write(paths, folder, classes=classes, shareable=shareable, **options)
+    return folder
+
+
 def make_study(folder, *, films=12, name="made", seed=5):
     """Write a study: manifest, films, lesions, maps, pairs, drift, performance, verdicts.
 
@@ -40,9 +63,7 @@ def make_study(folder, *, films=12, name="made", seed=5):
             "patient_known": True, "split": "test", "row": np.arange(films)[::-1],
         }
     )  # fmt: skip
-    record = begin(paths.manifest, parameters={})
-    write_table(paths.manifest, manifest)
-    record.complete()
+    complete(paths.manifest, lambda file: write_table(file, manifest))
     cache = np.zeros((films, SIDE, SIDE), np.uint8)
     cache[:] = np.linspace(20, 235, SIDE).astype(np.uint8)  # darker on the left
     np.save(paths.images(SIDE), cache)
@@ -82,10 +103,7 @@ def _explain(paths, architecture, names, labels, random):
         logits = random.normal(size=(len(names), len(CLASSES))).astype(np.float32)
         logits[np.arange(len(names)), labels] += 2 * (np.arange(len(names)) % 4 > 0)
         found = MapSet(np.array(names), labels, labels, logits, maps, {})
-        file = paths.maps(architecture, checkpoint)
-        record = begin(file, parameters={})
-        found.save(file)
-        record.complete()
+        complete(paths.maps(architecture, checkpoint), found.save)
         sets[checkpoint] = found
     return sets
 
@@ -160,6 +178,5 @@ def _summaries(paths, pairs, films):
     write_table(paths.tables / "support.csv", support)
     write_table(paths.tables / "performance.csv", performance)
     record.complete(weights="fractal")
-    record = begin(paths.verdicts, parameters={})
-    write_json(paths.verdicts, {"verdicts": {"H1": verdict, "H3": supported}})
-    record.complete()
+    verdicts = {"verdicts": {"H1": verdict, "H3": supported}}
+    complete(paths.verdicts, lambda file: write_json(file, verdicts))

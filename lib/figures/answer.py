@@ -1,32 +1,21 @@
 """The one figure that heads a report: how far fine-tuning moved the maps, with its interval."""
 
-from collections.abc import Collection
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from lib.evidence.faithfulness import Cell
+from lib.evidence.faithfulness import NOTE
 from lib.figures import style
-from lib.figures.style import ARCHITECTURE, INK
+from lib.figures.style import ARCHITECTURE, INK, Marked
 from lib.study.schema import require_columns
 
 
-def way(
-    moved: pd.DataFrame, *, panel: tuple[str, str] = ("", ""), marked: Collection[Cell] = ()
-) -> Figure:
+def way(moved: pd.DataFrame, *, panel: tuple[str, str] = ("", ""), marked: Marked = ()) -> Figure:
     """How far the maps moved between two controls, a row per architecture.
 
-    Parameters
-    ----------
-    moved : pandas.DataFrame
-        "architecture", "estimate", "low", "high": 0 is training the head alone, 1 are maps of other
-        patients' films. An interval without finite ends is not drawn. "measure": the unit in words.
-    panel : tuple of str
-        Role and method of the maps.
-    marked : collection of (architecture, role, method)
-        Maps that are not shown to be more faithful than random ones.
+    The table is that of `lib.report.words.way`, of the maps of a `panel`: a role and a method. An
+    interval without finite ends is not drawn.
     """
     require_columns(moved, ["architecture", "estimate", "low", "high", "measure"], "moved")
     architectures = style.present(moved["architecture"], ARCHITECTURE, "architecture")
@@ -48,11 +37,9 @@ def way(
     for end in (0, 1):
         ax.axvline(end, color=INK, linewidth=1, linestyle=":")
     ax.xaxis.set_major_formatter(PercentFormatter(1, symbol="\u2009%"))
-    shown = {(name, *panel) for name in architectures} & {*marked}
-    ax.set_xlabel(
-        "0 %: as if the head alone were trained · 100 %: maps of other patients’ films\n"
-        f"LayerCAM at the pooled map, {moved['measure'].iloc[0]}\nLines: 95 % intervals."
-        + style.marked_note(shown).replace(" ", "\n", 1),
-        fontsize=style.SMALL,
-    )
+    told = "0 %: as if the head alone were trained · 100 %: maps of other patients’ films\n"
+    told += f"LayerCAM at the pooled map, {moved['measure'].iloc[0]}\nLines: 95 % intervals."
+    if style.sign([(name, *panel) for name in architectures], marked):
+        told += f"\n{NOTE}"
+    ax.set_xlabel(told, fontsize=style.SMALL)
     return figure

@@ -12,22 +12,16 @@ from matplotlib.patches import Patch
 from lib.attribution.formulas import layercam
 from lib.drift.metrics import metric_label
 from lib.figures import style
-from lib.figures.pictures import ground, map_image, seen, unit
+from lib.figures.pictures import SIDE, ground, map_image, seen, unit
 from lib.figures.style import ARCHITECTURE, SMALL
 from lib.study.names import METHOD_TITLES, RANDOMISATION_STEPS
 from lib.study.schema import require_columns
-
-_SIDE = {"rotation": 0, "ha": "right", "va": "center", "fontsize": style.SMALL}
 
 
 def strip(maps: Mapping[str, np.ndarray], *, title: str, film: np.ndarray | None = None) -> Figure:
     """Maps of one film side by side, each as U = M / max(M); a blank map says so.
 
-    Parameters
-    ----------
-    maps : mapping of caption to ndarray of float, shape (rows, columns), non-negative
-    film : ndarray of uint8, shape (h, w), optional
-        Shown first and under the maps.
+    Maps, by caption, are not negative. A film, uint8, is shown first and under the maps.
     """
     shown = [*(() if film is None else [("Film", None)]), *maps.items()]
     figure, axes = style.panels(
@@ -39,7 +33,7 @@ def strip(maps: Mapping[str, np.ndarray], *, title: str, film: np.ndarray | None
         if values is not None:
             alpha = 1 if film is None else 0.6
             map_image(ax, unit(seen(values)), cmap="magma", vmin=0, vmax=1, alpha=alpha)
-        ax.set_title(caption, fontsize=style.SMALL)
+        ax.set_title(caption, fontsize=SMALL)
     return figure
 
 
@@ -48,17 +42,9 @@ def channels(
 ) -> Figure:
     """How LayerCAM comes about: the channels that add most, and their sum.
 
-    Parameters
-    ----------
-    activations, gradients : ndarray of float, shape (h, w, K)
-        A and g of one film at one layer.
-    most : int
-        Number of channels.
-
-    Notes
-    -----
-    A row per channel: A, g and A·ReLU(g), every column in one colour range that is symmetric about
-    0 (blue below, red above). The last row is the map, ReLU of the sum over all channels.
+    A row per channel: A, g (of one film at one layer, shape (h, w, K)) and A·ReLU(g), every column
+    in one colour range that is symmetric about 0 (blue below, red above). The last row is the map,
+    ReLU of the sum over all channels.
     """
     parts = activations * np.maximum(gradients, 0)
     chosen = np.argsort(-np.abs(parts.sum(axis=(0, 1))), kind="stable")[:most]
@@ -69,14 +55,14 @@ def channels(
         for i, channel in enumerate(chosen):
             ground(axes[i, j], None)
             map_image(axes[i, j], values[..., channel], cmap="RdBu_r", vmin=-limit, vmax=limit)
-            axes[i, 0].set_ylabel(f"channel\n{channel}", **_SIDE)
-        axes[0, j].set_title(f"{caption} (±{limit:.2g})", fontsize=style.SMALL)
+            axes[i, 0].set_ylabel(f"channel\n{channel}", **SIDE)
+        axes[0, j].set_title(f"{caption} (±{limit:.2g})", fontsize=SMALL)
     for ax in axes[-1, :2]:
         ax.set_visible(False)
     ground(axes[-1, 2], None)
     whole = layercam(activations[None], gradients[None])[0]
     map_image(axes[-1, 2], unit(seen(whole)), cmap="magma", vmin=0, vmax=1)
-    axes[-1, 2].set_title(f"LayerCAM: all {activations.shape[-1]} channels", fontsize=style.SMALL)
+    axes[-1, 2].set_title(f"LayerCAM: all {activations.shape[-1]} channels", fontsize=SMALL)
     return figure
 
 
@@ -88,30 +74,18 @@ _COLOURS = sns.color_palette("colorblind").as_hex()[5:]  # the first ones are th
 def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
     """Mean of a drift metric by reading, a panel per layer and a marker per architecture.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Of `lib.drift.sensitivity`: ``role``, ``method``, a column per architecture, ``blank``.
-    metric : str
-        Name for the axis.
-
-    Notes
-    -----
-    A reading whose markers lie as those of the study's own reading changes nothing; one whose
-    markers change places changes the ranking. What is blank for all films has no marker.
+    The table is that of `lib.drift.sensitivity`; the metric names the axis. A reading whose markers
+    lie as those of the study's own reading changes nothing; one whose markers change places changes
+    the ranking. What is blank for all films has no marker.
     """
     require_columns(table, ["role", "method", "blank"], "table")
     architectures = [name for name in ARCHITECTURE if name in table]
     roles = style.roles_present(table["role"])
     readings = list(dict.fromkeys(table["method"]))
     figure, axes = style.panels(
-        1,
-        len(roles),
-        width=3.0 + 1.9 * len(roles),
-        height=0.8 + 0.27 * len(readings),
+        1, len(roles), width=3.0 + 1.9 * len(roles), height=0.8 + 0.27 * len(readings), sharey=True,
         title="Drift from transfer to fine-tuned by the reading of the formula",
-        sharey=True,
-    )
+    )  # fmt: skip
     for role, ax in zip(roles, axes[0], strict=True):
         rows = table[table["role"] == role].set_index("method").reindex(readings)
         places = np.arange(len(readings))
@@ -121,11 +95,8 @@ def sensitivity(table: pd.DataFrame, *, metric: str = "iou_top20") -> Figure:
         ax.set(title=role, xlim=(-0.03, 1.03), ylim=(len(readings) - 0.5, -0.5))
         ax.set_xlabel(style.two_lines(metric_label(metric)), fontsize=SMALL)
         ax.set_yticks(places, readings, fontsize=SMALL)
-    handles = [
-        Line2D([], [], ls="", marker=ARCHITECTURE[name].marker, color=ARCHITECTURE[name].colour,
-               label=ARCHITECTURE[name].title)
-        for name in architectures
-    ]  # fmt: skip
+    looks = [ARCHITECTURE[name] for name in architectures]
+    handles = [Line2D([], [], ls="", marker=o.marker, color=o.colour, label=o.title) for o in looks]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
@@ -139,15 +110,9 @@ def _line(place: int) -> dict:
 def randomisation(table: pd.DataFrame) -> Figure:
     """Similarity to the intact map by depth of randomisation, a panel per layer and architecture.
 
-    Parameters
-    ----------
-    table : DataFrame
-        As `lib.drift.randomised.randomisation_summary`, of one metric.
-
-    Notes
-    -----
-    Grey: maps of unrelated films under the intact network, from the lowest to the highest method. A
-    line that ends above it belongs to a method that does not need what the network has learnt.
+    The table is one metric of `lib.drift.randomised.randomisation_summary`. Grey: maps of unrelated
+    films under the intact network, from the lowest to the highest method. A line that ends above it
+    belongs to a method that does not need what the network has learnt.
     """
     columns = ["architecture", "role", "method", "step", "metric", "mean", "low", "high"]
     require_columns(table, columns, "table")

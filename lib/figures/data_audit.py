@@ -16,30 +16,23 @@ MARKS = (("o", SKY), ("s", ORANGE), ("D", "white"), ("^", INK))
 def probe_bars(probes, performance=None) -> Figure:
     """Balanced accuracy of each probe with the standard deviation over its folds, beside chance.
 
-    Parameters
-    ----------
-    probes : dict of str to dict
-        Of `lib.data.audit.probes.linear_probe`, by name.
-    performance : pandas.DataFrame, optional
-        ``architecture``, ``checkpoint`` and ``balanced_accuracy`` of trained networks, which are
-        marked above the bars, a mark for the mean over the seeds of a stage.
+    Those of `lib.data.audit.probes.linear_probe` by name. Trained networks are marked above the
+    bars, a mark for the mean over the seeds of a stage.
     """
     names = sorted(probes, key=lambda name: probes[name]["balanced_accuracy"])
     networks = [] if performance is None else performance["architecture"].unique()
     rows = len(names) + len(networks)
     figure, axes = plt.subplots(figsize=(0.8 * WIDTH, 0.8 + 0.4 * rows), layout="constrained")
-    values = [probes[name]["balanced_accuracy"] for name in names]
-    axes.barh(
-        [probes[name].get("description", NAMES.get(name, name)) for name in names],
-        values,
-        xerr=[probes[name]["sd"] for name in names],
-        color=SKY,
-        edgecolor=INK,
-        ecolor=INK,
-        capsize=3,
-    )
+    titles = [probes[name].get("description", NAMES.get(name, name)) for name in names]
+    values, spread = ([probes[name][key] for name in names] for key in ("balanced_accuracy", "sd"))
+    looks = {"color": SKY, "edgecolor": INK, "ecolor": INK, "capsize": 3}
+    axes.barh(titles, values, xerr=spread, **looks)
     if len(networks):
-        _mark_networks(axes, performance)
+        stages = ["architecture", stage_of(performance["checkpoint"])]
+        means = performance.groupby(stages, sort=False)["balanced_accuracy"].mean()
+        for stage, values in means.groupby(level=1, sort=False):
+            look, titles = STAGE[stage], [ARCHITECTURE[name].title for name, _ in values.index]
+            axes.plot(values, titles, look.marker, color=look.colour, mec=INK, label=look.title)
         figure.legend(loc="outside lower center", ncols=len(STAGE))
     axes.axvline(probes[names[0]]["chance"], color=INK, linestyle="--")
     axes.set(xlim=(0, 1), xlabel="balanced accuracy on patients not seen (dashed: chance)")
@@ -48,25 +41,10 @@ def probe_bars(probes, performance=None) -> Figure:
     return figure
 
 
-def _mark_networks(axes, performance):
-    means = performance.groupby(["architecture", stage_of(performance["checkpoint"])], sort=False)[
-        "balanced_accuracy"
-    ].mean()
-    for stage, values in means.groupby(level=1, sort=False):
-        look = STAGE[stage]
-        names = [ARCHITECTURE[name].title for name, _ in values.index]
-        axes.plot(values, names, look.marker, color=look.colour, mec=INK, label=look.title)
-
-
 def trial_dots(table) -> Figure:
     """Balanced accuracy of every probe on the films as they are and after each remedy.
 
-    Below the line are the controls, which hide a region.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Of `lib.data.audit.trials.probe_trials`.
+    Of `lib.data.audit.trials.probe_trials`. Below the line are the controls, which hide a region.
     """
     table = table.sort_values("kind", ascending=False, kind="stable")
     trials = list(dict.fromkeys(table["trial"]))
@@ -89,22 +67,11 @@ def trial_dots(table) -> Figure:
 
 
 def measure_boxes(manifest, measures, *, most=4) -> Figure:
-    """Boxes by class of the measures that differ most between the classes.
-
-    Parameters
-    ----------
-    manifest, measures : pandas.DataFrame
-        See `lib.data.audit.summary.by_class`.
-    most : int
-        Number of measures.
-    """
+    """Boxes by class of the `most` measures that differ most between the classes."""
     facts = by_class(manifest, measures)
     names = sorted(facts, key=lambda name: -facts[name]["effect"])[:most]
-    table = measures.assign(
-        width=manifest["width"],
-        height=manifest["height"],
-        aspect=manifest["width"] / manifest["height"],
-    )
+    sides = manifest[["width", "height"]]
+    table = measures.assign(**sides, aspect=sides["width"] / sides["height"])
     parts = dict(iter(table.groupby(manifest["label"])))
     labels = [label.replace("_", " ") for label in parts]
     figure, axes = plt.subplots(1, most, figsize=(WIDTH, 3), sharey=True, layout="constrained")

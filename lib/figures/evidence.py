@@ -4,8 +4,6 @@ A table without a column that is needed, with a cell that occurs twice, or with 
 look is refused with a ValueError.
 """
 
-from collections.abc import Collection
-
 import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
@@ -15,9 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lib.drift.metrics import SIMILARITIES, metric_label
-from lib.evidence.faithfulness import Cell
 from lib.figures import style
-from lib.figures.style import ARCHITECTURE, INK, SMALL, STAGE
+from lib.figures.style import ARCHITECTURE, INK, SMALL, STAGE, Marked
 from lib.study.names import METHOD_TITLES
 from lib.study.schema import require_columns
 
@@ -31,37 +28,20 @@ _UNIFORM = {"marker": "|", "color": "black", "markersize": 11, "markeredgewidth"
 _CENTRE = {"marker": "x", "color": INK, "markersize": 5, "markeredgewidth": 1.2}
 
 
-def _one_per_cell(table: pd.DataFrame, keys: list[str], name: str, choice: str) -> None:
-    if table.duplicated(keys).any():
-        found = table.loc[table.duplicated(keys), keys].iloc[0].to_dict()
-        raise ValueError(f"{name}: found {found} twice; expected once: select one {choice}.")
-
-
 def drift_against_evidence(
-    joined: pd.DataFrame,
-    validity: pd.DataFrame,
-    *,
-    role: str,
-    metric: str = "iou_top20",
-    target: str = "lesion_mass",
-    marked: Collection[Cell] = (),
-) -> Figure:
+    joined: pd.DataFrame, validity: pd.DataFrame, *, role: str, metric: str = "iou_top20",
+    target: str = "lesion_mass", marked: Marked = (),
+) -> Figure:  # fmt: skip
     """Drift against the change of the true evidence, a panel per method × architecture.
 
     Parameters
     ----------
-    joined : DataFrame
-        Of `evidence.validity.with_change`, one pairing, films whose mask is empty included or not.
-    validity : DataFrame
-        Of `lib.evidence.validity.metric_validity`, of the same pairing.
-    role : str
-        Layer to show.
-    metric : str
-        Drift metric; a similarity S is drawn as 1 − S.
+    joined, validity : DataFrame
+        Of `lib.evidence.validity`: `with_change` and `metric_validity` of one pairing.
+    role, metric : str
+        Layer and drift metric; a similarity S is drawn as 1 − S.
     target : str
         Measure of evidence whose change is drawn.
-    marked : collection of (architecture, role, method)
-        As in `lib.figures.drift.controls`.
     """
     measure = f"{target}_change"
     keys = ["architecture", "method", "role"]
@@ -71,30 +51,27 @@ def drift_against_evidence(
     rows = style.of_metric(joined, role, "role")
     if len(found := sorted(set(rows["pairing"]))) > 1:
         raise ValueError(f"joined: found the pairings {found}; expected one: select it.")
-    told = validity[
-        (validity["role"] == role)
-        & (validity["metric"] == metric)
-        & validity["pairing"].isin(found)
-    ]
-    _one_per_cell(told, [*keys, "relation"], "validity", "pairing")
+    told = validity[(validity["role"] == role) & (validity["metric"] == metric)]
+    told = told[told["pairing"].isin(found)]
+    style.once(told, [*keys, "relation"], "validity", "pairing")
     told = told.set_index(["architecture", "method", "relation"])
     _, methods, architectures = style.facets(rows)
     figure, axes = style.panels(
-        len(methods),
-        len(architectures),
-        width=max(5, 1.6 + 2.8 * len(architectures)),
-        height=2.5,
-        title=f"Does drift show whether true evidence was won or lost? ({role})",
-        sharex=True,
+        len(methods), len(architectures), width=max(5, 1.6 + 2.8 * len(architectures)), height=2.5,
+        title=f"Does drift show whether true evidence was won or lost? ({role})", sharex=True,
         sharey=True,
-    )
-    drift = 1 - rows[metric] if metric in SIMILARITIES else rows[metric]
-    rows = rows.assign(drift=drift).dropna(subset=["drift", measure])
-    reach = max(0.05, rows[measure].abs().max()) if len(rows) else 1
-    low, high = (
-        (min(0, rows["drift"].min()), max(1e-6, rows["drift"].max())) if len(rows) else (0, 1)
-    )
-    drawn = []
+    )  # fmt: skip
+    name = metric_label(metric)
+    if metric in SIMILARITIES:
+        rows, label = rows.assign(drift=1 - rows[metric]), "Drift:\n1 − " + name.split(" (")[0]
+    else:
+        rows, label = rows.assign(drift=rows[metric]), style.two_lines(name)
+    rows = rows.dropna(subset=["drift", measure])
+    reach, low, high = 1, 0, 1
+    if len(rows):
+        reach = max(0.05, rows[measure].abs().max())
+        low, high = min(0, rows["drift"].min()), max(1e-6, rows["drift"].max())
+    room, drawn = 0.08 * (high - low), []
     for (i, j), ax in np.ndenumerate(axes):
         own = (rows["method"] == methods[i]) & (rows["architecture"] == architectures[j])
         points = rows[own]
@@ -104,9 +81,7 @@ def drift_against_evidence(
             bins = {"gridsize": (24, 12), "mincnt": 1, "extent": (-reach, reach, low, high)}
             look = {"cmap": "cividis_r", "edgecolors": INK, "linewidths": 0.3, "zorder": 2}
             drawn.append(ax.hexbin(points[measure], points["drift"], **bins, **look))
-        ax.set(xlim=(-1.08 * reach, 1.08 * reach))
-        span = high - low
-        ax.set_ylim(low - 0.08 * span, high + 0.08 * span)
+        ax.set(xlim=(-1.08 * reach, 1.08 * reach), ylim=(low - room, high + room))
         head = f"{ARCHITECTURE[architectures[j]].title} · {METHOD_TITLES[methods[i]]}"
         head += style.sign([(architectures[j], role, methods[i])], marked)
         ax.set_title(f"{head}\n{_told(told, architectures[j], methods[i])}", fontsize=9)
@@ -115,21 +90,15 @@ def drift_against_evidence(
     norm = LogNorm(1, most)
     for cells in drawn:
         cells.set_norm(norm)
-    name = metric_label(metric)
-    if metric in SIMILARITIES:
-        name = "1 − " + name.split(" (")[0]
-    told = "Drift:\n" + name if metric in SIMILARITIES else style.two_lines(name)
-    style.outer_labels(axes, f"Change of the {_MEASURE[target]}", told)
-    bar = figure.colorbar(
-        ScalarMappable(norm, "cividis_r"), ax=axes, label="Pairs in a hexagon", aspect=40
-    )
+    style.outer_labels(axes, f"Change of the {_MEASURE[target]}", label)
+    colours = ScalarMappable(norm, "cividis_r")
+    bar = figure.colorbar(colours, ax=axes, label="Pairs in a hexagon", aspect=40)
     bar.ax.minorticks_off()
     ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= most]
     bar.set_ticks(ticks, labels=[str(tick) for tick in ticks])
     note = "Right of the line: evidence gained, left: lost. "
     note += "ρ: Spearman, of drift with the size of the change and with the signed change."
-    note += style.marked_note(marked)
-    style.legend(figure, [], [], note)
+    style.legend(figure, [], [], note, marked)
     return figure
 
 
@@ -147,53 +116,36 @@ def _told(told: pd.DataFrame, architecture: str, method: str) -> str:
 def evidence_levels(summary: pd.DataFrame, *, measure: str = "lesion_mass") -> Figure:
     """Mean evidence of every stage beside chance, a panel per layer × method.
 
-    Parameters
-    ----------
-    summary : DataFrame
-        Of `lib.evidence.changes.evidence_summary` by "architecture", "stage", "role" and "method".
-    measure : str
-        One of those in "measure".
+    The table is that of `lib.evidence.changes.evidence_summary` by architecture, stage, role and
+    method.
     """
     keys = ["architecture", "stage", "role", "method"]
     columns = ["measure", "n", "mean", "low", "high", "uniform", "centre"]
     require_columns(summary, [*keys, *columns], "summary")
     rows = style.of_metric(summary, measure, "measure")
-    _one_per_cell(rows, keys, "summary", "class")
-    roles, methods, architectures = style.facets(rows)
+    style.once(rows, keys, "summary", "class")
     stages = style.present(rows["stage"], STAGE, "stage")
-    figure, axes = style.panels(
-        len(roles),
-        len(methods),
-        width=max(5.5, 1.2 + 2.9 * len(methods)),
-        height=0.6 + 0.5 * len(architectures),
-        title="How much of the evidence lies where it should, before and after?",
-        sharex=True,
-        sharey=True,
-    )
+    figure, axes, panels, architectures = style.facet_grid(
+        rows, title="How much of the evidence lies where it should, before and after?", each=2.9,
+        base=0.6, row=0.5, small=False,
+    )  # fmt: skip
     offsets = dict(zip(stages, style.slots(len(stages)), strict=True))
-    for (i, j), ax in np.ndenumerate(axes):
-        panel = rows[(rows["role"] == roles[i]) & (rows["method"] == methods[j])]
-        for _, row in panel.iterrows():
-            y = architectures.index(row["architecture"]) + offsets[row["stage"]]
-            if np.isnan(row["mean"]):
-                place = {"transform": ax.get_yaxis_transform(), "va": "center"}
-                ax.text(0.02, y, f"n = {row['n']:g}", fontsize=SMALL, **place)
-                continue
-            ax.plot(row["uniform"], y, linestyle="none", zorder=4, **_UNIFORM)
-            ax.plot(row["centre"], y, linestyle="none", zorder=4, **_CENTRE)
-            ends = np.nan_to_num([[row["mean"] - row["low"]], [row["high"] - row["mean"]]])
-            whisker = {"xerr": ends, "ecolor": INK, "elinewidth": 1.2, "zorder": 3}
-            ax.errorbar(row["mean"], y, **whisker, **style.dot(STAGE[row["stage"]], size=6))
-        ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}")
+    for ax, role, method in panels:
+        for row in rows[(rows["role"] == role) & (rows["method"] == method)].itertuples():
+            y = architectures.index(row.architecture) + offsets[row.stage]
+            ends = row.mean - row.low, row.high - row.mean
+            style.estimate(ax, y, row.mean, ends, row.n, STAGE[row.stage], zorder=3)
+            if not np.isnan(row.mean):
+                ax.plot(row.uniform, y, linestyle="none", zorder=4, **_UNIFORM)
+                ax.plot(row.centre, y, linestyle="none", zorder=4, **_CENTRE)
         style.rows_of_architectures(ax, architectures)
     axes[0, 0].set_xlim(left=0)
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(4))
     style.outer_labels(axes, f"Mean {_MEASURE[measure]}", "Architecture")
-    handles = [Line2D([], [], **style.dot(STAGE[name])) for name in stages]
+    handles, labels = style.key(STAGE, stages)
     handles += [Line2D([], [], linestyle="none", **mark) for mark in (_UNIFORM, _CENTRE)]
-    labels = [*style.titles(STAGE, stages), "uniform map", "centre prior"]
     note = "Whiskers: 95 % interval over patients. Marks without colour: chance on the same films."
-    style.legend(figure, handles, labels, note)
+    style.legend(figure, handles, [*labels, "uniform map", "centre prior"], note)
     return figure
 
 
@@ -205,19 +157,10 @@ _ON_THE_WAY = {
 }
 
 
-def trajectory(
-    table: pd.DataFrame, *, role: str, method: str, marked: Collection[Cell] = ()
-) -> Figure:
+def trajectory(table: pd.DataFrame, *, role: str, method: str, marked: Marked = ()) -> Figure:
     """Drift, known evidence, accuracy and blank maps against the epoch of fine-tuning.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Of `lib.evidence.trajectory`.
-    role, method : str
-        The maps that are shown.
-    marked : collection of (architecture, role, method)
-        As in `lib.figures.drift.controls`.
+    The table is that of `lib.evidence.trajectory`; the maps are those of one role and method.
     """
     columns = ["architecture", "epoch", "kept", "role", "method", "films", *_ON_THE_WAY]
     require_columns(table, columns, "table")
@@ -243,11 +186,8 @@ def trajectory(
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     for ax in axes[-1]:
         ax.set_xlabel("Epoch of fine-tuning (0 = transfer)")
-    handles = [Line2D([], [], **style.dot(ARCHITECTURE[name])) for name in architectures]
-    note = f"One seed each. Large marker: the epoch kept.{style.marked_note(marked)}"
-    titles = [
-        ARCHITECTURE[name].title + style.sign([(name, role, method)], marked)
-        for name in architectures
-    ]
-    style.legend(figure, handles, titles, note)
+    handles, titles = style.key(ARCHITECTURE, architectures)
+    signs = [style.sign([(name, role, method)], marked) for name in architectures]
+    titles = [title + sign for title, sign in zip(titles, signs, strict=True)]
+    style.legend(figure, handles, titles, "One seed each. Large marker: the epoch kept.", marked)
     return figure

@@ -5,40 +5,26 @@ without a value is named. A table without a column that is needed, or with a val
 is refused with a ValueError.
 """
 
-from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from lib.drift.metrics import metric_label
-from lib.evidence.faithfulness import Cell
 from lib.figures import style
-from lib.figures.style import ARCHITECTURE, INK, PAIRING, SMALL
+from lib.figures.style import ARCHITECTURE, INK, PAIRING, SMALL, Look, Marked
 from lib.study.names import METHOD_TITLES
 from lib.study.schema import require_columns
 
-_BROWN = sns.color_palette("colorblind").as_hex()[5]
-_SKY, _VERMILION, _PINK = (PAIRING[n].colour for n in ("placebo", "finetune", "finetune_seeds"))
 _WINDOW = (-0.5, 1.5)  # of R: an interval that leaves it has an arrow
 
 
-def retained(
-    table: pd.DataFrame, *, metric: str = "iou_top20", marked: Collection[Cell] = ()
-) -> Figure:
+def retained(table: pd.DataFrame, *, metric: str = "iou_top20", marked: Marked = ()) -> Figure:
     """Forest plot of retained evidence: a row per layer and architecture, a panel per method.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `lib.hypotheses.estimates.retained_table`.
-    metric : str
-        One of those in "metric".
-    marked : collection of (architecture, role, method)
-        As in `lib.figures.drift.controls`.
+    The table is that of `lib.hypotheses.estimates.retained_table`.
     """
     columns = ["architecture", "method", "role", "metric", "estimate", "low", "high", "seed_level"]
     require_columns(table, [*columns, "films", "pairs", "blank"], "table")
@@ -46,14 +32,10 @@ def retained(
     roles, methods, architectures = style.facets(rows)
     places = [(role, name) for role in roles for name in architectures]
     figure, axes = style.panels(
-        1,
-        len(methods),
-        width=max(5.5, 1.9 + 2.7 * len(methods)),
+        1, len(methods), width=max(5.5, 1.9 + 2.7 * len(methods)), sharex=True, sharey=True,
         height=0.8 + 0.3 * len(places) + 0.15 * len(roles),
         title="How much of the evidence is retained?",
-        sharex=True,
-        sharey=True,
-    )
+    )  # fmt: skip
     heights = [i + 0.5 * (i // len(architectures)) for i in range(len(places))]
     for ax, method in zip(axes[0], methods, strict=True):
         own = rows[rows["method"] == method].set_index(["role", "architecture"])
@@ -67,24 +49,18 @@ def retained(
         ax.set(title=METHOD_TITLES[method], xlim=_WINDOW, xlabel="Retained evidence R")
         ax.grid(False, axis="y")
     first = axes[0, 0]
-    names = [f"{role} · {ARCHITECTURE[name].title}" for role, name in places]
-    first.set_yticks(heights, names)
+    first.set_yticks(heights, [f"{role} · {ARCHITECTURE[name].title}" for role, name in places])
     first.set_ylim(heights[-1] + 0.6, -0.6)
     first.set_ylabel("Layer and architecture")
-    handles = [
-        *(Line2D([], [], **style.dot(ARCHITECTURE[name])) for name in architectures),
-        Line2D([], [], color=INK, linestyle="--"),
-        Line2D([], [], color=INK, linestyle=":"),
-    ]
-    titles = [*style.titles(ARCHITECTURE, architectures), "1 = placebo", "0 = unrelated films"]
+    handles, titles = style.key(ARCHITECTURE, architectures)
+    handles += [Line2D([], [], color=INK, linestyle=line) for line in ("--", ":")]
     measured = metric_label(metric).split(" (")[0]
     note = f"{measured}; bars: intervals, arrows: they go on. {seeds_note(rows['seed_level'])}"
-    note += style.marked_note(marked)
-    style.legend(figure, handles, titles, note)
+    style.legend(figure, handles, [*titles, "1 = placebo", "0 = unrelated films"], note, marked)
     return figure
 
 
-def _forest_row(ax, row: pd.Series, y: float, look: style.Look) -> None:
+def _forest_row(ax, row: pd.Series, y: float, look: Look) -> None:
     low, high = _WINDOW
     if np.isnan(row["estimate"]):
         why = f"no value: {row['blank']:g} of {row['pairs']:g} blank" if row["pairs"] else "no film"
@@ -117,63 +93,42 @@ def seeds_note(levels: pd.Series) -> str:
 
 
 _PARTS = {
-    "placebo": ("placebo", _SKY, "////"),
-    "systematic": ("all seeds share", _VERMILION, ""),
-    "seed_specific": ("each seed adds", _PINK, "...."),
-    "unrelated": ("up to unrelated films", "0.9", ""),
+    "placebo": replace(PAIRING["placebo"], title="placebo"),
+    "systematic": replace(PAIRING["finetune"], title="all seeds share"),
+    "seed_specific": replace(PAIRING["finetune_seeds"], title="each seed adds"),
+    "unrelated": Look("up to unrelated films", "0.9", ""),
 }
 
 
-def decomposition(table: pd.DataFrame, *, marked: Collection[Cell] = ()) -> Figure:
+def decomposition(table: pd.DataFrame, *, marked: Marked = ()) -> Figure:
     """What drift is made of: stacked parts by architecture, a panel per layer and method.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `lib.hypotheses.estimates.decomposition_table`.
-    marked : collection of (architecture, role, method)
-        As in `lib.figures.drift.controls`.
+    The table is that of `lib.hypotheses.estimates.decomposition_table`.
     """
     require_columns(table, ["architecture", "method", "role", "part", "estimate"], "table")
-    roles, methods, architectures = style.facets(table)
-    figure, axes = style.panels(
-        len(roles),
-        len(methods),
-        width=max(5.5, 1.2 + 2.7 * len(methods)),
-        height=0.7 + 0.35 * len(architectures),
-        title="What is drift made of?",
-        sharex=True,
-        sharey=True,
-    )
-    values = table.pivot_table(
-        "estimate", ["role", "method", "architecture"], "part", dropna=False
-    ).reindex(columns=list(_PARTS))
-    for (i, j), ax in np.ndenumerate(axes):
+    figure, axes, panels, architectures = style.facet_grid(table, title="What is drift made of?")
+    keys = ["role", "method", "architecture"]
+    values = table.pivot_table("estimate", keys, "part", dropna=False).reindex(columns=[*_PARTS])
+    for ax, *panel in panels:
         for y, name in enumerate(architectures):
-            place = (roles[i], methods[j], name)
-            part = values.loc[place] if place in values.index else pd.Series(dtype=float)
-            _stack(ax, y, part.reindex(list(_PARTS)))
-        ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}", fontsize=9)
-        style.rows_of_architectures(ax, architectures, (roles[i], methods[j]), marked)
+            _stack(ax, y, values.reindex([(*panel, name)]).iloc[0])
+        style.rows_of_architectures(ax, architectures, panel, marked)
     style.outer_labels(axes, "Squared distance\n(maps of unit length)", "Architecture")
-    handles = [Patch(facecolor=c, edgecolor=INK, hatch=h) for _, c, h in _PARTS.values()]
     note = "Drift of fine-tuning: all that is not grey. Intervals: tables/decomposition.csv."
-    note += style.marked_note(marked)
-    style.legend(figure, handles, [title for title, *_ in _PARTS.values()], note)
+    style.legend(figure, *style.patches(_PARTS.values()), note, marked)
     return figure
 
 
 def _stack(ax, y: int, part: pd.Series) -> None:
     if part[["systematic", "seed_specific"]].isna().any():
-        place = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": SMALL}
-        ax.text(0.03, y, "no value", color=INK, **place)
+        style.no_value(ax, y)
         return
-    still = 0.0 if np.isnan(part["placebo"]) else part["placebo"]
     moved = max(part["systematic"], 0.0)
-    first = min(still, moved)  # what the placebo moves is part of what all seeds share
+    # What the placebo moves is part of what all seeds share.
+    first = min(np.nan_to_num(part["placebo"]), moved)
     ends = np.cumsum([first, moved - first, part["seed_specific"]])
     ends = [*ends, max(ends[-1], np.nan_to_num(part["unrelated"]))]
     start = 0.0
-    for end, (_, colour, hatch) in zip(ends, _PARTS.values(), strict=True):
-        ax.barh(y, end - start, left=start, color=colour, hatch=hatch, edgecolor=INK, lw=0.6)
+    for end, look in zip(ends, _PARTS.values(), strict=True):
+        style.bar(ax, y, end - start, start, look)
         start = end

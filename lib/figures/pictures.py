@@ -18,10 +18,12 @@ from matplotlib.ticker import MaxNLocator
 from lib.attribution.arrays import blank_reason
 from lib.drift.cases import Case
 from lib.figures import style
-from lib.figures.style import INK, ORANGE, SKY, SMALL, WIDTH, Look
+from lib.figures.style import INK, ORANGE, SKY, SMALL, WIDTH
 from lib.study.names import METHOD_TITLES
 
 _OVER_FILM, _MID = 0.6, "0.5"  # opacity of a map over its film, grey behind colour bars
+_UNIT = "Map, U = M / max M (0 to 1)"
+SIDE = {"rotation": 0, "ha": "right", "va": "center", "fontsize": SMALL}
 
 
 def _picture(ax) -> None:
@@ -29,8 +31,12 @@ def _picture(ax) -> None:
     ax.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(1, 0), aspect="equal")
 
 
-def _image(ax, values: np.ndarray, **options):
-    return ax.imshow(values, extent=(0, 1, 1, 0), **options)
+def _image(ax, values: np.ndarray, **options) -> None:
+    ax.imshow(values, extent=(0, 1, 1, 0), **options)
+
+
+def _film(ax, film: np.ndarray) -> None:
+    _image(ax, film, cmap="gray", vmin=0, vmax=255)
 
 
 def _outline(ax, mask: np.ndarray | None, **options) -> None:
@@ -46,7 +52,7 @@ def ground(ax, film: np.ndarray | None) -> None:
     _picture(ax)
     ax.set_facecolor("0.88")
     if film is not None:
-        _image(ax, film, cmap="gray", vmin=0, vmax=255)
+        _film(ax, film)
 
 
 def seen(values: np.ndarray) -> np.ndarray | None:
@@ -69,6 +75,13 @@ def map_image(ax, values: np.ndarray | None, **options) -> None:
         _image(ax, values, **options)
 
 
+def _bar(figure: Figure, axes: np.ndarray, norm: Normalize, colours: str, **options) -> None:
+    """A colour bar for maps, as opaque as they are."""
+    options = {"ticks": MaxNLocator(2), "shrink": 0.9} | options
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=axes, **options)
+    bar.ax.set_facecolor(_MID)
+
+
 def _note(maps: Iterable[np.ndarray], interpolation: str, over_film: bool) -> str:
     """Say how cells became pixels."""
     grids = sorted({"{} × {}".format(*np.shape(values)) for values in maps})
@@ -79,43 +92,26 @@ def _note(maps: Iterable[np.ndarray], interpolation: str, over_film: bool) -> st
 
 
 def film_sheet(
-    films: np.ndarray,
-    *,
-    labels: Sequence[str],
-    lungs: np.ndarray | None = None,
-    lesions: np.ndarray | None = None,
-    ids: Sequence[str] | None = None,
-) -> Figure:
+    films: np.ndarray, *, labels: Sequence[str], lungs: np.ndarray | None = None,
+    lesions: np.ndarray | None = None, ids: Sequence[str] | None = None,
+) -> Figure:  # fmt: skip
     """Films by class, a row each; beside every film, its outlines where masks are given.
 
-    Parameters
-    ----------
-    films : ndarray of uint8, shape (n, h, w)
-    labels : sequence or pandas.Series of str, length n
-        Class of each film; rows follow the order of first appearance.
-    lungs, lesions : ndarray of bool, shape (n, h, w), optional
-    ids : sequence or pandas.Series of str, length n, optional
-        Printed above the films. The index of a Series is ignored.
+    Films are uint8, masks bool, shape (n, h, w); `ids` are printed above the films. Classes follow
+    the order of first appearance, and the index of a Series is ignored.
     """
     labels, ids = np.asarray(labels), None if ids is None else list(ids)
     rows = {label: np.flatnonzero(labels == label) for label in dict.fromkeys(labels)}
-    lung, lesion = Look("lung outline", SKY, ""), Look("lesion outline", ORANGE, "")
-    masks = [
-        (stack, look, width)
-        for stack, look, width in ((lungs, lung, 0.9), (lesions, lesion, 1.8))
-        if stack is not None
-    ]
+    masks = [(lungs, "lung outline", SKY, 0.9), (lesions, "lesion outline", ORANGE, 1.8)]
+    masks = [mask for mask in masks if mask[0] is not None]
     per_film = 2 if masks else 1
     columns = per_film * max(map(len, rows.values()))
     side = min(1.9, (WIDTH - 0.4) / columns)
     figure, axes = style.panels(
-        len(rows),
-        columns,
-        width=max(4, side * columns + 0.4),
+        len(rows), columns, width=max(4, side * columns + 0.4), margin=0.9 if masks else 0.5,
         height=side + (0.35 if ids is not None else 0.05),
-        margin=0.9 if masks else 0.5,
         title="Films by class" + (", each with its outlines beside it" if masks else ""),
-    )
+    )  # fmt: skip
     for ax in axes.flat:
         _picture(ax)
         ax.set_frame_on(False)
@@ -123,44 +119,29 @@ def film_sheet(
         row[0].set_ylabel(textwrap.fill(label.replace("_", " "), 14))
         for index, pair in zip(members, row.reshape(-1, per_film), strict=False):
             for ax in pair:
-                _image(ax, films[index], cmap="gray", vmin=0, vmax=255)
+                _film(ax, films[index])
             if ids is not None:
                 name = textwrap.fill(str(ids[index]), int(side * 14))
                 pair[0].set_title(name, fontsize=SMALL)
-            for stack, look, width in masks:
-                _outline(pair[-1], stack[index], colors=look.colour, linewidths=width)
+            for stack, _, colour, width in masks:
+                _outline(pair[-1], stack[index], colors=colour, linewidths=width)
     if masks:
-        lines = [Line2D([], [], color=look.colour, lw=2 * width) for _, look, width in masks]
-        style.legend(figure, lines, [look.title for _, look, _ in masks])
+        lines = [Line2D([], [], color=colour, lw=2 * width) for *_, colour, width in masks]
+        style.legend(figure, lines, [title for _, title, *_ in masks])
     return figure
 
 
 def case_sheet(
-    cases: Sequence[Case],
-    *,
-    title: str,
-    show_films: bool = True,
-    names: tuple[str, str] = ("transfer", "fine-tuned"),
-    interpolation: str = "nearest",
-) -> Figure:
+    cases: Sequence[Case], *, title: str, show_films: bool = True,
+    names: tuple[str, str] = ("transfer", "fine-tuned"), interpolation: str = "nearest",
+) -> Figure:  # fmt: skip
     """Draw maps of both checkpoints and their difference, a row per case.
 
     Maps are shown as U = M / max(M), differences as P_b - P_a with P = M / sum(M), each with one
     colour range over the whole sheet. A blank map says so and leaves the difference blank.
 
-    Parameters
-    ----------
-    show_films : bool
-        False draws the maps alone, for films that must not be shown.
-    names : tuple of str
-        The two checkpoints, in words.
-    interpolation : {"nearest", "bilinear"}
-        How cells of the native grid become pixels; the figure says which.
-
-    Raises
-    ------
-    ValueError
-        If there is no case, the interpolation is another, or a map is negative.
+    `names` are the two checkpoints in words. How cells of the native grid become pixels, by
+    "nearest" or "bilinear" interpolation, stands in the figure.
     """
     if not cases or interpolation not in ("nearest", "bilinear"):
         found = f"{len(cases)} cases, interpolation {interpolation!r}"
@@ -184,22 +165,17 @@ def case_sheet(
             _outline(ax, case.lesion, colors="white", linewidths=1.3)
             for lines in ax.collections:
                 lines.set_path_effects(halo)
-        caption = {"rotation": 0, "ha": "right", "va": "center", "fontsize": SMALL}
-        row[0].set_ylabel(case.caption.replace(" · ", "\n"), **caption)
+        row[0].set_ylabel(case.caption.replace(" · ", "\n"), **SIDE)
     for ax, head in zip(axes[0], heads, strict=True):
         ax.set_title(head[0].upper() + head[1:])
-    for columns, norm, colours, label in (
-        (axes[:, -3:-1], norms[0], "magma", "Map, U = M / max M (0 to 1)"),
-        (axes[:, -1:], norms[2], "PuOr", "Change of the share of\nthe map's mass, per cell"),
-    ):
-        options = {"location": "bottom", "label": label, "ticks": MaxNLocator(2), "alpha": alpha}
-        options |= {"shrink": 0.9, "aspect": 15 * columns.shape[1]}
-        bar = figure.colorbar(ScalarMappable(norm, colours), ax=columns, **options)
-        bar.ax.set_facecolor(_MID)
+    below = {"location": "bottom", "alpha": alpha}
+    _bar(figure, axes[:, -3:-1], norms[0], maps[0], label=_UNIT, aspect=30, **below)
+    change = "Change of the share of\nthe map's mass, per cell"
+    _bar(figure, axes[:, -1:], norms[2], maps[2], label=change, aspect=15, **below)
     note = _note([case.map_a for case in cases], interpolation, show_films)
     outlined = any(case.lesion is not None and np.any(case.lesion) for case in cases)
     white = Line2D([], [], color="white", lw=1.3, path_effects=halo)
-    style.legend(figure, [white] if outlined else [], ["lesion outline"] if outlined else [], note)
+    style.legend(figure, [white][:outlined], ["lesion outline"][:outlined], note)
     return figure
 
 
@@ -211,46 +187,30 @@ def _before_after(case: Case) -> list[np.ndarray | None]:
 
 
 def map_grid(
-    maps: dict[tuple[str, str], np.ndarray],
-    *,
-    film: np.ndarray | None = None,
-    title: str | None = None,
+    maps: dict[tuple[str, str], np.ndarray], *, film: np.ndarray | None = None, title: str = ""
 ) -> Figure:
     """Draw all maps of one film, a row per layer role and a column per method.
 
     Every map is shown as U = M / max(M), at 60 % opacity over the film if there is one. A blank map
     says so; a cell of the grid without a map stays empty.
 
-    Parameters
-    ----------
-    maps : dict of (role, method) to ndarray of float, shape (rows, columns)
-        Raw maps on their native grids, non-negative.
-    film : ndarray of uint8, shape (h, w), optional
-        Also shown by itself in a first column. Without it the maps lie on a neutral ground.
-
-    Raises
-    ------
-    ValueError
-        If there is no map, a map is negative, or a role or method has no look.
+    Raw maps, by role and method, are on their native grids and not negative. Without the film,
+    uint8, shape (h, w), which is also shown by itself in a first column, the ground is neutral.
     """
     roles = style.roles_present(role for role, _ in maps)
     methods = style.present((method for _, method in maps), METHOD_TITLES, "method")
     heads = [*(() if film is None else ("Film",)), *(METHOD_TITLES[name] for name in methods)]
     figure, axes = style.panels(
-        len(roles),
-        len(heads),
-        width=max(4.5, 1.6 + 2.1 * len(heads)),
-        height=1.95,
+        len(roles), len(heads), width=max(4.5, 1.6 + 2.1 * len(heads)), height=1.95,
         title=title or "One film's maps by layer and method",
-    )
+    )  # fmt: skip
     norm, alpha = Normalize(0, 1), 1 if film is None else _OVER_FILM
     for role, row in zip(roles, axes, strict=True):
         for ax in row:
             ground(ax, film)
         grids = {np.shape(values) for (of, _), values in maps.items() if of == role}
         cells = " and ".join("{} × {}".format(*grid) for grid in sorted(grids))
-        side = {"rotation": 0, "ha": "right", "va": "center", "fontsize": SMALL}
-        row[0].set_ylabel(f"{role}\n{cells} cells", **side)
+        row[0].set_ylabel(f"{role}\n{cells} cells", **SIDE)
         for ax, method in zip(row[-len(methods) :], methods, strict=True):
             if (role, method) in maps:
                 map_image(ax, unit(seen(maps[role, method])), cmap="magma", norm=norm, alpha=alpha)
@@ -258,10 +218,7 @@ def map_grid(
                 ax.set_visible(False)
     for ax, head in zip(axes[0], heads, strict=True):
         ax.set_title(head)
-    options = {"label": "Map, U = M / max M (0 to 1)", "ticks": MaxNLocator(2), "alpha": alpha}
-    options |= {"shrink": 0.9, "aspect": 15 * len(roles)}
-    bar = figure.colorbar(ScalarMappable(norm, "magma"), ax=axes, **options)
-    bar.ax.set_facecolor(_MID)
+    _bar(figure, axes, norm, "magma", label=_UNIT, aspect=15 * len(roles), alpha=alpha)
     style.legend(figure, [], [], _note(maps.values(), "nearest", film is not None))
     return figure
 
@@ -269,16 +226,7 @@ def map_grid(
 def image_rows(
     images: np.ndarray, labels: Sequence[int], *, rows: int, columns: int, title: str
 ) -> Figure:
-    """Draw the first images of the first categories, a row each.
-
-    Parameters
-    ----------
-    images : ndarray of uint8, shape (n, h, w)
-    labels : sequence of int, length n
-        Category of each image.
-    rows, columns : int
-        Categories, in sorted order, and images of each, at most.
-    """
+    """Draw the first images, uint8, shape (n, h, w), of the first categories, a row each."""
     labels = np.asarray(labels)
     chosen, counts = np.unique(labels, return_counts=True)
     chosen, columns = chosen[:rows], min(columns, counts[:rows].max())
@@ -291,6 +239,6 @@ def image_rows(
             _picture(ax)
             ax.set_frame_on(False)
         for ax, index in zip(row, np.flatnonzero(labels == label), strict=False):
-            _image(ax, images[index], cmap="gray", vmin=0, vmax=255)
-        row[0].set_ylabel(f"category {label}", rotation=0, ha="right", va="center", fontsize=SMALL)
+            _film(ax, images[index])
+        row[0].set_ylabel(f"category {label}", **SIDE)
     return figure

@@ -5,12 +5,10 @@ without a value is named. A table without a column that is needed, or with a val
 is refused with a ValueError.
 """
 
-from collections.abc import Collection
 from textwrap import fill
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
@@ -19,14 +17,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from lib.drift.metrics import metric_label
-from lib.evidence.faithfulness import Cell
 from lib.figures import style
 from lib.figures.hypotheses import seeds_note
-from lib.figures.style import ARCHITECTURE, INK, PAIRING, SMALL
+from lib.figures.style import ARCHITECTURE, BROWN, INK, PAIRING, SMALL, Marked
 from lib.study.names import METHOD_TITLES
 from lib.study.schema import require_columns
 
-_BROWN = sns.color_palette("colorblind").as_hex()[5]
 _ANSWERS = {
     "reverses": (PAIRING["finetune"].colour, "R"),
     "ruled out": (PAIRING["placebo"].colour, "–"),
@@ -37,16 +33,11 @@ _ANSWERS = {
 """Colour and sign of each answer: readable without colour."""
 
 
-def reversal_map(table: pd.DataFrame, *, marked: Collection[Cell] = ()) -> Figure:
+def reversal_map(table: pd.DataFrame, *, marked: Marked = ()) -> Figure:
     """Whether the order of two architectures reverses, for every pair of methods, layer and metric.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `lib.hypotheses.rankings.crossover_table`.
-    marked : collection of (architecture, role, method)
-        Maps that are not shown to be more faithful than random ones; an answer is marked if it
-        rests on any of them.
+    The table is that of `lib.hypotheses.rankings.crossover_table`. An answer is marked if it rests
+    on any maps that are.
     """
     require_columns(table, ["metric", "first", "second", "role", "method_a", "method_b",
                             "answer", "seed_level"], "table")  # fmt: skip
@@ -67,51 +58,42 @@ def reversal_map(table: pd.DataFrame, *, marked: Collection[Cell] = ()) -> Figur
     )  # fmt: skip
     order, colours = list(_ANSWERS), ListedColormap([c for c, _ in _ANSWERS.values()])
     for ax, metric in zip(axes[0], metrics, strict=True):
-        found = [
-            [
-                answers.get((metric, *pair, role, *methods_), "undefined")
-                for role, methods_ in columns
-            ]
-            for pair in compared
-        ]
-        codes = [[order.index(answer) for answer in row] for row in found]
+        codes = np.empty((len(compared), len(columns)))
+        for (y, x), _ in np.ndenumerate(codes):
+            (role, both), pair = columns[x], compared[y]
+            answer = answers.get((metric, *pair, role, *both), "undefined")
+            codes[y, x] = order.index(answer)
+            told = _ANSWERS[answer][1] + _sign(pair, role, both, marked)
+            ax.text(x + 0.5, y + 0.5, told, ha="center", va="center", color=INK)
         ax.pcolormesh(codes, cmap=colours, vmin=-0.5, vmax=len(order) - 0.5, edgecolors=INK, lw=0.6)
-        for y, (pair, row) in enumerate(zip(compared, found, strict=True)):
-            for x, answer in enumerate(row):
-                role, both = columns[x]
-                told = _ANSWERS[answer][1] + _sign(pair, role, both, marked)
-                ax.text(x + 0.5, y + 0.5, told, ha="center", va="center", color=INK)
         ax.set_title(fill(metric_label(metric).split(" (")[0], 22), fontsize=9)
         names = [f"{role}: {METHOD_TITLES[a]} / {METHOD_TITLES[b]}" for role, (a, b) in columns]
         ax.set_xticks(np.arange(len(columns)) + 0.5, names, rotation=90, fontsize=SMALL)
         ax.grid(False)
-    names = [f"{ARCHITECTURE[a].title}\nless {ARCHITECTURE[b].title}" for a, b in compared]
-    axes[0, 0].set_yticks(np.arange(len(compared)) + 0.5, names)
+    axes[0, 0].set_yticks(np.arange(len(compared)) + 0.5, _differences(compared))
     axes[0, 0].invert_yaxis()
     handles = [Patch(facecolor=c, edgecolor=INK) for c, _ in _ANSWERS.values()]
-    labels = [f"{sign}  {answer}" for answer, (_, sign) in _ANSWERS.items()]
+    titles = {"open": "inconclusive"}  # as verdicts are called
+    labels = [f"{sign}  {titles.get(name, name)}" for name, (_, sign) in _ANSWERS.items()]
     note = "The error of all comparisons together is kept (Holm). =: both methods are the same map "
-    note += f"by algebra. {seeds_note(table['seed_level'])}{style.marked_note(marked)}"
-    style.legend(figure, handles, labels, note)
+    note += f"by algebra. {seeds_note(table['seed_level'])}"
+    style.legend(figure, handles, labels, note, marked)
     return figure
 
 
-def _sign(
-    pair: tuple[str, str], role: str, methods: tuple[str, str], marked: Collection[Cell]
-) -> str:
+def _differences(compared: list[tuple[str, str]]) -> list[str]:
+    return [f"{ARCHITECTURE[a].title}\nless {ARCHITECTURE[b].title}" for a, b in compared]
+
+
+def _sign(pair: tuple[str, str], role: str, methods: tuple[str, str], marked: Marked) -> str:
     """The mark of a comparison of two architectures under two methods."""
     return style.sign([(name, role, method) for name in pair for method in methods], marked)
 
 
-def interaction(table: pd.DataFrame, *, marked: Collection[Cell] = ()) -> Figure:
+def interaction(table: pd.DataFrame, *, marked: Marked = ()) -> Figure:
     """Difference of two architectures under either method: a reversal has opposite signs.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `lib.hypotheses.rankings.crossover_table`: one pair of methods, one metric.
-    marked : collection of (architecture, role, method)
-        As in `reversal_map`.
+    The table is one pair of methods and one metric of `lib.hypotheses.rankings.crossover_table`.
     """
     parts = [f"{name}{end}" for name in ("effect_a", "effect_b", "interaction")
              for end in ("", "_low", "_high")]  # fmt: skip
@@ -126,23 +108,17 @@ def interaction(table: pd.DataFrame, *, marked: Collection[Cell] = ()) -> Figure
     compared = list(dict.fromkeys(zip(table["first"], table["second"], strict=True)))
     both = tuple(table[side].iloc[0] for side in ("method_a", "method_b"))
     titles = [METHOD_TITLES[method] for method in both]
-    white = {"markerfacecolor": "white", "linestyle": "--"}
+    hollow = {"markerfacecolor": "white", "linestyle": "--"}
     # Not the colours of architectures: a row is of two.
     marks = {
-        "effect_a": {"color": "black", "marker": "o", "label": titles[0]},
-        "effect_b": {"color": "black", "marker": "s", "label": titles[1]} | white,
-        "interaction": {"color": _BROWN, "marker": "D"}
-        | {"label": f"interaction ({titles[0]} less {titles[1]})"},
+        "effect_a": {"color": "black", "marker": "o"},
+        "effect_b": {"color": "black", "marker": "s", **hollow},
+        "interaction": {"color": BROWN, "marker": "D"},
     }
     figure, axes = style.panels(
-        1,
-        len(roles),
-        width=max(5.5, 2.2 + 2.6 * len(roles)),
-        height=0.9 + 0.75 * len(compared),
-        title="Does the more stable architecture depend on the method?",
-        sharex=True,
-        sharey=True,
-    )
+        1, len(roles), width=max(5.5, 2.2 + 2.6 * len(roles)), height=0.9 + 0.75 * len(compared),
+        title="Does the more stable architecture depend on the method?", sharex=True, sharey=True,
+    )  # fmt: skip
     for ax, role in zip(axes[0], roles, strict=True):
         ax.axvline(0, color=INK, linewidth=1, zorder=1)
         own = table[table["role"] == role].set_index(["first", "second"])
@@ -162,20 +138,18 @@ def interaction(table: pd.DataFrame, *, marked: Collection[Cell] = ()) -> Figure
         ax.set_ylim(len(compared) - 0.5, -0.55)
         ax.grid(False, axis="y")
         ax.set_xlabel("Difference in mean\n" + metric_label(metric).split(" (")[0])
-    names = [f"{ARCHITECTURE[a].title}\nless {ARCHITECTURE[b].title}" for a, b in compared]
-    axes[0, 0].set_yticks(range(len(compared)), names)
+    axes[0, 0].set_yticks(range(len(compared)), _differences(compared))
     axes[0, 0].set_ylabel("Pair of architectures")
     handles = [Line2D([], [], linewidth=1.6, **mark) for mark in marks.values()]
     note = "Reversal: the two methods on opposite sides of 0, bars (intervals) and all. "
-    note += seeds_note(table["seed_level"]) + style.marked_note(marked)
-    style.legend(figure, handles, [mark["label"] for mark in marks.values()], note)
+    labels = [*titles, f"interaction ({titles[0]} less {titles[1]})"]
+    style.legend(figure, handles, labels, note + seeds_note(table["seed_level"]), marked)
     return figure
 
 
 def _effect(ax, row: pd.Series, name: str, y: float, mark: dict) -> None:
     if np.isnan(row[name]):
-        place = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": SMALL}
-        ax.text(0.03, y, "no value", color=INK, **place)
+        style.no_value(ax, y)
         return
     ends = row[[f"{name}_low", f"{name}_high"]].to_numpy(float)
     bar = {"color": mark["color"], "linestyle": mark.get("linestyle", "-")}
@@ -184,48 +158,34 @@ def _effect(ax, row: pd.Series, name: str, y: float, mark: dict) -> None:
     ax.plot([row[name]], [y], zorder=3, **point)
 
 
-def rank_probabilities(table: pd.DataFrame, *, marked: Collection[Cell] = ()) -> Figure:
+def rank_probabilities(table: pd.DataFrame, *, marked: Marked = ()) -> Figure:
     """How often each architecture takes each rank: a row per layer, a panel per method.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The ranks of `lib.hypotheses.rankings.rank_tables`.
-    marked : collection of (architecture, role, method)
-        As in `reversal_map`.
+    The table has the ranks of `lib.hypotheses.rankings.rank_tables`.
     """
     keys = ["role", "method", "architecture"]
     require_columns(table, [*keys, "rank", "probability", "seeds"], "table")
-    roles, methods, architectures = style.facets(table)
+    figure, axes, panels, architectures = style.facet_grid(
+        table, title="How sure is the rank of an architecture?", left=1.6, each=2.3, base=0.6,
+        row=0.33,
+    )  # fmt: skip
     ranks = range(1, len(architectures) + 1)
-    figure, axes = style.panels(
-        len(roles),
-        len(methods),
-        width=max(5.5, 1.6 + 2.3 * len(methods)),
-        height=0.6 + 0.33 * len(architectures),
-        title="How sure is the rank of an architecture?",
-        sharex=True,
-        sharey=True,
-    )
     norm = Normalize(0, 1)
-    for (i, j), ax in np.ndenumerate(axes):
-        own = table[(table["role"] == roles[i]) & (table["method"] == methods[j])]
+    for ax, *panel in panels:
+        own = table[(table[["role", "method"]] == panel).all(axis=1)]
         chance = own.dropna(subset="rank").pivot_table("probability", "architecture", "rank")
         chance = chance.reindex(index=architectures, columns=ranks).to_numpy(float)
         ax.imshow(chance, cmap="cividis", norm=norm, aspect="auto")
         told = np.vectorize("{:.2f}".format)(chance)
         style.tell_shares(ax, chance, np.where(np.isnan(chance), "–", told))
-        ax.set_title(f"{roles[i]} · {METHOD_TITLES[methods[j]]}", fontsize=9)
-        ax.set_xticks(range(len(ranks)), [f"{rank}" for rank in ranks])
-        ax.set_yticks(range(len(architectures)), style.titles(ARCHITECTURE, architectures))
-        shown = enumerate((name, roles[i], methods[j]) for name in architectures)
-        style.mark(ax, [(y, [cell]) for y, cell in shown], marked)
+        ax.set_xticks(range(len(ranks)), ranks)
+        style.rows_of_architectures(ax, architectures, panel, marked)
         ax.grid(False)
     style.outer_labels(axes, "Rank (1 = most stable)", "Architecture")
     label = "Share of the resamples (0 to 1)"
     figure.colorbar(ScalarMappable(norm, "cividis"), ax=axes, label=label, aspect=40)
-    least = table["seeds"].min()
+    one = table["seeds"].min() < 2
     note = "–: no value, because every map is blank, or a rank that is not given out. "
-    seeds = "Patients resampled only: one seed." if least < 2 else "Seeds and patients resampled."
-    style.legend(figure, [], [], note + seeds + style.marked_note(marked))
+    note += "Patients resampled only: one seed." if one else "Seeds and patients resampled."
+    style.legend(figure, [], [], note, marked)
     return figure

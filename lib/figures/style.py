@@ -7,7 +7,7 @@ a marker, hatch or line style repeats it.
 import re
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
@@ -18,6 +18,8 @@ import seaborn as sns
 from IPython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from lib.drift.metrics import metric_label
 from lib.evidence.faithfulness import MARK, NOTE, Cell
@@ -28,14 +30,13 @@ from lib.study.names import ARCHITECTURE_TITLES, METHOD_TITLES, PAIRING_TITLES, 
 _SVG = {"svg.hashsalt": "evidence", "svg.fonttype": "none"}
 WIDTH, SMALL, INK = 10.0, 8, "0.25"  # inches of the widest figure, points, grey of lines
 _COLOURS, _BLACK = sns.color_palette("colorblind").as_hex(), "#1a1a1a"
-_BLUE, ORANGE, _GREEN, _VERMILION, _PINK, _BROWN, _LIGHT, _GREY, _YELLOW, SKY = _COLOURS
-_OLIVE, _LILAC, _PURPLE, _TEAL, _SLATE = (
-    "#6b6b00",
-    "#b2abd2",
-    "#5e3c99",
-    "#1b7f79",
-    "#4a5a78",
-)  # beyond the ten of the palette
+_BLUE, ORANGE, _GREEN, _VERMILION, _PINK, BROWN, _LIGHT, _GREY, _YELLOW, SKY = _COLOURS
+# Beyond the ten of the palette:
+_OLIVE, _LILAC, _PURPLE, _TEAL, _SLATE = "#6b6b00", "#b2abd2", "#5e3c99", "#1b7f79", "#4a5a78"
+
+Marked = Collection[Cell]
+"""Maps, by architecture, role and method, that are not shown to be more faithful than random ones
+(`lib.evidence.faithfulness.unfaithful`): what shows their drift has a mark."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,15 @@ PAIRING = {
     "finetune_seeds": Look(PAIRING_TITLES["finetune_seeds"], _PINK, "^", hatch="...."),
     "transfer_seeds": Look(PAIRING_TITLES["transfer_seeds"], _GREY, "v", hatch="xx"),
     "explainer": Look(PAIRING_TITLES["explainer"], _BLACK, "*", hatch="**"),
-    "randomised": Look(PAIRING_TITLES["randomised"], _BROWN, "P", hatch="++"),
+    "randomised": Look(PAIRING_TITLES["randomised"], BROWN, "P", hatch="++"),
     "ceiling": Look(PAIRING_TITLES["ceiling"], _YELLOW, "o", hatch="\\\\\\\\"),
 }
+_OF_STAGE = {"transfer": "transfer_seeds", "repeat": "explainer"}
 STAGE = {
-    "transfer": Look(STAGE_TITLES["transfer"], _GREY, "v"),
-    "placebo": Look(STAGE_TITLES["placebo"], SKY, "s"),
-    "finetune": Look(STAGE_TITLES["finetune"], _VERMILION, "D"),
-    "corrected": Look(STAGE_TITLES["corrected"], _LIGHT, "d"),
-    "shuffled": Look(STAGE_TITLES["shuffled"], _TEAL, "p"),
-    "restarted": Look(STAGE_TITLES["restarted"], _SLATE, "h"),
-    "repeat": Look(STAGE_TITLES["repeat"], _BLACK, "*"),
-    "randomised": Look(STAGE_TITLES["randomised"], _BROWN, "P"),
+    name: replace(PAIRING[_OF_STAGE.get(name, name)], title=title, hatch="")
+    for name, title in STAGE_TITLES.items()
 }
+"""A stage looks like the pairing in which it is compared with the transfer checkpoint."""
 AUDIT = {"change": Look(PAIRING_TITLES["change"], _VERMILION, "D")}
 """Pairings of an audit of two checkpoints, beside the controls of `PAIRING`."""
 
@@ -118,12 +115,7 @@ def possible(metric: str) -> tuple[float, float]:
 def whiskers(mean, low, high, metric: str) -> np.ndarray:
     """Lengths of whiskers to both sides, shape (2, n), cut where no mean of a metric can be.
 
-    Parameters
-    ----------
-    mean, low, high : array of shape (n,)
-        Missing ends have no whisker.
-    metric : str
-        Name from `lib.drift.metrics.METRICS`.
+    A missing end has no whisker.
     """
     low, high = np.clip([low, high], *possible(metric))
     return np.nan_to_num(np.array([mean - low, high - mean])).clip(min=0)
@@ -140,11 +132,29 @@ def present(values: Iterable[str], known: dict, name: str) -> list[str]:
 
 def facets(table: pd.DataFrame) -> tuple[list[str], list[str], list[str]]:
     """Roles, methods and architectures of a table in their order: rows, columns and groups."""
-    return (
-        roles_present(table["role"]),
-        present(table["method"], METHOD_TITLES, "method"),
-        present(table["architecture"], ARCHITECTURE, "architecture"),
-    )
+    methods = present(table["method"], METHOD_TITLES, "method")
+    architectures = present(table["architecture"], ARCHITECTURE, "architecture")
+    return roles_present(table["role"]), methods, architectures
+
+
+def facet_grid(
+    table: pd.DataFrame, *, title: str, left: float = 1.2, each: float = 2.7, base: float = 0.7,
+    row: float = 0.35, small: bool = True, sharex: bool = True,
+) -> tuple[Figure, np.ndarray, list[tuple], list[str]]:  # fmt: skip
+    """Panels with their titles, a row per role and a column per method of a table.
+
+    They are `left` + `each` × methods inches wide, a row `base` + `row` × architectures high.
+    Returns figure, axes, (axes, role, method) of every panel, and the architectures.
+    """
+    roles, methods, architectures = facets(table)
+    figure, axes = panels(
+        len(roles), len(methods), width=max(5.5, left + each * len(methods)), title=title,
+        height=base + row * len(architectures), sharex=sharex, sharey=True,
+    )  # fmt: skip
+    places = [(ax, roles[i], methods[j]) for (i, j), ax in np.ndenumerate(axes)]
+    for ax, role, method in places:
+        ax.set_title(f"{role} · {METHOD_TITLES[method]}", **({"fontsize": 9} if small else {}))
+    return figure, axes, places, architectures
 
 
 def of_metric(table: pd.DataFrame, metric: str, column: str = "metric") -> pd.DataFrame:
@@ -156,43 +166,55 @@ def of_metric(table: pd.DataFrame, metric: str, column: str = "metric") -> pd.Da
     return rows
 
 
-def rows_of_architectures(
-    ax, architectures: Sequence[str], panel: tuple[str, str] = ("", ""),
-    marked: Collection[Cell] = (),
-) -> None:  # fmt: skip
-    """A row of the panel for each architecture, the first on top.
+def once(table: pd.DataFrame, keys: list[str], name: str, choice: str) -> None:
+    """Raise ValueError, naming the first, if a table has a row of `keys` twice."""
+    if (again := table.duplicated(keys)).any():
+        found = table.loc[again, keys].iloc[0].to_dict()
+        raise ValueError(f"{name}: found {found} twice; expected once: select one {choice}.")
 
-    `panel` is its role and method; rows of maps that are `marked` have their mark.
-    """
+
+def rows_of_architectures(
+    ax, architectures: Sequence[str], panel: tuple[str, str] = ("", ""), marked: Marked = ()
+) -> None:
+    """A row for each architecture of the panel, its role and method; the first is on top."""
     mark(ax, [(y, [(name, *panel)]) for y, name in enumerate(architectures)], marked)
     ax.set_yticks(range(len(architectures)), titles(ARCHITECTURE, architectures))
     ax.set_ylim(len(architectures) - 0.5, -0.5)
     ax.grid(False, axis="y")
 
 
-def mark(ax, rows: Iterable[tuple[float, Iterable[Cell]]], marked: Collection[Cell]) -> None:
-    """Put `MARK` to the right of the rows that show the drift of maps no better than random ones.
-
-    Parameters
-    ----------
-    rows : iterable of (height, cells)
-        Where a row lies, and the architecture, role and method of the maps that it shows.
-    marked : collection of (architecture, role, method)
-        Of `lib.evidence.faithfulness.unfaithful`.
-    """
+def mark(ax, rows: Iterable[tuple[float, Iterable[Cell]]], marked: Marked) -> None:
+    """Put `MARK` to the right of the rows, (height, cells), whose maps are marked."""
     for y, cells in rows:
         if sign(cells, marked):
             ax.text(1.01, y, MARK, transform=ax.get_yaxis_transform(), va="center")
 
 
-def sign(cells: Iterable[Cell], marked: Collection[Cell]) -> str:
+def sign(cells: Iterable[Cell], marked: Marked) -> str:
     """`MARK` if the maps of one of the cells are marked, else nothing."""
     return MARK if any(cell in marked for cell in cells) else ""
 
 
-def marked_note(marked: Collection[Cell]) -> str:
-    """What `MARK` means, for a legend; nothing where no maps are marked."""
-    return f" {NOTE}" if marked else ""
+def no_value(ax, y: float) -> None:
+    """Say in a row of a panel that there is nothing to draw."""
+    place = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": SMALL}
+    ax.text(0.03, y, "no value", color=INK, **place)
+
+
+def estimate(ax, y: float, value, ends, count, look: Look, *, width=1.2, **options) -> None:
+    """Draw a value with whiskers of lengths `ends` to both sides; a missing one tells its count."""
+    if np.isnan(value):
+        place = {"transform": ax.get_yaxis_transform(), "va": "center"}
+        ax.text(0.02, y, f"n = {count:g}", fontsize=SMALL, **place)
+        return
+    whisker = {"xerr": np.reshape(np.nan_to_num(ends), (2, 1)), "ecolor": INK, "elinewidth": width}
+    ax.errorbar(value, y, **whisker, **dot(look, size=6), **options)
+
+
+def bar(ax, y: float, length: float, start: float, look: Look) -> None:
+    """Draw a part of a stacked bar."""
+    box = {"color": look.colour, "hatch": look.hatch, "edgecolor": INK, "lw": 0.6}
+    ax.barh(y, length, left=start, **box)
 
 
 def outer_labels(axes: np.ndarray, x: str, y: str) -> None:
@@ -212,10 +234,7 @@ def tell_shares(ax, shares: np.ndarray, texts: np.ndarray) -> None:
 
 
 def introduce(architecture: str, methods: Iterable[str] = ()) -> None:
-    """Let all figures of this process take what an audit has beside what the study has.
-
-    These are its architecture, the methods of other frameworks and the pairings of `AUDIT`.
-    """
+    """Let all figures of this process take an audit's architecture, methods and pairings too."""
     ARCHITECTURE.setdefault(architecture, Look(architecture, INK, "P", ":"))
     for method in methods:
         METHOD_TITLES.setdefault(method, method)
@@ -231,33 +250,37 @@ def roles_present(values: Iterable[str]) -> list[str]:
 def panels(rows, columns, *, width, height, title, margin=1.3, **options):
     """Figure and its axes, shape (rows, columns); inches, `height` per row, `margin` for all."""
     width = min(WIDTH, width)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(width, height * rows + margin),
-        layout="constrained",
-        squeeze=False,
-        **options,
-    )
+    options |= {"figsize": (width, height * rows + margin), "layout": "constrained"}
+    figure, axes = plt.subplots(rows, columns, squeeze=False, **options)
     plt.close(figure)  # the caller owns it: a notebook must not show it twice
     figure.suptitle(textwrap.fill(title, int(width * 11)))
     return figure, axes
 
 
-def legend(figure: Figure, handles: Sequence, labels: Sequence[str], note: str = "") -> None:
+def legend(
+    figure: Figure, handles: Sequence, labels: Sequence[str], note: str = "", marked: Marked = ()
+) -> None:
     """Put a legend below the panels, in rows of equal length, headed by a note."""
     width = figure.get_figwidth()
     each = max(1.9, 0.6 + 0.068 * max(map(len, labels), default=0))  # inches, for the longest label
     rows = ceil(len(handles) / max(1, int(width / each))) or 1
+    note = textwrap.fill(note + (f" {NOTE}" if marked else ""), int(width * 14)) or None
     figure.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=max(1, ceil(len(handles) / rows)),
-        title=textwrap.fill(note, int(width * 14)) or None,
-        title_fontsize=SMALL,
-        frameon=False,
-    )
+        handles, labels, loc="outside lower center", ncols=max(1, ceil(len(handles) / rows)),
+        title=note, title_fontsize=SMALL, frameon=False,
+    )  # fmt: skip
+
+
+def key(looks: dict[str, Look], names: Iterable[str], **options) -> tuple[list, list[str]]:
+    """Markers and titles of some looks, for a legend."""
+    marks = [Line2D([], [], **dot(looks[name], **options)) for name in names]
+    return marks, titles(looks, names)
+
+
+def patches(looks: Collection[Look]) -> tuple[list, list[str]]:
+    """Boxes and titles of some looks, for a legend."""
+    boxes = [Patch(facecolor=look.colour, edgecolor=INK, hatch=look.hatch) for look in looks]
+    return boxes, [look.title for look in looks]
 
 
 def dot(look: Look, *, size: float = 7, **options) -> dict:

@@ -21,11 +21,7 @@ from lib.study.schema import require_columns
 def learning_curves(history: pd.DataFrame) -> Figure:
     """Loss and validation macro AUC by epoch; transfer and fine-tuning in panels of their own.
 
-    Parameters
-    ----------
-    history : pandas.DataFrame
-        A row per epoch: "architecture", "checkpoint" (stage and seed, as "transfer-s0"), "epoch",
-        "train_loss", "loss" (validation), "macro_auc" (validation), "kept".
+    "loss" and "macro_auc" are those of the validation films.
     """
     columns = ["architecture", "checkpoint", "epoch", "train_loss", "loss", "macro_auc", "kept"]
     require_columns(history, columns, "history")
@@ -40,14 +36,9 @@ def learning_curves(history: pd.DataFrame) -> Figure:
         if not (part := history[(history["architecture"] == name) & chosen]).empty
     ]
     figure, axes = style.panels(
-        2,
-        len(parts),
-        width=max(5, 0.8 + 1.8 * len(parts)),
-        height=2.5,
-        title="How did the classifiers learn?",
-        sharex="col",
-        sharey="row",
-    )
+        2, len(parts), width=max(5, 0.8 + 1.8 * len(parts)), height=2.5, sharex="col",
+        sharey="row", title="How did the classifiers learn?",
+    )  # fmt: skip
     for ax in axes.flat:
         ax.margins(x=0.1)
     for column, (title, part) in zip(axes.T, parts, strict=True):
@@ -63,21 +54,17 @@ def learning_curves(history: pd.DataFrame) -> Figure:
         column[1].xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
     axes[0, 0].set_ylabel("Cross-entropy loss (nats)")
     axes[1, 0].set_ylabel("Validation macro AUC\n(0.5 = chance)")
-    handles = [Line2D([], [], **style.dot(STAGE[name], linestyle="-")) for name in stages]
+    handles, labels = style.key(STAGE, stages, linestyle="-")
     handles += [Line2D([], [], color=INK, linestyle=line) for line in ("-", "--")]
-    labels = [*style.titles(STAGE, stages), "validation", "training"]
-    style.legend(figure, handles, labels, "A line per seed; the large marker is the epoch kept.")
+    note = "A line per seed; the large marker is the epoch kept."
+    style.legend(figure, handles, [*labels, "validation", "training"], note)
     return figure
 
 
 def confusions(table: pd.DataFrame) -> Figure:
     """Confusion matrices: films by true and predicted class, a panel per checkpoint.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        "architecture", "checkpoint", "true", "predicted" and "count"; cells left out count 0, and
-        classes follow the order of first appearance in "true".
+    Rows left out count 0, and classes follow the order of first appearance in "true".
     """
     require_columns(table, ["architecture", "checkpoint", "true", "predicted", "count"], "table")
     architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
@@ -85,14 +72,9 @@ def confusions(table: pd.DataFrame) -> Figure:
     classes = list(dict.fromkeys([*table["true"], *table["predicted"]]))
     names = [name.replace("_", " ") for name in classes]
     figure, axes = style.panels(
-        len(checkpoints),
-        len(architectures),
-        width=max(4.5, 1.6 + 2.7 * len(architectures)),
-        height=2.7,
-        title="Which classes are taken for which?",
-        sharex=True,
-        sharey=True,
-    )
+        len(checkpoints), len(architectures), width=max(4.5, 1.6 + 2.7 * len(architectures)),
+        height=2.7, title="Which classes are taken for which?", sharex=True, sharey=True,
+    )  # fmt: skip
     figure.set_layout_engine("compressed")  # squares keep their shape, and labels their place
     norm = Normalize(0, 1)
     for (i, j), ax in np.ndenumerate(axes):
@@ -115,16 +97,12 @@ def confusions(table: pd.DataFrame) -> Figure:
 
 
 def performance(table: pd.DataFrame) -> Figure:
-    """Macro AUC and balanced accuracy of every checkpoint on the test films.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        "architecture", "checkpoint" (stage and seed), "macro_auc" and "balanced_accuracy".
-    """
-    require_columns(
-        table, ["architecture", "checkpoint", "macro_auc", "balanced_accuracy"], "table"
-    )
+    """Macro AUC and balanced accuracy of every checkpoint on the test films."""
+    labels = {
+        "macro_auc": "Macro AUC, test films (0.5 = chance)",
+        "balanced_accuracy": "Balanced accuracy, test films (0 to 1)",
+    }
+    require_columns(table, ["architecture", "checkpoint", *labels], "table")
     architectures = style.present(table["architecture"], ARCHITECTURE, "architecture")
     stage = stage_of(table["checkpoint"])
     stages = style.present(stage, STAGE, "checkpoint")
@@ -132,10 +110,6 @@ def performance(table: pd.DataFrame) -> Figure:
     figure, axes = style.panels(
         1, 2, width=8, height=height, title="How well do they classify?", sharey=True
     )
-    labels = {
-        "macro_auc": "Macro AUC, test films (0.5 = chance)",
-        "balanced_accuracy": "Balanced accuracy, test films (0 to 1)",
-    }
     place = table["architecture"].map(architectures.index)
     for ax, (quantity, label) in zip(axes[0], labels.items(), strict=True):
         for name, offset in zip(stages, style.slots(len(stages), 0.75), strict=True):
@@ -145,6 +119,5 @@ def performance(table: pd.DataFrame) -> Figure:
         ax.xaxis.set_major_locator(MaxNLocator(6))
         style.rows_of_architectures(ax, architectures)
     axes[0, 0].set_ylabel("Architecture")
-    handles = [Line2D([], [], **style.dot(STAGE[name])) for name in stages]
-    style.legend(figure, handles, style.titles(STAGE, stages), "A dot per checkpoint (seed).")
+    style.legend(figure, *style.key(STAGE, stages), "A dot per checkpoint (seed).")
     return figure

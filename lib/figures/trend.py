@@ -12,30 +12,19 @@ from lib.study.schema import require_columns
 def trend(table: pd.DataFrame) -> Figure:
     """Retained evidence of every question, a row each: findings, and steps between versions.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        "finding", "first", "second" (places of the versions, from 1), "estimate", "low", "high";
-        an interval without ends is not drawn.
+    "first" and "second" are places of the versions, from 1; an interval without ends is not drawn.
     """
     require_columns(table, ["finding", "first", "second", "estimate", "low", "high"], "table")
     several = table["second"].max() > 2
-    figure, axes = style.panels(
-        1,
-        1,
-        width=6.4,
-        height=0.32 * len(table),
-        margin=1.2,
-        title="How much evidence was retained?",
-    )
+    size = {"width": 6.4, "height": 0.32 * len(table), "margin": 1.2}
+    figure, axes = style.panels(1, 1, title="How much evidence was retained?", **size)
     ax, names = axes[0, 0], []
     for place, row in enumerate(table.to_dict("records")):
         step = f"version {row['first']} → {row['second']}" if several else ""
         names.append(", ".join(part for part in (row["finding"], step) if part) or "before → after")
         if np.isfinite([row["low"], row["high"]]).all():
             ax.plot([row["low"], row["high"]], [place, place], color=INK, linewidth=1.4)
-        neighbours = row["second"] == row["first"] + 1
-        face = INK if neighbours else "white"
+        face = INK if row["second"] == row["first"] + 1 else "white"
         ax.plot(row["estimate"], place, "o", color=INK, markerfacecolor=face, markersize=6)
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)

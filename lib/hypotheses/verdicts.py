@@ -189,14 +189,15 @@ def _statements(name: str, hypothesis: Hypothesis, observed: Observed) -> Verdic
         return _told(name, hypothesis, UNDEFINED, "", table)
     verdict, text = settle(shown, refuted), ""
     if verdict == SUPPORTED:
-        text = f"in all {count} cells {CLAIM[name]}; least certain: {_row(defined, 'p_shown')}"
+        text = f"in all {count} comparisons {CLAIM[name]}; least certain: "
+        text += _row(defined, "p_shown")
     elif verdict == REFUTED:
         against = defined[defined["refuted"]]
-        text = f"in {refuted.sum()} of {count} cells it is not so that {CLAIM[name]}; clearest: "
-        text += _row(against, "p_refuted")
+        text = f"in {refuted.sum()} of {count} comparisons it is not so that {CLAIM[name]}; "
+        text += f"clearest: {_row(against, 'p_refuted')}"
     elif defined["problem"].eq("").any():
-        text = f"in {shown.sum()} of {count} cells it is shown that {CLAIM[name]}, and no cell "
-        text += "refutes it"
+        text = f"in {shown.sum()} of {count} comparisons it is shown that {CLAIM[name]}, and no "
+        text += "comparison refutes it"
     return _told(name, hypothesis, verdict, text, table)
 
 
@@ -280,7 +281,7 @@ def _told(name: str, hypothesis: Hypothesis, verdict: str, text: str, table) -> 
     usable = table[(table["problem"] == "") & (table["undefined"] == "")]
     seed_level = "; ".join((usable if len(usable) else table)["seed_level"].unique())
     if not text and verdict == OPEN:
-        text = "no cell can be judged"
+        text = "no comparison can be judged"
     notes = [text, _first(NO_MAP, missing), _first("not judged", problems)]
     if text and len(usable):
         notes.append(f"intervals: {100 * hypothesis.level:g} %")

@@ -40,27 +40,13 @@ _MISSING = 65535
 
 @dataclass(frozen=True)
 class Cases:
-    """What `write_cases` wrote.
-
-    Attributes
-    ----------
-    files : list of Path
-        ``index.js`` first.
-    image_id : ndarray of str, shape (films,)
-        Films in the order of their numbers.
-    label : list of str
-        Classes of the films.
-    pairs : DataFrame
-        The pairs of maps of one film.
-    shown : DataFrame
-        Those that the browser has.
-    """
+    """What `write_cases` wrote: ``index.js`` is its first file; films are in their order."""
 
     files: list[Path]
     image_id: np.ndarray
     label: list[str]
-    pairs: pd.DataFrame
-    shown: pd.DataFrame
+    pairs: pd.DataFrame  # of maps of one film
+    shown: pd.DataFrame  # those of them that the browser has
 
 
 def packed(array: np.ndarray) -> str:
@@ -69,49 +55,26 @@ def packed(array: np.ndarray) -> str:
     return base64.b64encode(gzip.compress(array.tobytes(), mtime=0)).decode("ascii")
 
 
+def _seen(maps: np.ndarray) -> np.ndarray:
+    """Maps of shape (n, h, w), non-negative, with zeros for those that are blank."""
+    return np.where((arrays.blank_reason(maps) == "")[:, None, None], maps, 0)
+
+
 def quantised_maps(maps: np.ndarray) -> np.ndarray:
-    """Maps as U = M / max(M) in 255 steps; a blank map is zero everywhere.
-
-    Parameters
-    ----------
-    maps : ndarray of float, shape (n, h, w), non-negative
-
-    Returns
-    -------
-    ndarray of uint8, shape (n, h × w)
-    """
-    cells = np.where((arrays.blank_reason(maps) == "")[:, None, None], maps, 0)
-    cells = cells.reshape(len(maps), -1).astype(np.float64)
+    """Maps as U = M / max(M) in 255 steps, uint8, shape (n, h × w); a blank one is zero."""
+    cells = _seen(maps).reshape(len(maps), -1).astype(np.float64)
     top = cells.max(axis=1, keepdims=True)
-    return np.rint(255 * np.divide(cells, top, out=np.zeros_like(cells), where=top > 0)).astype(
-        np.uint8
-    )
+    shares = np.divide(cells, top, out=np.zeros_like(cells), where=top > 0)
+    return np.rint(255 * shares).astype(np.uint8)
 
 
 def strongest(maps: np.ndarray) -> np.ndarray:
-    """The strongest 20 % of the cells, as ``iou_top20`` takes them, a bit each; none if blank.
-
-    Parameters
-    ----------
-    maps : ndarray of float, shape (n, h, w), non-negative
-
-    Returns
-    -------
-    ndarray of bool, shape (n, h × w)
-    """
-    seen = np.where((arrays.blank_reason(maps) == "")[:, None, None], maps, 0)
-    return drift.top_mask(seen, fraction=0.2).reshape(len(maps), -1)
+    """The strongest 20 % of the cells, as ``iou_top20`` takes them, bool, shape (n, h × w)."""
+    return drift.top_mask(_seen(maps), fraction=0.2).reshape(len(maps), -1)
 
 
 def quantised_metric(values: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Values in 65534 steps between the lowest and the highest; 65535 where missing.
-
-    Returns
-    -------
-    codes : ndarray of uint16
-    low, step : float
-        ``value = low + step · code``.
-    """
+    """Values as uint16 codes, low and step: ``value = low + step · code``; 65535 where missing."""
     values = np.asarray(values, np.float64)
     known = np.isfinite(values)
     if not known.any():
@@ -130,13 +93,7 @@ def outline(mask: np.ndarray) -> list[list[int]]:
 
 
 def _same_film_pairs(path: Path) -> pd.DataFrame:
-    """The table of pairs without those of two different films.
-
-    Raises
-    ------
-    ArtefactError
-        If it is missing or has no pair of one film.
-    """
+    """The table of pairs without those of two different films; it may not be empty."""
     pairs = read_table(path)
     pairs = pairs[pairs["image_id"] == pairs["partner_id"]]
     if pairs.empty:
@@ -145,21 +102,15 @@ def _same_film_pairs(path: Path) -> pd.DataFrame:
 
 
 def write_cases(
-    paths: StudyPaths,
-    folder: Path,
-    *,
-    classes: Sequence[str],
-    shareable: bool,
+    paths: StudyPaths, folder: Path, *, classes: Sequence[str], shareable: bool,
     one_of_each: bool = False,
-) -> Cases:
-    """Write all cases of a study for the browser.
+) -> Cases:  # fmt: skip
+    """Write all cases of a study with ``tables/pairs.csv`` and the maps that it names.
+
+    The folder receives ``index.js``, the shards and ``films/*.jpg``.
 
     Parameters
     ----------
-    paths : StudyPaths
-        Of a study with ``tables/pairs.csv`` and the maps that it names.
-    folder : Path
-        Receives ``index.js``, the shards and, where allowed, ``films/*.jpg``.
     shareable : bool
         Whether films, their outlines and their names may be shown. Otherwise films are numbers.
     one_of_each : bool
@@ -178,18 +129,25 @@ def write_cases(
             first = of.groupby("pairing")[["before", "after"]].transform("first")
             of = of[(of[["before", "after"]] == first).all(axis=1)]
         written.append(of)
-        sets = _maps(paths, name, of)
+        wanted = list(dict.fromkeys([*of["before"], *of["after"]]))
+        sets = load_maps(paths, name, wanted)
+        if absent := [checkpoint for checkpoint in wanted if checkpoint not in sets]:
+            raise ArtefactError(
+                f"{paths.tables / 'pairs.csv'}: names {', '.join(absent)} of {name}, of which "
+                "there are no complete maps. Rerun 04_attribute, or delete the tables and rerun "
+                "them."
+            )
         require_same_films(sets if some is None else {"another architecture": some, **sets})
         some = some or next(iter(sets.values()))
-        facts = _architecture(name, sets)
+        maps = next(iter(sets.values())).maps
+        cells = [[role, method, *stack.shape[1:]] for (role, method), stack in maps.items()]
+        facts = {"name": name, "title": ARCHITECTURE_TITLES.get(name, name), "cells": cells}
+        facts |= {"checkpoints": {}, "pairs": []}
         for checkpoint, maps in sets.items():
-            facts["checkpoints"][checkpoint] = _add(
-                folder, shards, _maps_shard(maps, facts["cells"])
-            )
+            facts["checkpoints"][checkpoint] = _add(folder, shards, _maps_shard(maps, cells))
         for key, pair in of.groupby(["pairing", "before", "after"], sort=False):
-            number = _add(folder, shards, _pair_shard(pair, some.image_id, facts, metrics))
-            look = PAIRING_TITLES.get(key[0], key[0])
-            facts["pairs"].append([*key, look, number])
+            number = _add(folder, shards, _pair_shard(pair, some.image_id, cells, metrics))
+            facts["pairs"].append([*key, PAIRING_TITLES.get(key[0], key[0]), number])
         architectures.append(facts)
     common = pairs.groupby("image_id")["common"].any().reindex(some.image_id)
     index = {
@@ -214,26 +172,6 @@ def write_cases(
     return Cases(files, some.image_id, labels, pairs, pd.concat(written))
 
 
-def _maps(paths: StudyPaths, architecture: str, pairs: pd.DataFrame) -> dict[str, MapSet]:
-    wanted = list(dict.fromkeys([*pairs["before"], *pairs["after"]]))
-    sets = load_maps(paths, architecture, wanted)
-    if absent := [name for name in wanted if name not in sets]:
-        raise ArtefactError(
-            f"{paths.tables / 'pairs.csv'}: names {', '.join(absent)} of {architecture}, of which "
-            "there are no complete maps. Rerun 04_attribute, or delete the tables and rerun them."
-        )
-    return sets
-
-
-def _architecture(name: str, sets: dict[str, MapSet]) -> dict:
-    some = next(iter(sets.values()))
-    cells = [[role, method, *maps.shape[1:]] for (role, method), maps in some.maps.items()]
-    return {
-        "name": name, "title": ARCHITECTURE_TITLES.get(name, name), "cells": cells,
-        "checkpoints": {}, "pairs": [],
-    }  # fmt: skip
-
-
 def _maps_shard(maps: MapSet, cells: list) -> dict:
     stacks = [maps.maps[role, method] for role, method, *_ in cells]
     probability = true_probability(maps.logits, maps.label)
@@ -245,29 +183,23 @@ def _maps_shard(maps: MapSet, cells: list) -> dict:
     }
 
 
-def _pair_shard(pair: pd.DataFrame, ids: np.ndarray, facts: dict, metrics: list[str]) -> dict:
+def _pair_shard(pair: pd.DataFrame, ids: np.ndarray, cells: list, metrics: list[str]) -> dict:
     """Metrics by cell, metric and film; the cells in the order of the maps."""
-    reasons, codes, values, scales = [""], [], [], []
-    strata = None
-    for role, method, *_ in facts["cells"]:
+    reasons, codes, values, scales, strata = [""], [], [], [], []
+    for role, method, *_ in cells:
         cell = pair[(pair["role"] == role) & (pair["method"] == method)]
         cell = cell.set_index("image_id").reindex(ids)
-        if strata is None and cell["stratum"].notna().all():
+        if not strata and cell["stratum"].notna().all():
             strata = [STRATA.index(name) for name in cell["stratum"]]
-        blank = cell["blank"].fillna("").astype(str)
+        blank = cell["blank"].astype(object).where(cell["blank"].notna(), "")
         reasons += [text for text in blank.unique() if text not in reasons]
         codes.append(np.array([reasons.index(text) for text in blank], np.uint8))
         for metric in metrics:
-            found, low, step = quantised_metric(cell[metric].to_numpy())
+            found, *scale = quantised_metric(cell[metric].to_numpy())
             values.append(found)
-            scales.append([low, step])
-    return {
-        "strata": strata or [],
-        "reasons": reasons,
-        "scales": scales,
-        "blank": packed(np.concatenate(codes)),
-        "values": packed(np.concatenate(values)),
-    }
+            scales.append(scale)
+    packs = {"blank": packed(np.concatenate(codes)), "values": packed(np.concatenate(values))}
+    return {"strata": strata, "reasons": reasons, "scales": scales, **packs}
 
 
 def _films(paths: StudyPaths, folder: Path, ids: np.ndarray) -> tuple[list[Path], dict]:

@@ -9,30 +9,21 @@ import pandas as pd
 from lib.hypotheses import estimates
 from lib.models.convergence import sentence
 from lib.study.artefacts import manifest_path, read_manifest, read_table, require
-from lib.study.names import MODES
+from lib.study.names import MODES, stage_of
 from lib.study.params import Params
 from lib.study.paths import ROOT, StudyPaths
 
 PRIMARY = "iou_top20"
 _PAIRINGS = (
     *("explainer", "placebo", "shuffled", "restarted", "perturbed", "head_only", "features_only"),
-    *("finetune", "corrected"),
-    *("finetune_seeds", "transfer_seeds", "ceiling", "randomised"),
+    *("finetune", "corrected", "finetune_seeds", "transfer_seeds", "ceiling", "randomised"),
 )
 
 
 def stage_means(performance: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Mean over seeds on test films, a row per architecture and a column per stage.
-
-    Parameters
-    ----------
-    performance : DataFrame
-        ``architecture``, ``checkpoint`` (``transfer-s0``), ``split`` and `column`.
-    column : str
-        A score, such as ``macro_auc``.
-    """
+    """Mean of a score over seeds on test films, a row per architecture and a column per stage."""
     test = performance.query("split == 'test'")
-    stage = test["checkpoint"].str.split("-").str[0]
+    stage = stage_of(test["checkpoint"]).rename("checkpoint")
     wide = test.pivot_table(index="architecture", columns=stage, values=column)
     return wide.reindex(test["architecture"].drop_duplicates())[list(dict.fromkeys(stage))]
 
@@ -71,28 +62,17 @@ def public_parameters(parameters: dict) -> dict:
 
 
 def provenance(paths: StudyPaths, complete: Mapping[str, Mapping]) -> dict:
-    """Parameters, versions, device and duration of every artefact of a study.
+    """Parameters, versions, device and duration of every artefact of a study, of its `manifests`.
 
     ``code`` is the revision that made its tables; ``revisions`` has those of every folder, because
     a change of what follows the maps leaves networks and maps as they are.
-
-    Parameters
-    ----------
-    complete : mapping
-        As `manifests` of these paths.
-
-    Raises
-    ------
-    ArtefactError
-        If the tables are not complete.
     """
     manifest = complete.get("tables/drift.csv") or read_manifest(paths.tables / "drift.csv")
     # Every stage has recorded what it reads; the drift stage has all the seeds.
-    parameters = {}
+    recorded = {}
     for found in (*complete.values(), manifest):
-        parameters |= {
-            k: v for k, v in found.get("parameters", {}).items() if k in Params.model_fields
-        }
+        recorded |= found.get("parameters", {})
+    parameters = {key: value for key, value in recorded.items() if key in Params.model_fields}
     revisions: dict[str, set[str]] = {}
     for name, found in complete.items():
         revisions.setdefault(name.partition("/")[0], set()).add(found["code"][:12])
@@ -105,18 +85,9 @@ def provenance(paths: StudyPaths, complete: Mapping[str, Mapping]) -> dict:
 
 
 def cost(seconds: Mapping[str, float]) -> pd.DataFrame:
-    """What the cells of a study took, a row per architecture.
+    """Minutes that a study took by the seconds of its artefacts, a row per architecture.
 
-    Parameters
-    ----------
-    seconds : mapping of artefact to float
-        As in `provenance`: from the start of the notebook to the end of the artefact.
-
-    Returns
-    -------
-    DataFrame
-        Minutes: a column per stage with the mean of one checkpoint, ``all maps`` (of all
-        checkpoints together, which share one notebook), ``total``; and ``checkpoints``.
+    A column per stage has the mean of one checkpoint; the maps of all share one notebook.
     """
     rows = [
         [*Path(name).parts[:2], Path(name).stem.rsplit("-s", 1)[0], spent / 60]
@@ -160,24 +131,19 @@ def manifests(paths: StudyPaths) -> dict[str, dict]:
 
 
 def text(paths: StudyPaths) -> str:
-    """Performance, primary drift and verdicts of a finished study, and the paths of what to open.
-
-    Raises
-    ------
-    ArtefactError
-        If the study is not complete.
-    """
-    manifest = read_manifest(paths.tables / "drift.csv")
+    """Performance, primary drift and verdicts of a finished study, and what to open."""
+    weights = read_manifest(paths.tables / "drift.csv")["weights"]
     performance = read_table(paths.tables / "performance.csv")
     areas = stage_means(performance, "macro_auc").add_prefix("AUC ")
     drift = read_table(paths.tables / "drift.csv")
     overlap = drift_means(drift[drift["pairing"].isin(("placebo", "finetune", "ceiling"))])
-    weights = manifest["weights"]
     told = [verdict["sentence"] for verdict in verdicts(paths).values()]
     if manifest_path(paths.verdicts).exists():
         told = ["Verdicts", *told, "", f"Verdicts   {_short(paths.verdicts)}"]
+    warning = "WARNING: without a source task this comparison is empty by construction."
     lines = [
         f"Study {paths.study}, source weights: {weights}",
+        *([warning] if weights == "none" else []),
         "",
         "Macro AUC on test films, mean over seeds",
         areas.round(3).to_string(),
@@ -193,8 +159,6 @@ def text(paths: StudyPaths) -> str:
         f"Notebooks  {_short(paths.root / 'notebooks')}",
         *([f"Report     {_short(paths.report)}"] if manifest_path(paths.report).exists() else []),
     ]
-    if weights == "none":
-        lines.insert(1, "WARNING: without a source task this comparison is empty by construction.")
     return "\n".join(lines)
 
 
@@ -208,13 +172,7 @@ def composition(paths: StudyPaths) -> list[str]:
 
 
 def verdicts(paths: StudyPaths) -> dict[str, dict]:
-    """Verdicts of a study by hypothesis; none where they were not reached.
-
-    Raises
-    ------
-    ArtefactError
-        If they have changed since.
-    """
+    """Verdicts of a study by hypothesis; none where they were not reached."""
     if not manifest_path(paths.verdicts).exists():
         return {}
     require(paths.verdicts)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+import pandas as pd
+
 from lib.hypotheses.stated import Hypotheses
 from lib.report import recompute
 from lib.study.params import Params
@@ -50,53 +52,46 @@ def films(params: Params) -> int:
 
 
 def steps(params: Params, *, count: int, reference: Path = REFERENCE) -> list[Step]:
-    """The steps of a study in order; trainings end as early as in the published study.
+    """The steps of a study of so many films in order; trainings end as early as in `reference`.
 
-    Parameters
-    ----------
-    count : int
-        Films of the study.
-    reference : Path
-        A published study of phantoms. Without it no step has a duration.
+    That is a published study of phantoms. Without it no step has a duration.
     """
     if not (reference / "provenance.json").exists():
         return [Step(name, stage, 0.0) for name, stage, *_ in _named(params)]
     origin = recorded(reference)
     # A study that says nothing of controls was published before there were any.
-    parameters = {"controls": []} | origin["parameters"]
-    base, seconds = Params.model_validate(parameters), origin["seconds"]
-    known = films(base)
+    base = Params.model_validate({"controls": []} | origin["parameters"])
+    split, before, more = params.data.split, base.data.split, count / films(base)
+    test = more * split.test / before.test
 
     def of(pattern: str) -> float:
-        return mean(value for name, value in seconds.items() if name.startswith(pattern))
+        return mean(s for name, s in origin["seconds"].items() if name.startswith(pattern))
+
+    def traced(name: str, pattern: str, factor: float) -> float:
+        pixels = (params.input_size[name] / base.input_size[name]) ** 2
+        return START[name] + max((of(pattern) - START[name]) * factor * pixels, 0)
 
     def costs(kind: str, name: str) -> float:
-        if kind == "report":
-            return 3 * _SHORT
-        if kind == "hypotheses":
-            return _SHORT + of("verdicts")
-        split, before = params.data.split, base.data.split
-        if kind == "drift":
-            pairs = len(params.map_sets) * len(params.architectures) * split.test * count
-            return _SHORT + of("tables/drift") * pairs / (
-                len(base.map_sets) * len(base.architectures) * before.test * known
-            )
-        if kind == "data":
-            return of("data/") * count / known
-        if kind == "placebo":
-            return of(f"models/{name}/placebo")
-        pixels = count / known * (params.input_size[name] / base.input_size[name]) ** 2
-        if kind == "transfer":
-            spent = (of(f"models/{name}/transfer") - START[name]) * pixels
-        elif kind == "maps":
-            sets = len(params.map_sets) + (params.finetune.epochs if params.followed else 0)
-            spent = of(f"maps/{name}/") - START[name]
-            spent *= sets / len(base.map_sets) * split.test / before.test * pixels
-        else:
-            epochs = params.finetune.epochs / base.finetune.epochs
-            spent = of(f"models/{name}/finetune") - START[name]
-            spent *= epochs * split.train / before.train * pixels
-        return START[name] + max(spent, 0)
+        match kind:
+            case "report":
+                return 3 * _SHORT
+            case "hypotheses":
+                return _SHORT + of("verdicts")
+            case "drift":
+                sets = len(params.map_sets) * len(params.architectures)
+                known = len(base.map_sets) * len(base.architectures)
+                return _SHORT + of("tables/drift") * test * sets / known
+            case "data":
+                return of("data/") * more
+            case "placebo":
+                return of(f"models/{name}/placebo")
+            case "transfer":
+                return traced(name, f"models/{name}/transfer", more)
+            case "maps":
+                sets = len(params.map_sets) + (params.finetune.epochs if params.followed else 0)
+                return traced(name, f"maps/{name}/", test * sets / len(base.map_sets))
+        epochs = params.finetune.epochs / base.finetune.epochs
+        return traced(name, f"models/{name}/finetune", more * epochs * split.train / before.train)
 
     return [Step(name, stage, costs(*what)) for name, stage, *what in _named(params)]
 
@@ -122,37 +117,27 @@ def plan(
 
     `published` has the published studies; one of the same name says how large an effect must be.
     """
-    planned = steps(params, count=count)
-    by_stage: dict[str, list[float]] = {}
-    for step in planned:
-        by_stage.setdefault(step.stage, []).append(step.seconds)
-    total = sum(step.seconds for step in planned)
-    lines = [
-        "Minutes of one core of the machine that made the published study, if trainings end as "
-        "early as there:",
-    ]
-    lines += [
-        f"{stage:24}{len(spent):3} step{'s' * (len(spent) != 1):1} {sum(spent) / 60:5.0f} min"
-        for stage, spent in by_stage.items()
-    ]
-    lines.append(
-        f"Together {total / 60:.0f} min, about {total / 60 / cores:.0f} on {cores} cores; what is "
-        "already there is not made again."
+    table = pd.DataFrame(steps(params, count=count))
+    total, seeds = table["seconds"].sum(), len(params.seeds)
+    lines = ["How long it takes is not known: results/reference is not there."]
+    if total:
+        stages = table.groupby("stage", sort=False)["seconds"].agg(["size", "sum"])
+        lines = [
+            "Minutes of one core of the machine that made the published study, if trainings end as "
+            "early as there:",
+            *(f"{stage:24}{size:3} step{'s' * (size != 1):1} {spent / 60:5.0f} min"
+              for stage, size, spent in stages.itertuples()),
+            f"Together {total / 60:.0f} min, about {total / 60 / cores:.0f} on {cores} cores; what "
+            "is already there is not made again.",
+        ]  # fmt: skip
+    head = (
+        f"Study {params.study}: {count} films, {len(params.architectures)} architectures, "
+        f"{seeds} fine-tuning seed{'s' * (seeds != 1)} of each, source weights: "
+        f"{params.weights.source}"
     )
-    return "\n".join(
-        [
-            f"Study {params.study}: {count} films, {len(params.architectures)} architectures, "
-            f"{len(params.seeds)} fine-tuning seed{'s' * (len(params.seeds) != 1)} of each, source "
-            f"weights: {params.weights.source}",
-            *(
-                lines
-                if total
-                else ["How long it takes is not known: results/reference is not there."]
-            ),
-            *([FRACTALS] if params.weights.source == "fractal" else []),
-            *judged(params, rules, published=published, films=params.data.split.test * count),
-        ]
-    )
+    lines = [head, *lines, *([FRACTALS] if params.weights.source == "fractal" else [])]
+    test = params.data.split.test * count
+    return "\n".join([*lines, *judged(params, rules, published=published, films=test)])
 
 
 def _of_study(published: Path, study: str) -> Path:
@@ -179,7 +164,7 @@ def judged(
         unplanned = rule.looks and count not in rule.looks
         kept = [a for a in rule.architectures if a in params.architectures]
         lacks = [
-            *(f"{m}" for m in rule.methods if m not in params.attribution.methods),
+            *(m for m in rule.methods if m not in params.attribution.methods),
             *(r for r in rule.roles if r not in params.attribution.roles),
             *([f"{rule.planned} seeds (it has {count})"] if unplanned else []),
             *(["two architectures"] if name == "H2" and len(kept) < 2 else []),
@@ -195,15 +180,7 @@ def judged(
 
 @dataclass
 class Progress:
-    """Where a run stands, in a line: steps done, time left, and what is going on.
-
-    Attributes
-    ----------
-    paths : StudyPaths
-    planned : sequence of Step
-    cores : int
-        Processors at work.
-    """
+    """Where a run on so many cores stands: steps done, time left, and what is going on."""
 
     paths: StudyPaths
     planned: Sequence[Step]

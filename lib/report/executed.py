@@ -11,26 +11,20 @@ from lib.study.paths import ROOT, StudyPaths
 
 SOURCES = ROOT / "notebooks"
 _LOG = re.compile(r"^WARNING:tensorflow:|absl::InitializeLog|^[IWEF]0000 ", re.M)
+_RUN = ("papermill", "execution", "exception", "start_time", "end_time", "duration", "status")
 _HOME = "../../../../notebooks"
 """The sources, from ``results/reference/<study>/notebooks``."""
 _LINK = re.compile(r"\]\((?!#|[a-z]+:)([^)\s#]+)")
 
 
 def cleaned(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
-    """Remove what differs from machine to machine: times, paths, logs of TensorFlow.
-
-    Parameters
-    ----------
-    name : str
-        Of the notebook; the cells are numbered after it.
-    """
+    """Remove what differs from machine to machine: times, paths, logs; number cells by the name."""
     notebook.metadata.pop("papermill", None)
     notebook.metadata["language_info"] = {"name": "python"}
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{name[:2]}-{number:02d}"
-        for key in ("papermill", "execution", "exception", "start_time", "end_time", "duration"):
+        for key in _RUN:
             cell.metadata.pop(key, None)
-        cell.metadata.pop("status", None)
         if cell.cell_type == "code":
             cell.outputs = [each for each in cell.outputs if not _LOG.search(each.get("text", ""))]
     return notebook
@@ -48,17 +42,9 @@ def of_stages(paths: StudyPaths) -> dict[str, Path]:
 
 
 def publish(paths: StudyPaths, folder: Path) -> list[Path]:
-    """Write one executed notebook a stage into a folder, with links that lead somewhere from there.
+    """Write one executed notebook a stage into ``results/reference/<study>/notebooks``.
 
-    Parameters
-    ----------
-    folder : Path
-        ``results/reference/<study>/notebooks``.
-
-    Returns
-    -------
-    list of Path
-        What was written, named as the sources are.
+    They are named as the sources are, and their links lead somewhere from there.
     """
     stages, written = of_stages(paths), []
 

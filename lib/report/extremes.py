@@ -9,20 +9,8 @@ from lib.report.digest import PRIMARY
 def extremes(cases: Cases, *, shareable: bool, most: int = 3) -> dict[str, object]:
     """The films with the lowest mean overlap, each with a link to its lowest pair of maps.
 
-    Parameters
-    ----------
-    cases : Cases
-        As `lib.report.browser.write_cases` gave them.
-    shareable : bool
-        Whether films have their names, or numbers.
-    most : int
-        Number of films.
-
-    Returns
-    -------
-    dict
-        ``extremes``, each with ``name``, ``label``, ``value``, ``pairs``, ``blank``, ``lowest``
-        and ``link``, and ``extremes_of``: among which films.
+    They are ``extremes``, ``extremes_of`` says among which films. Those that are not `shareable`
+    have numbers for names.
     """
     pairs, shown = cases.pairs, cases.shown
     first = "finetune" if "finetune" in set(shown["pairing"]) else shown["pairing"].iloc[0]

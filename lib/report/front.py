@@ -5,6 +5,7 @@ Text between two marks is made from tables; the picture carries a hash of the pa
 
 import hashlib
 import shutil
+from math import ceil
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
@@ -26,7 +27,6 @@ SIZES = {
               "the same on your films, from ImageNet weights at full size"),
 }  # fmt: skip
 """Command and what one gets, by study."""
-_PARTS = ("sizes", "numbers")
 _SHOWN = ("index.html", "report.css", "figures/moved.png", "figures/case.png")
 
 
@@ -41,30 +41,22 @@ def sizes() -> str:
     lines = ["| command | what it runs | on two processors | what you get |", "|---|---|---|---|"]
     for study, (command, told) in SIZES.items():
         params = load(study, {})
-        drawn = params.data.source == "phantom"
-        count = duration.films(params) if drawn else 0
+        films, time = "your", "hours; meant for a GPU"
+        if params.data.source == "phantom":
+            count = duration.films(params)
+            films = f"{count} drawn"
+            # Two at a time, and nobody waits to the minute: up to the next five.
+            spent = sum(step.seconds for step in duration.steps(params, count=count)) / (2 * 60)
+            time = f"about {5 * ceil(spent / 5)} min" if spent else time
         seeds = f"{len(params.seeds)} seed{'s' * (len(params.seeds) != 1)}"
-        runs = (
-            f"{f'{count} drawn' if drawn else 'your'} films, {len(params.classes)} classes, {seeds}"
-        )
-        spent = sum(step.seconds for step in duration.steps(params, count=count)) if drawn else 0
-        # Two at a time, and nobody waits to the minute: up to the next five.
-        time = (
-            f"about {5 * -(-spent // (2 * 60 * 5)):.0f} min" if spent else "hours; meant for a GPU"
-        )
+        runs = f"{films} films, {len(params.classes)} classes, {seeds}"
         lines.append(f"| `{command}` | {runs} | {time} | {told} |")
     return "\n".join(lines)
 
 
 def with_parts(text: str, folder: Path) -> str:
-    """`text` with what is between the marks made anew from a published study.
-
-    Raises
-    ------
-    ValueError
-        If a mark is missing.
-    """
-    for name, made in zip(_PARTS, (sizes(), answer(folder)), strict=True):
+    """`text` with what is between the marks made anew from a published study."""
+    for name, made in (("sizes", sizes()), ("numbers", answer(folder))):
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         before, found, rest = text.partition(begin)
         _, closed, after = rest.partition(end)

@@ -22,27 +22,24 @@ def interval_rows(verdict: Mapping) -> list[dict]:
             what = label(str(row.get("architecture", "")), str(row.get("method", "")))
             # Version 1 of the rules named the control that a row is against.
             if against := str(row.get("comparison", "")).replace("_", " "):
-                rows.append(_row(f"{what}, against {against}", row, "", judged))
-                continue
-            where = f"{what} at {row['role']}" if row.get("role") else what
-            stated = STATEMENT.get(str(row.get("statement", "")), "")
-            rows.append(_row(f"{where}, {stated}" if stated else where, row, "", judged))
+                what += f", against {against}"
+            elif row.get("role"):
+                what += f" at {row['role']}"
+            if not against and (stated := STATEMENT.get(str(row.get("statement", "")))):
+                what += f", {stated}"
+            told = {what: ("estimate", "low", "high")}
+        elif "first" in row:
+            pair = f"{label(str(row['first']))} less {label(str(row['second']))}"
+            names = {METHOD_TITLES[row[f"method_{side}"]]: f"effect_{side}" for side in "ab"}
+            names["interaction"] = "interaction"
+            told = {f"{pair}, {title}": (name, f"{name}_low", f"{name}_high")
+                    for title, name in names.items()}  # fmt: skip
+        else:  # an identity is no estimate and has no interval
             continue
-        if "first" not in row:  # an identity is no estimate and has no interval
-            continue
-        pair = f"{label(str(row['first']))} less {label(str(row['second']))}"
-        for side in ("a", "b"):
-            method = METHOD_TITLES[row[f"method_{side}"]]
-            rows.append(_row(f"{pair}, {method}", row, f"effect_{side}", judged))
-        rows.append(_row(f"{pair}, interaction", row, "interaction", judged))
+        for what, (value, low, high) in told.items():
+            ends = {"estimate": row.get(value), "low": row.get(low), "high": row.get(high)}
+            rows.append({"what": what, "judged": judged, **ends})
     return rows
-
-
-def _row(what: str, row: Mapping, prefix: str, judged: bool) -> dict:
-    keys = ("estimate", "low", "high")
-    names = keys if not prefix else (prefix, f"{prefix}_low", f"{prefix}_high")
-    found = {key: row.get(name) for key, name in zip(keys, names, strict=True)}
-    return {"what": what, "judged": judged, **found}
 
 
 def reach(rows: Sequence[Mapping]) -> str:

@@ -6,43 +6,25 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lib.report import words
-from lib.report.tables import Table, study_tables
+from lib.report.tables import MADE, MAKERS, Table, study_tables
 
 QUESTION = "Does fine-tuning change why a chest X-ray classifier decides?"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of report; all kinds have the same pages, built by `lib.report.page.write`.
+    """A kind of report; all kinds have the same pages, built by `lib.report.page.write`."""
 
-    Attributes
-    ----------
-    page : str
-        Template of the first page.
-    films, floor : str
-        What the films are called, "test films", and where R is 1, "placebo".
-    findings : str
-        JSON file with ``findings`` (``severity``, ``text``), from the study's folder.
-    read : tuple of str
-        Tables that are read, without ending.
-    figures : mapping of str to str
-        Figures that a report takes, from anywhere below the study's figures, with their captions.
-    tables : callable
-        Makes of the tables those that are shown.
-    answer : callable
-        Makes of the tables and the verdicts (or None) the sentences of the first screen.
-    first : callable, optional
-        Makes of tables, verdicts, parameters and findings the sentences before those.
-    """
-
-    page: str
-    films: str
-    floor: str
-    findings: str
-    read: tuple[str, ...]
-    figures: Mapping[str, str]
-    tables: Callable[[Mapping[str, pd.DataFrame]], dict[str, Table]]
+    page: str  # template of the first page
+    films: str  # what films are called: "test films"
+    floor: str  # where R is 1: "placebo"
+    findings: str  # JSON file with ``findings`` (``severity``, ``text``), in the study's folder
+    read: tuple[str, ...]  # tables, without ending
+    figures: Mapping[str, str]  # with their captions, from anywhere below the study's figures
+    tables: Callable[[Mapping[str, pd.DataFrame]], dict[str, Table]]  # those that are shown
+    # Of tables and verdicts (or None), the sentences of the first screen.
     answer: Callable[[Mapping[str, pd.DataFrame], Mapping | None], list[str]]
+    # Of tables, verdicts, parameters and findings, the sentences before those.
     first: Callable[..., list[str]] | None = None
 
 
@@ -51,20 +33,7 @@ STUDY = Kind(
     films="test films",
     floor="placebo",
     findings="data/audit.json",
-    read=(
-        *("performance", "support", "drift", "strata", "retained", "blanks", "priors"),
-        *("decomposition", "partial_agreement", "evidence_change", "marker_use", "correction"),
-        "sensitivity",
-        *(
-            "faithfulness",
-            "perturbed",
-            "transitions",
-            "head_and_features",
-            "metric_agreement",
-            "confidence",
-        ),
-        *("consistency", "supports", "evidence"),
-    ),
+    read=(*(name for name in MAKERS if name not in MADE), "transitions", "evidence"),
     figures={
         "moved": "How far the maps moved between training the head alone and other patients’ "
         "films, with 95 % intervals.",
@@ -89,8 +58,8 @@ STUDY = Kind(
         "ranking": "Which architecture is most stable, by layer and method.",
         "interaction": "Differences between architectures by method: does the ranking reverse?",
         "reversals": "Does the ranking reverse with the method? Every two networks under every two "
-        "methods, by layer and metric, as one family of tests: reverses, ruled out, open or "
-        "undefined, with the error of all of them together kept (Holm).",
+        "methods, by layer and metric, as one family of tests: reverses, ruled out, "
+        "inconclusive or undefined, with the error of all of them together kept (Holm).",
         "ranks": "How often each rank comes out again with other films and seeds.",
         "evidence_levels": "Share of the maps that lies on the lesion, by stage.",
         "drift_against_evidence": "Drift against the change of the share on the lesion.",

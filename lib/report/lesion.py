@@ -25,27 +25,18 @@ _KEYS = ["architecture", "role", "measure"]
 def known_evidence(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """What of the maps lies in the lesion, of one method at `ROLES`.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        With ``evidence`` and ``evidence_change``, where lesions are known.
-
-    Returns
-    -------
-    DataFrame
-        ``architecture``, ``role``, ``measure`` (of `MEASURES`), the means ``before`` (of the
-        checkpoint that the fine-tunings started from: ``after`` less ``change``) and ``after``
-        fine-tuning, of the ``placebo`` and with ``random_weights`` (those that there are),
-        ``by_chance`` (a map that is the same everywhere), ``change`` (of the same films) with its
-        interval over patients, ``low`` and ``high``. Empty without lesions.
+    Means ``before`` (of the checkpoint that the fine-tunings started from: ``after`` less
+    ``change``) and ``after`` fine-tuning, of the ``placebo`` and with ``random_weights`` (those
+    that there are), ``by_chance`` (a map that is the same everywhere), and ``change`` (of the same
+    films) with its interval over patients. Empty without lesions.
     """
-    levels, changes = tables.get("evidence"), tables.get("evidence_change")
-    if levels is None or changes is None or levels.empty or changes.empty:
+    given = [tables.get(name) for name in ("evidence", "evidence_change")]
+    if any(table is None or table.empty for table in given):
         return pd.DataFrame()
     levels, changes = (
         table[table["method"].eq(CELL["method"]) & table["role"].isin(ROLES)
               & table["measure"].isin(MEASURES) & table["n"].gt(0)]
-        for table in (levels, changes)
+        for table in given
     )  # fmt: skip
     found = levels.pivot_table(index=_KEYS, columns="stage", values="mean", sort=False)
     found = found.rename(columns=_STAGES)[[n for s, n in _STAGES.items() if s in found]]

@@ -17,15 +17,7 @@ COLUMNS = [
 
 
 def row(name: str, provenance: Mapping, answers: Mapping) -> dict:
-    """A look: what was run, and the verdicts.
-
-    Parameters
-    ----------
-    name : str
-        Folder in ``results/reference``.
-    provenance, answers : mapping
-        Of ``provenance.json`` and ``verdicts.json``.
-    """
+    """What was run and published under a name, and what ``verdicts.json`` answers."""
     parameters, found = provenance["parameters"], answers["verdicts"]
     return {
         "finished": provenance["finished"][:10],

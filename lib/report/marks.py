@@ -26,18 +26,7 @@ Cell = tuple[str, str, str]
 
 
 def without_maps(tables: Mapping[str, pd.DataFrame]) -> dict[Cell, str]:
-    """Methods that are undefined at a layer of a network, and how many pairs are blank.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        With ``drift``.
-
-    Returns
-    -------
-    dict of (architecture, role, method) to str
-        Such as "26 of 66 pairs of maps are blank", in the order of the table.
-    """
+    """Methods that are undefined at a layer of a network: "26 of 66 pairs of maps are blank"."""
     drift = tables.get("drift")
     if drift is None:
         return {}
@@ -64,17 +53,9 @@ def signs(tables: Mapping[str, pd.DataFrame]) -> dict[str, set[Cell]]:
 def with_signs(
     caption: str, frame: pd.DataFrame, signs: Mapping[str, set[Cell]]
 ) -> tuple[str, pd.DataFrame]:
-    """A table of drift with a column of marks, and a caption that says what they mean.
+    """A table of drift with a column of marks, if there are any, and a caption that explains them.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        With ``architecture``, and ``role`` and ``method`` unless all rows have those of `CELL`.
-
-    Returns
-    -------
-    caption, frame
-        As they were where no row has a mark.
+    A table without ``role`` and ``method`` is of the maps of `CELL`.
     """
     rows = frame.assign(**{key: value for key, value in CELL.items() if key not in frame})
     cells = list(zip(*(rows[key] for key in _KEYS), strict=True))

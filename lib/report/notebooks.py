@@ -19,12 +19,8 @@ _TAGS = (
     *("div", "em", "strong", "b", "i", "sub", "sup", "a", "ul", "ol", "li"),
     *("table", "thead", "tbody", "tr", "th", "td"),
 )
-_ATTRIBUTES = {
-    "*": ["class", "id"],
-    "a": ["href"],
-    "th": ["colspan", "rowspan"],
-    "td": ["colspan", "rowspan"],
-}
+_SPAN = ["colspan", "rowspan"]
+_ATTRIBUTES = {"*": ["class", "id"], "a": ["href"], "th": _SPAN, "td": _SPAN}
 
 
 def sanitised(markup: object) -> str:
@@ -56,18 +52,7 @@ def notebook_pages(
 ) -> tuple[list[Path], list[tuple[str, str]]]:
     """Write a page per executed notebook, each with links to its neighbours.
 
-    Parameters
-    ----------
-    folder : Path
-        ``notebooks`` in the folder of the report.
-    template : jinja2.Template
-        Takes ``title``, ``content``, ``before``, ``after`` and ``root``.
-
-    Returns
-    -------
-    pages : list of Path
-    links : list of (name, address)
-        Addresses from the folder of the report.
+    Returns the pages, and their names with addresses from the folder of the report.
     """
     sources, pages = executed(paths), []
     if not sources:
@@ -77,16 +62,13 @@ def notebook_pages(
 
     exporter = HTMLExporter(template_name="basic", sanitize_html=True)
     exporter.register_filter("clean_html", sanitised)
-    links = [(source.stem, f"{quote(source.stem)}.html") for source in sources]
-    for place, source in enumerate(sources):
+    names = [source.stem for source in sources]
+    links = [(name, f"{quote(name)}.html") for name in names]
+    beside = zip(sources, [None, *links], [*links[1:], None], strict=False)
+    for source, before, after in beside:
         content, _ = exporter.from_notebook_node(nbformat.read(source, as_version=4))
-        text = template.render(
-            title=source.stem,
-            root="../",
-            content=Markup(_inside(content, [source.stem for source in sources])),  # sanitised
-            before=links[place - 1] if place else None,
-            after=links[place + 1] if place + 1 < len(links) else None,
-        )
+        content = Markup(_inside(content, names))  # sanitised
         pages.append(folder / f"{source.stem}.html")
-        write_text(pages[-1], text)
+        about = {"title": source.stem, "root": "../", "before": before, "after": after}
+        write_text(pages[-1], template.render(content=content, **about))
     return pages, [(name, f"notebooks/{link}") for name, link in links]

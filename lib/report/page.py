@@ -7,7 +7,7 @@ them, and the content security policy of the pages forbids inline scripts and an
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +21,7 @@ from lib.report.extremes import extremes
 from lib.report.intervals import interval_rows, reach, second_reference
 from lib.report.kinds import QUESTION, STUDY, Kind
 from lib.report.notebooks import executed, notebook_pages
+from lib.report.phrases import comparisons
 from lib.report.tables import Table, shown
 from lib.study.artefacts import manifest_path, read_table, require, write_json, write_text
 from lib.study.paths import StudyPaths
@@ -28,39 +29,27 @@ from lib.study.paths import StudyPaths
 TEMPLATES = Path(__file__).parent / "templates"
 CASES = ("cases-data.js", "cases-list.js", "cases-view.js", "cases.js")
 """Scripts of the case browser, in their order."""
+_EMPTY = "Without a source task (weights: none) this comparison is empty by construction."
+_WARN = ("serious", "warning")
 _KNOWN = {"data", "seeds", "weights"}  # parameters that tell studies apart
 
 
 def write(
-    paths: StudyPaths,
-    folder: Path,
-    *,
-    classes: Sequence[str],
-    shareable: bool,
-    title: str = "",
-    question: str = QUESTION,
-    notebooks: str = "pages",
-    kind: Kind = STUDY,
-    one_of_each: bool = False,
-    facts_file: Path | None = None,
-) -> list[Path]:
+    paths: StudyPaths, folder: Path, *, classes: Sequence[str], shareable: bool, title: str = "",
+    question: str = QUESTION, notebooks: str = "pages", kind: Kind = STUDY,
+    one_of_each: bool = False, facts_file: Path | None = None,
+) -> list[Path]:  # fmt: skip
     """Write the report of a study; what was in the folder is replaced, and it needs nothing else.
 
     Parameters
     ----------
     paths : StudyPaths
         Of a study with at least ``tables/drift.csv`` or ``tables/pairs.csv``, complete.
-    folder : Path
-        Where the report goes: ``index.html`` and all that it needs.
     shareable : bool
         Whether films and their names may be shown. Otherwise neither leaves the study, and the
         executed notebooks, which print names, are named and not copied.
-    title, question : str
-        Name of the study for readers, and the headline.
     notebooks : {"pages", "none"}
         Whether the executed notebooks come with the report.
-    kind : Kind
-        What the report is about: a study, or an audit of two checkpoints.
     one_of_each : bool
         As `lib.report.browser.write_cases`.
     facts_file : Path, optional
@@ -84,36 +73,41 @@ def write(
         origin = provenance(paths, complete)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    cases, told = None, {}
+    untaught = complete.get("tables/drift.csv", {}).get("weights") == "none"
+    facts = {
+        "title": title or named(paths.study, origin), "question": question,
+        "warning": _EMPTY if untaught else "", "cases": 0, "shareable": shareable,
+        "artefacts": [
+            [name, record["files"].get(Path(name).name, {}).get("sha256", "")[:16],
+             record["device"], record["finished"], record["seconds"]]
+            for name, record in complete.items()
+        ],
+    }  # fmt: skip
+    files, pages, links = [], [], []
     if (paths.tables / "pairs.csv").exists():
         cases = write_cases(
             paths, folder / "cases", classes=classes, shareable=shareable, one_of_each=one_of_each
         )
-        told = extremes(cases, shareable=shareable)
-    facts = {
-        "title": title or named(paths.study, origin),
-        "question": question,
-        "warning": _warning(complete),
-        "cases": len(cases.image_id) if cases else 0,
-        "shareable": shareable,
-        "artefacts": _artefacts(complete),
-        **told,
-    }
-    pages, links = [], []
+        facts |= {"cases": len(cases.image_id)} | extremes(cases, shareable=shareable)
+        files = cases.files
     if notebooks == "pages" and shareable:
         template = environment().get_template("notebook.html.j2")
         pages, links = notebook_pages(paths, folder / "notebooks", template)
     elif notebooks == "pages":
         links = [(path.stem, "") for path in executed(paths)]
-    copied = _copy_figures(paths, folder / "figures", kind.figures)
-    audit, found = _json(paths.root / kind.findings), verdicts(paths)
+    (folder / "figures").mkdir()
+    drawn = {file.stem: file for file in sorted(paths.figures.rglob("*.png"))}
+    there = [name for name in kind.figures if name in drawn]
+    copied = [shutil.copyfile(drawn[n], folder / f"figures/{n}.png") for n in there]
+    findings = paths.root / kind.findings
+    audit = json.loads(findings.read_text(encoding="utf-8")) if findings.exists() else None
     written = render(
-        folder, facts, kind=kind, tables=tables, verdicts=found, audit=audit, origin=origin,
-        notebooks=links,
+        folder, facts, kind=kind, tables=tables, verdicts=verdicts(paths), audit=audit,
+        origin=origin, notebooks=links,
     )  # fmt: skip
     if facts_file:
         write_json(facts_file, facts)
-    return [*written, *(cases.files if cases else []), *copied, *pages]
+    return [*written, *files, *copied, *pages]
 
 
 def read_tables(paths: StudyPaths, kind: Kind = STUDY) -> dict[str, pd.DataFrame]:
@@ -128,37 +122,18 @@ def named(study: str, origin: Mapping | None) -> str:
 
 
 def render(
-    folder: Path,
-    facts: Mapping,
-    *,
-    kind: Kind,
-    tables: Mapping[str, pd.DataFrame],
-    verdicts: Mapping,
-    audit: Mapping | None,
-    origin: Mapping | None,
-    notebooks: Sequence[tuple[str, str]] = (),
-    shelf: str = "",
-) -> list[Path]:
-    """Write the pages of a report whose cases and figures are there.
+    folder: Path, facts: Mapping, *, kind: Kind, tables: Mapping[str, pd.DataFrame],
+    verdicts: Mapping, audit: Mapping | None, origin: Mapping | None,
+    notebooks: Sequence[tuple[str, str]] = (), shelf: str = "",
+) -> list[Path]:  # fmt: skip
+    """Write the pages, and what they need, of a report whose cases and figures are there.
 
-    Parameters
-    ----------
-    folder : Path
-        With ``figures`` and, where there are cases, ``cases``.
-    facts : mapping
-        What is in no table: ``title``, ``question``, ``warning``, ``cases`` (their number),
-        ``shareable``, ``artefacts``, and what `lib.report.extremes` found.
-    verdicts, audit, origin : mapping or None
-        Verdicts by hypothesis, findings, provenance.
-    notebooks : sequence of (name, address)
-    shelf : str
-        Address of the page that puts this study beside others; "" where it stands alone.
-
-    Returns
-    -------
-    list of Path
-        The pages, ``index.html`` first, and what they need.
+    `facts` has what is in no table, as `write` finds it; `audit` has findings, `origin` the
+    provenance; notebooks are names with addresses. `shelf` is the address of the page that puts
+    this study beside others, "" where it stands alone.
     """
+    # The first finding that warns: an answer without it would mislead.
+    warn = [f["text"] for f in (audit or {}).get("findings", ()) if f["severity"] in _WARN]
     parameters = (origin or {}).get("parameters", {})
     says = kind.first if set(parameters) >= _KNOWN else None
     context = {
@@ -167,14 +142,9 @@ def render(
         "answer": kind.answer(tables, verdicts),
         "finished": origin["finished"][:10] if origin else "",
         "verdicts": [_shown_verdict(name, verdict) for name, verdict in verdicts.items()],
-        "without": without_seeds(verdicts),
-        "films": kind.films,
-        "floor": kind.floor,
-        "audit": audit,
-        "worst": _worst(audit),
-        "origin": origin,
+        "without": without_seeds(verdicts), "films": kind.films, "floor": kind.floor,
+        "audit": audit, "worst": next(iter(warn), ""), "origin": origin, "notebooks": notebooks,
         "tables": kind.tables(tables) | _fact_tables(audit, origin, facts["artefacts"]),
-        "notebooks": notebooks,
         "shelf": shelf,
     }  # fmt: skip
     context["case"] = ""
@@ -184,10 +154,9 @@ def render(
     if len(moved):
         telling.draw_way(moved, folder / "figures/moved", marked=marks.marked(tables))
     there = {file.stem for file in (folder / "figures").glob("*.png")}
-    context["figures"] = [(name, text) for name, text in kind.figures.items() if name in there]
-    context["lead"] = next(
-        (p for p in context["figures"] if p[0] in ("moved", "answer", "controls")), None
-    )
+    figures = [(name, text) for name, text in kind.figures.items() if name in there]
+    lead = (figure for figure in figures if figure[0] in ("moved", "answer", "controls"))
+    context |= {"figures": figures, "lead": next(lead, None)}
     context["sections"] = _sections(context)
     drawn = [folder / f"figures/{n}.png" for n in ("case", "moved") if n in there]
     return [*_pages(folder, kind.page, context), *drawn]
@@ -234,21 +203,6 @@ def _sections(context: Mapping) -> list[tuple[str, str]]:
     return [(anchor, name) for anchor, (name, present) in there.items() if present]
 
 
-def _json(path: Path) -> dict | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def _warning(complete: Mapping) -> str:
-    empty = "Without a source task (weights: none) this comparison is empty by construction."
-    return empty if complete.get("tables/drift.csv", {}).get("weights") == "none" else ""
-
-
-def _worst(audit: Mapping | None) -> str:
-    """The first finding that warns: an answer without it would mislead."""
-    found = (audit or {}).get("findings", ())
-    return next((f["text"] for f in found if f["severity"] in ("serious", "warning")), "")
-
-
 def _shown_verdict(name: str, verdict: Mapping) -> dict:
     """A verdict with the rows of its family, and the scale of their intervals in 200 units."""
     rows = interval_rows(verdict)
@@ -258,18 +212,10 @@ def _shown_verdict(name: str, verdict: Mapping) -> dict:
     def scale(value: float) -> str:
         return f"{100 + 96 * max(-1, min(1, value / widest)):.1f}"
 
-    facts = {key: verdict[key] for key in ("question", "verdict", "sentence", "reasons")}
-    facts |= {"reach": reach(rows), "beside": second_reference(verdict)}
+    facts = {key: verdict[key] for key in ("question", "verdict", "reasons")}
+    facts |= {"sentence": comparisons(verdict["sentence"]), "reach": reach(rows)}
+    facts |= {"beside": second_reference(verdict)}
     return {"name": name, "rows": rows, "scale": scale, **facts}
-
-
-def _artefacts(complete: Mapping) -> list[list]:
-    """A row per artefact: name, beginning of its hash, device, time, seconds."""
-    return [
-        [name, facts["files"].get(Path(name).name, {}).get("sha256", "")[:16],
-         facts["device"], facts["finished"], facts["seconds"]]
-        for name, facts in complete.items()
-    ]  # fmt: skip
 
 
 def _fact_tables(
@@ -294,14 +240,3 @@ def _fact_tables(
         caption = "Artefacts with the beginning of their SHA-256 and how long each took."
         tables["artefacts"] = shown("artefacts", caption, frame, decimals=1)
     return tables
-
-
-def _copy_figures(paths: StudyPaths, folder: Path, wanted: Iterable[str]) -> list[Path]:
-    """Copy the figures that a report takes, in their order."""
-    found = {file.stem: file for file in sorted(paths.figures.rglob("*.png"))}
-    copied = []
-    for name in wanted:
-        if name in found:
-            folder.mkdir(parents=True, exist_ok=True)
-            copied.append(shutil.copyfile(found[name], folder / f"{name}.png"))
-    return copied

@@ -1,5 +1,6 @@
 """Parts of sentences: lists, numbers and shares, and the maps that first sentences tell of."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -32,3 +33,8 @@ def percent(values: Sequence[float]) -> str:
     """Shares as whole per cents: "5 %", or lowest and highest, "5 to 20 %"."""
     low, high = (number(100 * value, 0) for value in (min(values), max(values)))
     return f"{low}\u00a0%" if low == high else f"{low} to {high}\u00a0%"
+
+
+def comparisons(sentence: str) -> str:
+    """The sentence of a verdict; the first published ones called comparisons cells."""
+    return re.sub(r"\b((?:of|all) \d+|no) cell(s?)\b", r"\1 comparison\2", sentence)

@@ -11,19 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lib.models.convergence import sentence
 from lib.report import executed, front, looks, marks, recompute
 from lib.report import page as report
-from lib.report.digest import (
-    cost,
-    drift_means,
-    manifests,
-    provenance,
-    stage_means,
-    verdicts,
-)
+from lib.report.digest import cost, drift_means, manifests, provenance, stage_means, verdicts
 from lib.report.words import counted
 from lib.study.artefacts import read_table, require, write_json, write_text
 from lib.study.paths import ROOT, StudyPaths
@@ -34,17 +27,10 @@ _SHOWN_IF_RUN = ("paper", "remedies", "correction", "remedies_drift", "faithfuln
 
 
 def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
-    """Copy a finished study into ``results/reference/<name>``.
+    """Copy a finished study, made by a command, into ``results/reference/<name>``.
 
-    What was published before stays until the new folder is complete.
-
-    Parameters
-    ----------
-    command : str
-        Command line that made the study.
-    name : str
-        Folder, by default the name of the study; another one for a second run of the same study,
-        such as one with remedies.
+    That is by default the name of the study; a second run of it, such as one with remedies, has
+    another. What was published before stays until the new folder is complete.
     """
     published = ROOT / "results" / "reference" / (name or paths.study)
     _recover(published)
@@ -68,14 +54,9 @@ def publish(paths: StudyPaths, *, command: str, name: str = "") -> None:
         shutil.copyfile(figure, target / "figures" / figure.name)
     shutil.copyfile(paths.verdicts, target / "verdicts.json")
     report.write(
-        paths,
-        target / "report",
-        classes=parameters["classes"],
-        shareable=drawn,
-        notebooks="none",
-        one_of_each=True,
-        facts_file=target / "pages.json",
-    )
+        paths, target / "report", classes=parameters["classes"], shareable=drawn,
+        notebooks="none", one_of_each=True, facts_file=target / "pages.json",
+    )  # fmt: skip
     audit = _audit(paths)
     audit.get("duplicates", {}).pop("pairs", None)  # numbers travel, names of films do not
     write_json(target / "audit.json", audit)
@@ -117,14 +98,11 @@ def markdown(table: pd.DataFrame) -> str:
 
 def performance_lines(performance: pd.DataFrame) -> pd.DataFrame:
     """Macro AUC and balanced accuracy on test films by architecture and stage, mean over seeds."""
-    names = {"macro_auc": "AUC", "balanced_accuracy": "balanced accuracy"}
-    out = {}
-    for column, title in names.items():
-        wide = stage_means(performance, column)
-        for name in ("transfer", "placebo", "finetune"):
-            if name in wide:
-                out[f"{name} {title}"] = wide[name].map("{:.3f}".format)
-    return pd.DataFrame(out).reset_index()
+    scores = {"AUC": "macro_auc", "balanced accuracy": "balanced_accuracy"}
+    wide = [stage_means(performance, column).add_suffix(f" {t}") for t, column in scores.items()]
+    shown = [f"{stage} {t}" for t in scores for stage in ("transfer", "placebo", "finetune")]
+    table = pd.concat(wide, axis=1).rename_axis(columns=None)
+    return table[[name for name in shown if name in table]].map("{:.3f}".format).reset_index()
 
 
 def drift_lines(drift: pd.DataFrame, *, metric: str = "iou_top20") -> pd.DataFrame:
@@ -132,8 +110,11 @@ def drift_lines(drift: pd.DataFrame, *, metric: str = "iou_top20") -> pd.DataFra
     wide = drift_means(drift, metric=metric)
     tuned = drift[(drift["metric"] == metric) & (drift["pairing"] == "finetune")]
     counts = tuned.set_index(wide.index.names)[["n", "blank"]]
-    shown = wide.map(lambda value: "–" if pd.isna(value) else f"{value:.2f}")
-    return shown.join(counts.reindex(wide.index)).reset_index()
+    return wide.map(_overlap).join(counts.reindex(wide.index)).reset_index()
+
+
+def _overlap(value: float) -> str:
+    return "–" if pd.isna(value) else f"{value:.2f}"
 
 
 def remedy_lines(table: pd.DataFrame) -> pd.DataFrame:
@@ -148,12 +129,8 @@ def remedy_lines(table: pd.DataFrame) -> pd.DataFrame:
 
 def remedy_drift_lines(table: pd.DataFrame) -> pd.DataFrame:
     """Mean overlap in two studies, "before → after", with a column for each pairing."""
-
-    def told(value: float) -> str:
-        return "–" if pd.isna(value) else f"{value:.2f}"
-
-    pairs = zip(table["before"], table["after"], strict=True)
-    wide = table.assign(told=[f"{told(old)} → {told(new)}" for old, new in pairs]).pivot_table(
+    told = table[["before", "after"]].map(_overlap).agg(" → ".join, axis=1)
+    wide = table.assign(told=told).pivot_table(
         index=["architecture", "role", "method"], columns="pairing", values="told", sort=False,
         aggfunc="first",
     )  # fmt: skip
@@ -169,19 +146,7 @@ def correction_lines(table: pd.DataFrame) -> pd.DataFrame:
 def page(paths: StudyPaths, complete: Mapping[str, Mapping], *, command: str, name: str) -> str:
     """Text of a published study in Markdown, from the template ``reference.md.j2``.
 
-    Parameters
-    ----------
-    complete : mapping
-        As `lib.report.digest.manifests`.
-    command : str
-        Command line that made the study.
-    name : str
-        Under which it is published.
-
-    Raises
-    ------
-    ArtefactError
-        If the study is not complete.
+    `complete` has its `lib.report.digest.manifests`; the study is published under a name.
     """
     require(paths.verdicts)
     origin = provenance(paths, complete)
@@ -199,34 +164,21 @@ def page(paths: StudyPaths, complete: Mapping[str, Mapping], *, command: str, na
     if correction is not None:
         kinds = ("drift", "evidence")
         correction = {k: correction_lines(correction.query("kind == @k")) for k in kinds}
-    return _template().render(
-        name=name,
-        command=command,
-        origin=origin,
-        weights=complete["tables/drift.csv"]["weights"],
-        audit=_audit(paths),
-        counted=counted(support).rstrip(","),
-        performance=performance_lines(tables["performance"]),
-        trainings=sentence(tables["performance"]),
-        drift=drift,
-        note=note.strip(),
-        kept_correct=kept,
-        verdicts=verdicts(paths).values(),
-        cost=cost(origin["seconds"]).round(1).reset_index(),
-        paper=optional["paper"],
-        remedies=_lines(remedy_lines, optional["remedies"]),
-        correction=correction,
-        remedies_drift=_lines(remedy_drift_lines, optional["remedies_drift"]),
-    )
-
-
-def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(report.TEMPLATES), undefined=StrictUndefined, trim_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["markdown"] = markdown
-    return environment.get_template("reference.md.j2")
+    return environment.get_template("reference.md.j2").render(
+        name=name, command=command, origin=origin, audit=_audit(paths),
+        weights=complete["tables/drift.csv"]["weights"], counted=counted(support).rstrip(","),
+        performance=performance_lines(tables["performance"]),
+        trainings=sentence(tables["performance"]), drift=drift, note=note.strip(),
+        kept_correct=kept, verdicts=verdicts(paths).values(),
+        cost=cost(origin["seconds"]).round(1).reset_index(), paper=optional["paper"],
+        remedies=_lines(remedy_lines, optional["remedies"]), correction=correction,
+        remedies_drift=_lines(remedy_drift_lines, optional["remedies_drift"]),
+    )  # fmt: skip
 
 
 def _audit(paths: StudyPaths) -> dict:

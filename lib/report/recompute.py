@@ -33,16 +33,9 @@ def rules_of(file: Path) -> Hypotheses:
 
 
 def write(paths: StudyPaths, folder: Path) -> None:
-    """Write what its rules look at: compressed tables of pairs, and class and patient of each film.
+    """Write what the rules of a study look at: pairs, ``<table>.csv.xz``, and its `FILMS`.
 
     Cells and metrics of no rule are left out.
-
-    Parameters
-    ----------
-    paths : StudyPaths
-        Of a finished study.
-    folder : Path
-        Receives ``<table>.csv.xz`` and `FILMS`.
     """
     rules = rules_of(paths.verdicts)
     folder.mkdir(parents=True)
@@ -86,17 +79,9 @@ def observed(folder: Path, rules: Hypotheses) -> dict[str, Observations]:
 
 
 def power(folder: Path, rules: Hypotheses, *, seeds: int, films: float) -> dict[str, str]:
-    """The smallest effects that a study like a published one could show, by hypothesis.
+    """The smallest effects that a study of so many seeds and test films could show, by hypothesis.
 
-    Parameters
-    ----------
-    seeds, films : int, float
-        Fine-tuning seeds and test films of the study that is planned.
-
-    Returns
-    -------
-    dict of hypothesis to str
-        As `lib.hypotheses.power.told`; empty where no pairs are published.
+    By the spread of a published one, in words; empty where no pairs are published.
     """
     given = observed(folder, rules)
     if not given:
@@ -106,19 +91,9 @@ def power(folder: Path, rules: Hypotheses, *, seeds: int, films: float) -> dict[
 
 
 def judge(folder: Path, rules: Hypotheses | None = None) -> list[verdicts.Verdict]:
-    """The verdicts of a published study, from its published pairs.
+    """The verdicts of a published study from its published pairs, by its rules or by others.
 
-    Parameters
-    ----------
-    folder : Path
-        Such as ``results/reference/phantom``.
-    rules : Hypotheses, optional
-        Other rules about cells and metrics that the pairs have; without, those of the study.
-
-    Raises
-    ------
-    ArtefactError
-        If the study has no published pairs: real films keep theirs.
+    Other rules may ask for the cells and metrics that the pairs have; real films keep theirs.
     """
     source = Path(folder) / "pairs"
     if not (source / FILMS).exists():

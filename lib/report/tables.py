@@ -10,7 +10,7 @@ from lib.drift.metrics import METRICS, metric_label
 from lib.report import marks, trust_tables
 from lib.report.digest import PRIMARY, drift_means
 from lib.report.lesion import known_evidence
-from lib.report.trust_tables import Shown, pooled
+from lib.report.trust_tables import Shown, plain, pooled
 from lib.study import names
 
 _NAMES = {
@@ -22,24 +22,15 @@ _NAMES = {
 _CELL = ["architecture", "role", "method"]
 _HEADS = {
     "role": "layer", "n": "pairs", "macro_auc": "macro AUC", "balanced_accuracy": "balanced acc.",
-    "low": "low", "high": "high", "sd_pairs": "sd over runs", "finetune": "fine-tuned",
-    "finetune_seeds": "two seeds", "transfer_seeds": "two transfers", "common": "of every network",
-    "all_films": "all films", "lost_as_0": "all films, lost = 0", "rho": "ρ, size",
-    "rho_signed": "ρ, signed",
+    "sd_pairs": "sd over runs", "finetune": "fine-tuned", "finetune_seeds": "two seeds",
+    "transfer_seeds": "two transfers", "common": "of every network", "all_films": "all films",
+    "lost_as_0": "all films, lost = 0", "rho": "ρ, size", "rho_signed": "ρ, signed",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a shown table.
-
-    Attributes
-    ----------
-    text : str
-        As shown; "–" for a missing number.
-    value : str
-        What is sorted by and downloaded: the number in full, or the text.
-    """
+    """A cell of a shown table: its text ("–" is a missing number), and what is sorted and saved."""
 
     text: str
     value: str
@@ -48,17 +39,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that a page shows, sorts and offers as CSV.
-
-    Attributes
-    ----------
-    name : str
-        Of the file that is downloaded, and of the place in the page.
-    columns : tuple of str
-        Names in the file.
-    heads : tuple of str
-        Names as shown.
-    """
+    """A table that a page shows, sorts and offers as CSV: `columns` there, `heads` as shown."""
 
     name: str
     caption: str
@@ -68,16 +49,8 @@ class Table:
 
 
 def shown(name: str, caption: str, frame: pd.DataFrame, *, decimals: int = 3) -> Table:
-    """Make a table of a data frame.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Floats are shown with `decimals` decimals, whole numbers as they are.
-    """
-    columns = [
-        [_cell(column, value, decimals) for value in frame[column]] for column in frame.columns
-    ]
+    """Make a table of a data frame, with so many decimals of what is no whole number."""
+    columns = [[_cell(column, value, decimals) for value in frame[column]] for column in frame]
     heads = tuple(_HEADS.get(str(c), str(c).replace("_", " ")) for c in frame.columns)
     rows = tuple(zip(*columns, strict=True))
     return Table(name, caption, tuple(map(str, frame.columns)), heads, rows)
@@ -101,26 +74,14 @@ def study_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
     """What a report shows of a study's tables; a table that is not there is left out.
 
     Drift of maps that are marked (see `lib.report.marks`) is marked in every table.
-
-    Returns
-    -------
-    dict of str to Table
     """
-    makers: dict[str, Callable[[pd.DataFrame], Shown]] = {
-        "performance": _performance, "support": _support, "metrics": _metrics,
-        "strata": _strata, "retained": _retained, "blanks": _blanks, "priors": _priors,
-        "decomposition": _decomposition, "partial_agreement": _agreement,
-        "drift": lambda table: _drift(table, tables.get("transitions")),
-        "faithfulness": _faithfulness, "evidence_change": _evidence,
-        "marker_use": _marker_use, "correction": _correction, "sensitivity": _sensitivity,
-    } | trust_tables.MAKERS  # fmt: skip
-    given = {"metrics": tables.get("drift"), "known_evidence": known_evidence(tables)}
     signs, found = marks.signs(tables), {}
-    for name, make in makers.items():
-        table = given.get(name, tables.get(name))
+    for name, make in MAKERS.items():
+        table = MADE[name](tables) if name in MADE else tables.get(name)
         if table is None or table.empty:
             continue
-        caption, frame = make(table)
+        more = (tables.get("transitions"),) if name == "drift" else ()
+        caption, frame = make(table, *more)
         if name in _OF_MAPS:
             caption, frame = marks.with_signs(caption, frame, signs)
         if len(frame):
@@ -135,19 +96,6 @@ _OF_MAPS = (
     "evidence_change",
 )
 """Tables whose rows are of the maps of a network, a layer and a method."""
-
-
-def _performance(table: pd.DataFrame) -> Shown:
-    rows = table.query("split == 'test'").drop(columns="split").rename(columns={"n": "films"})
-    return "Test films, by checkpoint.", rows
-
-
-def _support(table: pd.DataFrame) -> Shown:
-    return (
-        "Test films by class, those of them that every checkpoint of every network classifies "
-        "correctly, and those that every checkpoint of one network does, which are compared.",
-        table.rename(columns=names.ARCHITECTURE_TITLES),
-    )
 
 
 def _wide(table: pd.DataFrame) -> pd.DataFrame:
@@ -182,63 +130,11 @@ def _drift(table: pd.DataFrame, transitions: pd.DataFrame | None) -> Shown:
     )
 
 
-def _faithfulness(table: pd.DataFrame) -> Shown:
-    columns = [*_CELL, "checkpoint", "films", "excess", "low", "high", "finding"]
-    return (
-        "Do the maps tell what the prediction rests on? Area between the insertion and the "
-        "deletion curve, in excess of random maps of the same films, with 95 % intervals over "
-        "patients; 0 = no better than random.",
-        table[columns],
-    )
-
-
-def _strata(table: pd.DataFrame) -> Shown:
-    return (
-        "The same over the films that the architecture classifies correctly at both checkpoints: "
-        "more films, but not the same ones for every architecture and pairing.",
-        _wide(table.query("stratum == 'kept-correct'")),
-    )
-
-
 def _metrics(table: pd.DataFrame) -> Shown:
     rows = table[table["pairing"] == _main_pairing(table)]
     wide = rows.pivot_table(index=_CELL, columns="metric", values="mean", sort=False, dropna=False)
-    return (
-        "All drift metrics before → after fine-tuning, mean over the films that count.",
-        wide.reset_index(),
-    )
-
-
-def _retained(table: pd.DataFrame) -> Shown:
-    columns = [*_CELL, "estimate", "low", "high", "films", "seed_level"]
-    return (
-        "Retained evidence R with 95 % intervals: 1 = no more drift than the placebo, "
-        "0 = as different as maps of unrelated films.",
-        table.loc[table["metric"] == PRIMARY, columns],
-    )
-
-
-def _decomposition(table: pd.DataFrame) -> Shown:
-    parts = {
-        "way_to_unrelated": "way to unrelated films", "systematic_share": "shared by all seeds",
-        "start_share": "shared from another transfer checkpoint too",
-    }  # fmt: skip
-    return (
-        "How far fine-tuning moved the maps at the pooled map, between the placebo (0) and maps of "
-        "unrelated films (1), and which share of that drift all seeds have in common; 95 % "
-        "intervals, over the films that every checkpoint of the architecture classifies correctly, "
-        "every class alike.",
-        pooled(table, "part", parts),
-    )
-
-
-def _agreement(table: pd.DataFrame) -> Shown:
-    measures = {"partial": "same film", "partial_other": "another film of the class"}
-    return (
-        "Agreement of two fine-tunings at the pooled map once the transfer checkpoint is taken out "
-        "of both: the correlation that is left, 0 = none, 1 = all; 95 % intervals.",
-        pooled(table, "measure", measures),
-    )
+    caption = "All drift metrics before → after fine-tuning, mean over the films that count."
+    return caption, wide.reset_index()
 
 
 def _blanks(table: pd.DataFrame) -> Shown:
@@ -254,35 +150,71 @@ def _blanks(table: pd.DataFrame) -> Shown:
     )
 
 
-def _priors(table: pd.DataFrame) -> Shown:
-    return "How alike are maps that share nothing, by size of the grid in cells.", table
-
-
-def _evidence(table: pd.DataFrame) -> Shown:
-    rows = table.query("pairing == 'finetune' and measure == 'lesion_mass' and n > 0")
-    return (
+MADE = {"metrics": lambda tables: tables.get("drift"), "known_evidence": known_evidence}
+"""Tables that are made of those that are read."""
+_INTERVAL = ["estimate", "low", "high"]
+MAKERS: dict[str, Callable[..., Shown]] = {
+    "performance": plain(
+        "Test films, by checkpoint.",
+        lambda t: t.query("split == 'test'").drop(columns="split").rename(columns={"n": "films"}),
+    ),
+    "support": plain(
+        "Test films by class, those of them that every checkpoint of every network classifies "
+        "correctly, and those that every checkpoint of one network does, which are compared.",
+        lambda t: t.rename(columns=names.ARCHITECTURE_TITLES),
+    ),
+    "metrics": _metrics,
+    "strata": plain(
+        "The same over the films that the architecture classifies correctly at both checkpoints: "
+        "more films, but not the same ones for every architecture and pairing.",
+        lambda t: _wide(t.query("stratum == 'kept-correct'")),
+    ),
+    "retained": plain(
+        "Retained evidence R with 95 % intervals: 1 = no more drift than the placebo, "
+        "0 = as different as maps of unrelated films.",
+        lambda t: t.loc[t["metric"] == PRIMARY, [*_CELL, *_INTERVAL, "films", "seed_level"]],
+    ),
+    "blanks": _blanks,
+    "priors": plain("How alike are maps that share nothing, by size of the grid in cells."),
+    "decomposition": plain(
+        "How far fine-tuning moved the maps at the pooled map, between the placebo (0) and maps of "
+        "unrelated films (1), and which share of that drift all seeds have in common; 95 % "
+        "intervals, over the films that every checkpoint of the architecture classifies correctly, "
+        "every class alike.",
+        lambda t: pooled(t, "part", {"way_to_unrelated": "way to unrelated films",
+                                     "systematic_share": "shared by all seeds",
+                                     "start_share": "shared from another transfer too"}),
+    ),
+    "partial_agreement": plain(
+        "Agreement of two fine-tunings at the pooled map once the transfer checkpoint is taken out "
+        "of both: the correlation that is left, 0 = none, 1 = all; 95 % intervals.",
+        lambda t: pooled(t, "measure", {"partial": "same film",
+                                        "partial_other": "another film of the class"}),
+    ),
+    "drift": _drift,
+    "faithfulness": plain(
+        "Do the maps tell what the prediction rests on? Area between the insertion and the "
+        "deletion curve, in excess of random maps of the same films, with 95 % intervals over "
+        "patients; 0 = no better than random.",
+        lambda t: t[[*_CELL, "checkpoint", "films", "excess", "low", "high", "finding"]],
+    ),
+    "evidence_change": plain(
         "Change of the share of a map that lies on the lesion, after less before fine-tuning, "
         "with 95 % intervals over patients.",
-        rows.drop(columns=["pairing", "measure"]),
-    )
-
-
-def _marker_use(table: pd.DataFrame) -> Shown:
-    return (
+        lambda t: t.query("pairing == 'finetune' and measure == 'lesion_mass' and n > 0").drop(
+            columns=["pairing", "measure"]
+        ),
+    ),
+    "marker_use": plain(
         "Do the networks use the planted marker? Probability of the class that it betrays, on "
         "films of the class without their marker (taken away) and on films of other classes with "
-        "it (put on), with 95 % intervals over patients.",
-        table,
-    )
-
-
-def _correction(table: pd.DataFrame) -> Shown:
-    return (
+        "it (put on), with 95 % intervals over patients."
+    ),
+    "correction": plain(
         "What each measure says about a fine-tuning that takes a planted shortcut away, beside one "
         "that keeps it: films of the class that the marker betrays, 95 % intervals over patients.",
-        table.query("role == 'post_activation'").drop(columns=["role", "kind"]),
-    )
-
-
-def _sensitivity(table: pd.DataFrame) -> Shown:
-    return "Drift and ranking by layer, class, score and reading.", table
+        lambda t: t.query("role == 'post_activation'").drop(columns=["role", "kind"]),
+    ),
+    "sensitivity": plain("Drift and ranking by layer, class, score and reading."),
+    **trust_tables.MAKERS,
+}  # fmt: skip

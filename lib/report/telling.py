@@ -3,7 +3,7 @@
 import base64
 import gzip
 import json
-from collections.abc import Collection
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -29,20 +29,9 @@ def _unpacked(text: str, kind: str) -> np.ndarray:
 def draw(cases: Path, target: Path) -> str:
     """Draw film, map before and map after of the case that overlaps least in `CELL`.
 
-    The first architecture of the study and its first fine-tuning; the films of the common support,
-    or all where it is empty.
-
-    Parameters
-    ----------
-    cases : Path
-        Folder that `lib.report.browser.write_cases` wrote.
-    target : Path
-        Figure to write, without ending.
-
-    Returns
-    -------
-    str
-        What is seen, for readers; "" where the study has no such case, and nothing is drawn.
+    Of what `lib.report.browser.write_cases` wrote: the first architecture and its first
+    fine-tuning; the films of the common support, or all where it is empty.
+    Returns what is seen, for readers; "" where the study has no such case, and nothing is drawn.
     """
     index = _value(cases / "index.js")
     facts = index["architectures"][0]
@@ -63,17 +52,15 @@ def draw(cases: Path, target: Path) -> str:
         return ""
     chosen = int(np.where(counted, codes, 65535).argmin())
     low, step = pair["scales"][number]
-    sizes = [height * width for *_, height, width in facts["cells"]]
-    height, width = facts["cells"][place][2:]
-    start = films * sum(sizes[:place]) + chosen * sizes[place]
+    ends = np.cumsum([films * height * width for *_, height, width in facts["cells"]])
     maps = {}
     for caption, name in (("Before", wanted[1]), ("After", wanted[2])):
         values = _unpacked(_value(cases / f"shard-{facts['checkpoints'][name]}.js")["maps"], "u1")
-        maps[caption] = values[start : start + sizes[place]].reshape(height, width).astype(float)
+        stack = np.split(values, ends[:-1])[place].reshape(films, *facts["cells"][place][2:])
+        maps[caption] = stack[chosen].astype(float)
     file = cases / f"films/{chosen}.jpg"
     film = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) if index["films"] else None
-    style.style()
-    _save(appendix.strip(maps, title="", film=film), target)
+    _save(appendix.strip, target, maps, title="", film=film)
     label = index["classes"][index["labels"][chosen]].replace("_", " ")
     return (
         f"The case whose maps overlap least ({low + step * int(codes[chosen]):.2f}): a film of the "
@@ -82,17 +69,12 @@ def draw(cases: Path, target: Path) -> str:
     )
 
 
-def draw_way(
-    moved: pd.DataFrame, target: Path, *, marked: Collection[tuple[str, str, str]] = ()
-) -> None:
-    """Draw how far the maps moved, of `lib.report.words.way`; `target` has no ending.
+def draw_way(moved: pd.DataFrame, target: Path, *, marked: style.Marked = ()) -> None:
+    """Draw how far the maps moved, of `lib.report.words.way`; `target` has no ending."""
+    _save(answer.way, target, moved, panel=tuple(CELL.values()), marked=marked)
 
-    Maps that are `marked` (architecture, role, method) are not shown to be faithful.
-    """
+
+def _save(figure: Callable[..., Figure], target: Path, *values, **options) -> None:
     style.style()
-    _save(answer.way(moved, panel=tuple(CELL.values()), marked=marked), target)
-
-
-def _save(figure: Figure, target: Path) -> None:
-    style.save(figure, target)
+    style.save(figure(*values, **options), target)
     target.with_suffix(".svg").unlink()  # a page shows the picture alone

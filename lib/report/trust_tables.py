@@ -6,7 +6,6 @@ the rows that are shown. All of them tell of the pooled map; the files have the 
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import pandas as pd
 
 from lib.drift.metrics import metric_label
@@ -20,6 +19,11 @@ _FINER = "unit_distance"
 """The metric of the first hypothesis: squared distance of maps of unit length."""
 
 
+def plain(caption: str, rows: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table):
+    """A maker whose caption says all that there is to say of its rows."""
+    return lambda table: (caption, rows(table))
+
+
 def pooled(table: pd.DataFrame, column: str, names: Mapping[str, str]) -> pd.DataFrame:
     """Rows of the pooled map, with words for what is estimated."""
     rows = table[(table["role"] == CELL["role"]) & table[column].isin(names)]
@@ -27,8 +31,7 @@ def pooled(table: pd.DataFrame, column: str, names: Mapping[str, str]) -> pd.Dat
     return rows[columns].replace({column: dict(names)})
 
 
-def head_and_features(table: pd.DataFrame) -> Shown:
-    """What of the drift came with the head, what with the features."""
+def _head_and_features(table: pd.DataFrame) -> Shown:
     names = {"head": "added by the head", "features": "added by the features",
              "head_share": "head’s share of the drift"}  # fmt: skip
     return (
@@ -40,8 +43,7 @@ def head_and_features(table: pd.DataFrame) -> Shown:
     )
 
 
-def metric_agreement(table: pd.DataFrame) -> Shown:
-    """How far the primary overlap could stand for each other metric."""
+def _metric_agreement(table: pd.DataFrame) -> Shown:
     sides = [
         table[table[first] == PRIMARY].rename(columns={second: "metric"})
         for first, second in (("metric_a", "metric_b"), ("metric_b", "metric_a"))
@@ -58,8 +60,7 @@ def metric_agreement(table: pd.DataFrame) -> Shown:
     )
 
 
-def confidence(table: pd.DataFrame) -> Shown:
-    """Whether drift goes with the change of logit and probability."""
+def _confidence(table: pd.DataFrame) -> Shown:
     rows = table[(table["role"] == CELL["role"]) & (table["metric"] == _FINER)]
     keys = ["architecture", "method", "target"]
     size, signed = (rows[rows["relation"] == name].set_index(keys) for name in ("size", "signed"))
@@ -73,10 +74,8 @@ def confidence(table: pd.DataFrame) -> Shown:
     )
 
 
-def consistency(table: pd.DataFrame) -> Shown:
-    """Whether the maps of one class became more alike."""
-    rows = table[table["role"] == CELL["role"]]
-    rows = rows.assign(stage=stage_of(rows["checkpoint"]))
+def _consistency(table: pd.DataFrame) -> Shown:
+    rows = table[table["role"] == CELL["role"]].assign(stage=stage_of(table["checkpoint"]))
     wide = rows.pivot_table("c_score", ["architecture", "method"], "stage", sort=False)
     wide = wide.reindex(columns=["transfer", "finetune"])
     wide = wide.assign(change=wide["finetune"] - wide["transfer"]).dropna(how="all")
@@ -96,16 +95,14 @@ SUPPORTS = {
 }
 
 
-def supports(table: pd.DataFrame) -> Shown:
-    """Retained evidence by the films that count, and what changes with them."""
+def _supports(table: pd.DataFrame) -> Shown:
     keys = ["architecture", "method"]
-    rows = table[(table["role"] == CELL["role"]) & (table["metric"] == PRIMARY)]
-    rows = rows.set_index(keys)
-    own = rows.loc[rows["support"] == "own", "estimate"]
-    rows = rows.assign(change=rows["estimate"] - own.reindex(rows.index)).reset_index()
-    rows.loc[rows["support"] == "own", "change"] = np.nan
-    order = rows.groupby(keys, sort=False).ngroup()
-    found = rows.assign(order=order).sort_values("order", kind="stable")
+    rows = table[(table["role"] == CELL["role"]) & (table["metric"] == PRIMARY)].set_index(keys)
+    own = rows["support"] == "own"
+    change = rows["estimate"] - rows.loc[own, "estimate"].reindex(rows.index)
+    rows = rows.assign(change=change.mask(own)).reset_index()
+    order = rows.groupby(keys, sort=False).ngroup().sort_values(kind="stable").index
+    found = rows.loc[order]
     columns = [*keys, "support", "estimate", "low", "high", "films", "change"]
     return (
         "Does it matter which films count? Retained evidence R of the overlap at the pooled map "
@@ -135,28 +132,21 @@ def _change(rows: pd.DataFrame) -> str:
     return f" R of {of} changes {listed(told)}." if told else ""
 
 
-def known_evidence(table: pd.DataFrame) -> Shown:
-    """Shares in the lesion, of `lib.report.lesion.known_evidence`."""
-    return (
+MAKERS: dict[str, Callable[[pd.DataFrame], Shown]] = {
+    "head_and_features": _head_and_features, "metric_agreement": _metric_agreement,
+    "confidence": _confidence, "consistency": _consistency, "supports": _supports,
+    "known_evidence": plain(
         "Does the evidence lie where it should? LayerCAM on all test films with a lesion: the "
         "share of the map in it (0 to 1), that share as a multiple of the area, and the share of "
         "films whose strongest place touches it; before and after fine-tuning, with the placebo, "
         "with random weights and by chance, and the change with its 95 % interval over patients.",
-        table.replace({"measure": MEASURES}),
-    )
-
-
-PERTURBED = (
-    "Do maps stay where the prediction stays, and follow where it changes? Noise, less contrast "
-    "and blur were put on films. Resistance: overlap of the two maps where the prediction stays, "
-    "1 = the same map. Relevance: how much less they overlap where it changes, under the same "
-    "change of the film; 0 = the map does not heed the prediction. With 95 % intervals over "
-    "patients."
-)
-
-
-MAKERS: dict[str, Callable[[pd.DataFrame], Shown]] = {
-    "head_and_features": head_and_features, "metric_agreement": metric_agreement,
-    "confidence": confidence, "consistency": consistency, "supports": supports,
-    "known_evidence": known_evidence, "perturbed": lambda table: (PERTURBED, table),
+        lambda table: table.replace({"measure": MEASURES}),
+    ),
+    "perturbed": plain(
+        "Do maps stay where the prediction stays, and follow where it changes? Noise, less "
+        "contrast and blur were put on films. Resistance: overlap of the two maps where the "
+        "prediction stays, 1 = the same map. Relevance: how much less they overlap where it "
+        "changes, under the same change of the film; 0 = the map does not heed the prediction. "
+        "With 95 % intervals over patients."
+    ),
 }  # fmt: skip

@@ -26,18 +26,9 @@ RESOLUTION = 0.005
 
 
 def figures(tables: Path) -> pd.DataFrame:
-    """The figures of the front page, a row each.
+    """The figures of the front page, a row each, from a folder of tables.
 
-    Parameters
-    ----------
-    tables : Path
-        Folder with ``performance.csv`` and ``drift.csv``.
-
-    Returns
-    -------
-    DataFrame
-        `KEYS` (``of`` is a stage or a pairing), ``mean``, ``sd`` (over runs, NaN with one) and
-        ``runs``.
+    `KEYS` (``of`` is a stage or a pairing), ``mean``, ``sd`` (over runs, NaN with one), ``runs``.
     """
     test = read_table(tables / "performance.csv").query("split == 'test'")
     long = test.assign(of=stage_of(test["checkpoint"])).melt(
@@ -54,39 +45,25 @@ def figures(tables: Path) -> pd.DataFrame:
 
 
 def compare(published: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """Differences between two runs of a study in units of what another seed changes.
+    """Differences between two runs of a study, as `figures`, in units of what another seed changes.
 
-    Parameters
-    ----------
-    published, found : DataFrame
-        As `figures`.
-
-    Returns
-    -------
-    DataFrame
-        `KEYS`, ``published``, ``found``, ``difference`` (found - published), ``unit`` (its standard
-        error: the spread over seeds, pooled over both runs and over all figures of one quantity and
-        stage or pairing), ``in_units``, and ``verdict``: "agrees" (at most `LIMIT` units),
-        "differs", "only published" or "only found".
+    `KEYS`, ``published``, ``found``, ``difference`` (found - published), ``unit`` (its standard
+    error: the spread over seeds, pooled over both runs and over all figures of one quantity and
+    stage or pairing), ``in_units``, and ``verdict``: "agrees" (at most `LIMIT` units), "differs",
+    "only published" or "only found".
     """
     both = pd.concat([published, found])
-    variance = both.assign(
-        df=(both["runs"] - 1).where(both["sd"].notna(), 0), squares=both["sd"].fillna(0) ** 2
-    )
-    variance["squares"] *= variance["df"]
+    df = (both["runs"] - 1).where(both["sd"].notna(), 0)
+    variance = both.assign(df=df, squares=df * both["sd"].fillna(0) ** 2)
+    table = published.merge(found, "outer", on=KEYS, suffixes=("_published", "_found"), sort=False)
 
     def pooled(by: list[str]) -> pd.Series:
         sums = variance.groupby(by)[["squares", "df"]].sum()
-        return (sums["squares"] / sums["df"]).where(sums["df"] > 0) ** 0.5
+        spread = (sums["squares"] / sums["df"]).where(sums["df"] > 0) ** 0.5
+        return table[by].join(spread.rename("spread"), on=by)["spread"]
 
-    table = published.merge(found, "outer", on=KEYS, suffixes=("_published", "_found"), sort=False)
     # One transfer checkpoint has no spread: it borrows that of all stages.
-    own, all_stages = (
-        pd.Series(table[by].apply(tuple, axis=1)).map(
-            {key if isinstance(key, tuple) else (key,): value for key, value in of.items()}
-        )
-        for by, of in ((by, pooled(by)) for by in (["quantity", "of"], ["quantity"]))
-    )
+    own, all_stages = pooled(["quantity", "of"]), pooled(["quantity"])
     spread = own.fillna(all_stages).fillna(0).clip(lower=RESOLUTION)
     table["unit"] = spread * np.sqrt(1 / table["runs_published"] + 1 / table["runs_found"])
     table["difference"] = table["mean_found"] - table["mean_published"]
@@ -102,15 +79,7 @@ def compare(published: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def sentence(table: pd.DataFrame, changed: list[str]) -> str:
-    """What a comparison says.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `compare`.
-    changed : list of str
-        Parameters that are not those of the published run.
-    """
+    """What a comparison says, where these parameters are not those of the published run."""
     compared = table[table["verdict"].isin(("agrees", "differs"))]
     differ = compared[compared["verdict"] == "differs"]
     if compared.empty:
@@ -133,37 +102,19 @@ def sentence(table: pd.DataFrame, changed: list[str]) -> str:
     return told
 
 
-def _flat(parameters: dict, prefix: str = "") -> dict:
-    found = {}
-    for key, value in parameters.items():
-        name = f"{prefix}{key}"
-        found |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return found
-
-
 def changed_parameters(published: dict, found: dict) -> list[str]:
     """Keys of parameters that both have with different values, as ``data.phantom.size``."""
-    one, other = _flat(public_parameters(published)), _flat(public_parameters(found))
+    one, other = (
+        pd.json_normalize(public_parameters(parameters)).iloc[0].to_dict()
+        for parameters in (published, found)
+    )
     return sorted(key for key in one.keys() & other.keys() if one[key] != other[key])
 
 
 def verify(paths: StudyPaths, *, reference: Path | None = None) -> str:
-    """Compare a finished study with the published one; writes ``verify.csv`` into its folder.
+    """Compare a finished study with the published one, by default that of its name, in words.
 
-    Parameters
-    ----------
-    reference : Path, optional
-        Folder of the published study, ``results/reference/<study>`` by default.
-
-    Returns
-    -------
-    str
-        The table and its sentence.
-
-    Raises
-    ------
-    ArtefactError
-        If the study is not complete, or no such study was published.
+    Writes ``verify.csv`` into its folder.
     """
     reference = Path(reference or ROOT / "results" / "reference" / paths.study)
     if not (reference / "provenance.json").is_file():

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from lib.hypotheses.answers import VERDICTS
+from lib.hypotheses.answers import OPEN, VERDICTS
 from lib.report import lesion, marks
 from lib.report.digest import PRIMARY, drift_means, stage_means
 from lib.report.phrases import CELL, listed, percent, span
@@ -12,14 +12,17 @@ from lib.study.names import ARCHITECTURE_TITLES, label
 
 _STAGES = ["transfer", "finetune"]
 SHORT = {"supported": "Yes", "not supported": "No"}
-"""The answer to the first question by its verdict; any other verdict leaves it open."""
+"""The answer to the first question by its verdict; any other verdict is no answer."""
+PART, INCONCLUSIVE = "In part", OPEN.capitalize()
+_MORE = "more than training the head alone moves them, and in the same way whatever the seed"
 _MOVED = {
-    "Yes": "that is more than training the head alone moves them, and in the same way whatever the "
-    "seed",
-    "No": "that is hardly more than training the head alone moves them, or not the same from seed "
+    "Yes": f"This is {_MORE}",
+    "No": "This is hardly more than training the head alone moves them, or not the same from seed "
     "to seed",
-    "Open": "whether that is more than chance and the head, and the same whatever the seed, these "
+    PART: f"In {{}} of {{}} comparisons this is {_MORE}, as the tests show; in the others these "
     "films and seeds cannot tell",
+    INCONCLUSIVE: "Whether this is more than chance and the head, and the same whatever the seed, "
+    "these films and seeds cannot tell",
 }
 _CELL = ["architecture", "method", "role"]
 LEARNT_FROM = {
@@ -36,28 +39,18 @@ _REMEDIES = {
 def way(tables: Mapping[str, pd.DataFrame], part: str = "way_to_unrelated") -> pd.DataFrame:
     """How far fine-tuning moved the maps of `CELL`: 0 is the placebo, 1 are unrelated films.
 
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        With ``decomposition``, see `lib.hypotheses.estimates.decomposition_table`. Without it the
-        way is 1 - R of the primary overlap in ``retained``; without either there is no row.
-    part : str
-        Another part of the decomposition.
-
-    Returns
-    -------
-    DataFrame
-        ``architecture``, ``estimate``, ``low``, ``high``, and ``measure``, in words.
+    From ``decomposition`` (or another `part` of it); without it the way is 1 - R of the primary
+    overlap in ``retained``, and without either there is no row. ``measure`` is its unit in words.
     """
-    columns, ends = ["architecture", "estimate", "low", "high"], ("estimate", "low", "high")
+    columns = ["architecture", "estimate", "low", "high"]
     measure = "squared distance of maps of one length"
     table, retained = tables.get("decomposition"), tables.get("retained")
     if table is not None and len(table):
         table = table[table["part"].eq(part)]
     elif retained is not None and part == "way_to_unrelated":  # studies published before the parts
-        table = retained[retained["metric"].eq(PRIMARY)]
-        turned = zip(ends, (1 - table[end] for end in ("estimate", "high", "low")), strict=True)
-        table, measure = table.assign(**dict(turned)), "top 20 % of cells"
+        table, measure = retained[retained["metric"].eq(PRIMARY)], "top 20 % of cells"
+        ends = {"estimate": "estimate", "low": "high", "high": "low"}
+        table = table.assign(**{end: 1 - table[other] for end, other in ends.items()})
     else:
         return pd.DataFrame(columns=[*columns, "measure"])
     cell = (table[list(CELL)] == list(CELL.values())).all(axis=1)
@@ -66,56 +59,65 @@ def way(tables: Mapping[str, pd.DataFrame], part: str = "way_to_unrelated") -> p
 
 
 def short(verdicts: Mapping[str, Mapping] | None) -> str:
-    """Answer to the first question of a study: "Yes", "No" or "Open"."""
+    """Answer to the first question of a study: "Yes", "No", `PART` or the verdict's own word."""
     first = next(iter((verdicts or {}).values()), {})
-    return SHORT.get(first.get("verdict"), "Open")
+    verdict = first.get("verdict", OPEN)
+    return SHORT.get(verdict) or (PART if _shown(first)[0] else verdict.capitalize())
+
+
+def _shown(verdict: Mapping) -> tuple[int, int]:
+    """In how many comparisons, of how many, an inconclusive claim is shown, if none refutes it."""
+    rows = pd.DataFrame(verdict.get("family", ()))
+    if verdict.get("verdict") != OPEN or not {*_CELL, "shown", "refuted", "undefined"} <= {*rows}:
+        return 0, 0
+    found = rows[rows["undefined"] == ""].groupby(_CELL)[["shown", "refuted"]].any()
+    return (0 if found["refuted"].any() else int(found["shown"].sum())), len(found)
 
 
 def headline(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> str:
-    """Yes, no or open, how much, and for whom."""
-    moved, answer = way(tables), short(verdicts)
+    """The answer, how much, and for which networks, in one sentence."""
+    moved, blank = way(tables), marks.without_maps(tables)
     if moved.empty:
-        return f"{answer}: how far fine-tuning moved the maps could not be estimated."
-    blank = marks.without_maps(tables)
+        return f"{short(verdicts)}: how far fine-tuning moved the maps could not be estimated."
     parts = [
-        f"an undefined part ({label(name)}, where {blank[cell]})"
-        if (cell := (name, *CELL.values())) in blank
-        else f"{percent([estimate])} ({label(name)})"
+        f"{'an undefined part' if (name, *CELL.values()) in blank else percent([estimate])} "
+        f"({label(name)})"
         for name, estimate in zip(moved["architecture"], moved["estimate"], strict=True)
     ]
-    text = (
-        f"{answer}: fine-tuning moved the maps {listed(parts)} of the way to maps of other "
-        f"patients’ films, where training the head alone is 0\u00a0%"
+    return (
+        f"{short(verdicts)}: fine-tuning moved the maps {listed(parts)} of the way to maps of "
+        "other patients’ films."
     )
+
+
+def moved_sentences(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> str:
+    """What the headline measures from, what seeds share of it, and what the tests say of it."""
+    moved = way(tables)
+    if moved.empty:
+        return ""
+    text = "Training the head alone is 0\u00a0% of that way"
     shared = way(tables, "systematic_share")["estimate"]
     if len(shared):
-        text += f"; {percent(shared)} of that drift is the same whatever the seed"
-    return f"{text}; {_in_part(verdicts) if answer == 'Open' else _MOVED[answer]}."
-
-
-def _in_part(verdicts: Mapping[str, Mapping] | None) -> str:
-    """What an open first question could show, unless a comparison refutes it."""
-    rows = pd.DataFrame(next(iter((verdicts or {}).values()), {}).get("family", ()))
-    if not {*_CELL, "shown", "refuted", "undefined"} <= {*rows}:
-        return _MOVED["Open"]
-    cells = rows[rows["undefined"] == ""].groupby(_CELL)[["shown", "refuted"]].any()
-    shown = int(cells["shown"].sum())
-    if not shown or cells["refuted"].any():
-        return _MOVED["Open"]
-    return (
-        f"in {shown} of {len(cells)} comparisons {_MOVED['Yes']}, as the tests show; in the others "
-        "these films and seeds cannot tell"
-    )
+        text += f", and {percent(shared)} of the drift is the same whatever the seed"
+    blank = marks.without_maps(tables)
+    undefined = [
+        f"{blank[cell]} ({label(cell[0])})"
+        for cell in ((name, *CELL.values()) for name in moved["architecture"]) if cell in blank
+    ]  # fmt: skip
+    if undefined:
+        text += f"; a part is undefined where {listed(undefined)}"
+    first = next(iter((verdicts or {}).values()), {})
+    told = _MOVED.get(short(verdicts), _MOVED[INCONCLUSIVE])
+    return f"{text}. {told.format(*_shown(first))}."
 
 
 def title(parameters: Mapping) -> str:
     """A title that tells a study apart: films, shortcut, remedies, seeds, source weights."""
     data, seeds = parameters["data"], len(parameters["seeds"])
-    text = "Drawn films" if data["source"] == "phantom" else "Real films"
-    if data["source"] == "phantom" and data["phantom"]["shortcut"]:
-        text += " with a planted shortcut"
-    if remedies(data):
-        text += " with remedies"
+    drawn = data["source"] == "phantom"
+    text = "Drawn films" if drawn else "Real films"
+    text += " with a planted shortcut" * bool(drawn and data["phantom"]["shortcut"])
+    text += " with remedies" * bool(remedies(data))
     source = LEARNT_FROM[parameters["weights"]["source"]]
     return f"{text}, {seeds} seed{'s' * (seeds != 1)}, first weights learnt from {source}"
 
@@ -168,16 +170,10 @@ def trust_sentence(
 
 
 def counted(support: pd.DataFrame) -> str:
-    """How many films count: "30 to 41 of 50 films, by network".
-
-    Parameters
-    ----------
-    support : DataFrame
-        As `lib.drift.summaries.support_table`.
-    """
-    own = [int(support[name].sum()) for name in ARCHITECTURE_TITLES if name in support]
-    own = own or [int(support["common"].sum())]
-    films = f"of {int(support['films'].sum())} films"
+    """How many films of `lib.drift.summaries.support_table` count: "30 to 41 of 50 films"."""
+    counts = support.select_dtypes("number").sum().astype(int)
+    own = [counts[name] for name in ARCHITECTURE_TITLES if name in counts] or [counts["common"]]
+    films = f"of {counts['films']} films"
     if len(set(own)) == 1:
         return f"{own[0]} {films}"
     return f"{min(own)} to {max(own)} {films}, by network,"
@@ -194,40 +190,20 @@ def first(
     parameters: Mapping,
     audit: Mapping | None,
 ) -> list[str]:
-    """The sentences that come before all others, the first of them the answer.
+    """The sentences that come before all others: the answer, by the first of the verdicts.
 
-    The films, where their lesions are known what lies in them, and how far to trust it.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        ``decomposition``, ``support``, ``performance``, ``evidence``, ``evidence_change`` and
-        ``faithfulness``, where there are.
-    verdicts : mapping or None
-        By hypothesis; the first one decides.
-    parameters : mapping
-        Of the study, as `lib.report.digest.public_parameters`.
-    audit : mapping or None
-        With ``probe``.
+    What it is measured by, the films, what lies in known lesions, and how far to trust it.
     """
     trust = (trust_sentence(tables, parameters, audit), marks.faithful_sentence(tables))
-    told = [
-        headline(tables, verdicts),
-        films_sentence(tables, parameters),
-        lesion.short(tables),
-        " ".join(filter(None, trust)),
-    ]
-    return [sentence for sentence in told if sentence]
+    told = (
+        headline(tables, verdicts), moved_sentences(tables, verdicts),
+        films_sentence(tables, parameters), lesion.short(tables), " ".join(filter(None, trust)),
+    )  # fmt: skip
+    return [*filter(None, told)]
 
 
 def accuracy_sentence(performance: pd.DataFrame | None) -> str:
-    """How macro AUC changed between the first and the last stage, by architecture; "" if unknown.
-
-    Parameters
-    ----------
-    performance : DataFrame or None
-        ``architecture``, ``checkpoint``, ``split``, ``n``, ``macro_auc``.
-    """
+    """How fine-tuning changed macro AUC, by architecture; "" if that is not known."""
     if performance is None:
         return ""
     means = stage_means(performance, "macro_auc")
@@ -245,26 +221,16 @@ def accuracy_sentence(performance: pd.DataFrame | None) -> str:
 
 
 def drift_sentence(drift: pd.DataFrame | None, support: pd.DataFrame | None) -> str:
-    """Overlap of the strongest cells, with the controls beside it; "" if there is none.
-
-    Parameters
-    ----------
-    drift : DataFrame or None
-        ``architecture``, ``role``, ``method``, ``pairing``, ``metric``, ``mean``, ``n``, ``blank``.
-    support : DataFrame or None
-        As `counted`.
-    """
+    """Overlap of the strongest cells, with the controls beside it; "" if there is none."""
     if drift is None:
         return ""
     means = drift_means(drift).dropna(axis=1, how="all")
-    where = "the films that every checkpoint of the network classifies correctly"
-    if support is not None:
-        where = f"the {counted(support)} that every checkpoint of {_whose(support)} network "
-        where += "classifies correctly"
+    films, whose = ("films", "the") if support is None else (counted(support), _whose(support))
+    where = f"On the {films} that every checkpoint of {whose} network classifies correctly"
     if "finetune" not in means:
-        return f"On {where} no pair of maps could be compared."
+        return f"{where} no pair of maps could be compared."
+    sentence = f"{where} the strongest 20\u00a0% of the cells of the two maps overlap by "
     tuned = span(means["finetune"])
-    sentence = f"On {where} the strongest 20\u00a0% of the cells of the two maps overlap by "
     sentence += f"{tuned} (mean by architecture, layer and method; 1 = same places)"
     controls = {
         "placebo": "{} where only the head was trained on",
@@ -280,19 +246,16 @@ def verdict_sentence(verdicts: Mapping[str, Mapping] | None) -> str:
     """Which hypotheses have which verdict, by the rules set beforehand; "" without verdicts."""
     if not verdicts:
         return ""
-    groups: dict[str, list[str]] = {}
-    for name, verdict in verdicts.items():
-        groups.setdefault(verdict["verdict"], []).append(name)
-    order = sorted(groups, key=[*VERDICTS, *groups].index)
-    parts = [f"{listed(groups[v])} {'is' if len(groups[v]) == 1 else 'are'} {v}" for v in order]
+    reached = {name: verdict["verdict"] for name, verdict in verdicts.items()}
+    parts = []
+    for verdict in dict.fromkeys((*VERDICTS, *reached.values())):
+        if names := [name for name, own in reached.items() if own == verdict]:
+            parts.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} {verdict}")
     return f"By the rules that were set beforehand, {listed(parts)}."
 
 
 def answer(tables: Mapping[str, pd.DataFrame], verdicts: Mapping | None) -> list[str]:
-    """The numbers of the first screen, those that can be said.
-
-    Accuracy, drift and where it is undefined, what lies in the lesion, and the verdicts.
-    """
+    """The numbers of the first screen, those that can be said."""
     sentences = (
         accuracy_sentence(tables.get("performance")),
         drift_sentence(tables.get("drift"), tables.get("support")),

@@ -11,15 +11,15 @@ from lib.study import names
 from lib.study.architectures import ROLES
 
 pytestmark = pytest.mark.usefixtures("printed_style")
+FILMS = np.arange(3, dtype=np.uint8)[:, None, None] * np.ones((3, 8, 8), np.uint8)
 
 
 def test_film_sheet_puts_classes_in_rows_and_outlines_beside_the_films():
-    films = np.arange(3, dtype=np.uint8)[:, None, None] * np.ones((3, 8, 8), np.uint8)
     lungs = np.zeros((3, 8, 8), bool)
     lungs[:, 2:6, 2:6] = True
     lesions = lungs & (np.arange(3) == 2)[:, None, None]
     figure = pictures.film_sheet(
-        films, labels=["normal", "covid19", "covid19"], lungs=lungs, lesions=lesions, ids="abc"
+        FILMS, labels=["normal", "covid19", "covid19"], lungs=lungs, lesions=lesions, ids="abc"
     )
     grid = np.array(figure.axes).reshape(2, 4)
     assert [row[0].get_ylabel() for row in grid] == ["normal", "covid19"]
@@ -35,9 +35,8 @@ def test_film_sheet_puts_classes_in_rows_and_outlines_beside_the_films():
 
 
 def test_film_sheet_takes_series_with_any_index():
-    films = np.arange(3, dtype=np.uint8)[:, None, None] * np.ones((3, 8, 8), np.uint8)
     table = pd.DataFrame({"label": ["a", "b", "b"], "id": ["x", "y", "z"]}, index=[2, 0, 7])
-    figure = pictures.film_sheet(films, labels=table["label"], ids=table["id"])
+    figure = pictures.film_sheet(FILMS, labels=table["label"], ids=table["id"])
     grid = np.array(figure.axes).reshape(2, 2)
     assert [row[0].get_ylabel() for row in grid] == ["a", "b"]
     assert [ax.get_title() for ax in grid.flat] == ["x", "", "y", "z"]

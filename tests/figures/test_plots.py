@@ -57,14 +57,12 @@ def test_drift_distributions_of_a_blank_group_and_a_missing_pairing():
 
 
 def test_ranking_prints_the_ranks_at_the_means_and_marks_gaps():
-    table = ranking_table(
-        {
-            "densenet201": {"layercam": 0.7, "gradcam": 0.5},
-            "resnet50v2": {"layercam": 0.6, "gradcam": 0.6},
-            "inceptionv3": {"layercam": 0.6, "gradcam": np.nan},
-        }
-    )
-    (ax,) = drift.ranking(table, metric="iou_top20").axes
+    means = {
+        "densenet201": {"layercam": 0.7, "gradcam": 0.5},
+        "resnet50v2": {"layercam": 0.6, "gradcam": 0.6},
+        "inceptionv3": {"layercam": 0.6, "gradcam": np.nan},
+    }
+    (ax,) = drift.ranking(ranking_table(means), metric="iou_top20").axes
     found = {(t.get_text(), round(t.get_position()[1], 6)) for t in ax.texts}
     assert found == {
         ("1", 0.7), ("2.5", 0.6), ("2", 0.5), ("1", 0.6), ("no value:\nInceptionV3", 0.02),
@@ -181,14 +179,12 @@ def test_transitions_fill_every_bar():
 
 
 def test_performance_places_every_checkpoint_in_its_row():
-    table = pd.DataFrame(
-        [
-            ("resnet50v2", "finetune-s0", 0.95, 0.8),
-            ("densenet201", "transfer-s0", 0.88, 0.6),
-            ("densenet201", "finetune-s0", 0.97, 0.9),
-        ],
-        columns=["architecture", "checkpoint", "macro_auc", "balanced_accuracy"],
-    )
+    rows = [
+        ("resnet50v2", "finetune-s0", 0.95, 0.8), ("densenet201", "transfer-s0", 0.88, 0.6),
+        ("densenet201", "finetune-s0", 0.97, 0.9),
+    ]  # fmt: skip
+    columns = ["architecture", "checkpoint", "macro_auc", "balanced_accuracy"]
+    table = pd.DataFrame(rows, columns=columns)
     auc, accuracy = training_plots.performance(table).axes
     assert auc.get_xlabel() == "Macro AUC, test films (0.5 = chance)"
     assert accuracy.get_xlabel() == "Balanced accuracy, test films (0 to 1)"
@@ -199,29 +195,19 @@ def test_performance_places_every_checkpoint_in_its_row():
     assert training_plots.performance(table.iloc[1:2]).axes[0].get_ylim() == (0.5, -0.5)
 
 
-@pytest.mark.parametrize(
-    ("draw", "table", "column"),
-    [
-        (drift.drift_distributions, pairs_table(), "blank"),
-        (
-            lambda table: drift.ranking(table, metric="emd"),
-            pairs_table(mean=1, rank=1),
-            "rank",
-        ),
-        (training_plots.learning_curves, history_table(), "kept"),
-        (
-            training_plots.confusions,
-            pairs_table(checkpoint="", true="", predicted="", count=1),
-            "count",
-        ),
-        (drift.controls, pairs_table(metric="iou_top20", n=1, mean=1, sd=1), "sd"),
-        (
-            training_plots.performance,
-            history_table().assign(balanced_accuracy=1),
-            "balanced_accuracy",
-        ),
-    ],
+WHOLE = pairs_table(
+    metric="iou_top20", mean=1, rank=1, sd=1, n=1, count=1, checkpoint="", true="", predicted=""
 )
+
+
+@pytest.mark.parametrize(("draw", "table", "column"), [
+    (drift.drift_distributions, WHOLE, "blank"),
+    (lambda table: drift.ranking(table, metric="emd"), WHOLE, "rank"),
+    (drift.controls, WHOLE, "sd"),
+    (training_plots.confusions, WHOLE, "count"),
+    (training_plots.learning_curves, history_table(), "kept"),
+    (training_plots.performance, history_table().assign(balanced_accuracy=1), "balanced_accuracy"),
+])  # fmt: skip
 def test_a_missing_column_is_named(draw, table, column):
     with pytest.raises(ValueError, match=rf"found columns .*expected also \['{column}'\]"):
         draw(table.drop(columns=column))

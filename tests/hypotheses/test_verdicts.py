@@ -71,7 +71,7 @@ def test_drift_beyond_the_placebo_that_seeds_share_is_supported(plain):
     assert means.loc["agreement"].to_list() == pytest.approx([0.6, 0.1], abs=0.01)
     row = family.loc[family["p_shown"].idxmax()]
     assert f"{row['estimate']:.3f} ({row['low']:.3f} to {row['high']:.3f})" in found.sentence
-    assert "in all 12 cells fine-tuning moves the evidence" in found.sentence
+    assert "in all 12 comparisons fine-tuning moves the evidence" in found.sentence
     assert "p < 0.001" in found.sentence and "intervals: 95 %" in found.sentence
     assert "not estimated" not in found.sentence
 
@@ -80,7 +80,7 @@ def test_a_placebo_that_moves_as_much_refutes_it():
     planted = {("resnet50v2", None, None, "placebo"): 0.4}
     found = h1(pairs_table(roles=EVERY, distance=planted))
     assert found.verdict == NO
-    assert "in 4 of 12 cells it is not so that fine-tuning moves" in found.sentence
+    assert "in 4 of 12 comparisons it is not so that fine-tuning moves" in found.sentence
     assert "clearest: drift beyond the placebo" in found.sentence
     assert "ResNet50V2" in found.sentence
 
@@ -89,28 +89,28 @@ def test_seeds_that_wander_independently_refute_it(plain):
     found = h1(plain, partial={name: 0.0 for name in ARCHITECTURES})
     assert found.verdict == NO and "partial agreement of two seeds" in found.sentence
     one = h1(plain, partial={"densenet201": 0.6, "resnet50v2": 0.0, "inceptionv3": 0.6})
-    assert one.verdict == NO and "in 4 of 12 cells" in one.sentence
+    assert one.verdict == NO and "in 4 of 12 comparisons" in one.sentence
 
 
 def test_a_drift_of_about_the_threshold_is_left_open():
     edge = {(None, None, None, "finetune"): 0.02 + 0.05 * 0.78}
     found = h1(pairs_table(roles=EVERY, distance=edge, noise=0.3))
     assert found.verdict == OPEN and not found.reasons
-    assert "in 0 of 12 cells it is shown that fine-tuning" in found.sentence
-    assert "no cell refutes it" in found.sentence
+    assert "in 0 of 12 comparisons it is shown that fine-tuning" in found.sentence
+    assert "no comparison refutes it" in found.sentence
 
 
 def test_one_cell_at_the_threshold_leaves_the_whole_open(plain):
     """All cells have to show it, however sure the others are."""
     edge = {("densenet201", "gradcam", "stage4", "finetune"): 0.02 + 0.05 * 0.78}
     found = h1(pairs_table(roles=EVERY, distance=edge))
-    assert found.verdict == OPEN and "in 11 of 12 cells" in found.sentence
+    assert found.verdict == OPEN and "in 11 of 12 comparisons" in found.sentence
 
 
 def test_a_method_without_maps_is_named_and_leaves_the_family(plain):
     where = {"architecture": "resnet50v2", "method": "gradcam", "role": "stage4"}
     found = h1(blank(plain.copy(), **where))
-    assert found.verdict == YES and "in all 11 cells" in found.sentence
+    assert found.verdict == YES and "in all 11 comparisons" in found.sentence
     assert "no map, so no answer, in: ResNet50V2 with Grad-CAM at stage4" in found.sentence
     assert "200 of 200 pairs are blank" in found.sentence
     family = found.tables["family"]
@@ -121,7 +121,7 @@ def test_a_method_without_maps_is_named_and_leaves_the_family(plain):
 def test_without_any_map_the_answer_is_undefined(plain):
     found = h1(plain.assign(unit_distance=np.nan))
     assert found.verdict == UNDEFINED and "no map, so no answer, in: " in found.sentence
-    assert "no cell can be judged" not in found.sentence
+    assert "no comparison can be judged" not in found.sentence
     json.dumps(found.as_json(), allow_nan=False)
 
 
@@ -280,7 +280,7 @@ def test_an_identity_of_methods_without_maps_is_undefined(plain, count, expected
 
 def test_a_shift_beyond_half_the_way_to_unrelated_films_refutes_it(plain):
     found = h4(plain)  # 0.06 between 0.005 (placebo) and 0.10 (unrelated)
-    assert found.verdict == NO and "in 6 of 6 cells it is not so" in found.sentence
+    assert found.verdict == NO and "in 6 of 6 comparisons it is not so" in found.sentence
     family = found.tables["family"]
     assert family["threshold"].mean() == pytest.approx(0.5 * 0.095, abs=0.001)
     beside = found.tables["prior"]
@@ -339,7 +339,7 @@ def test_a_number_of_seeds_that_is_no_planned_look_is_not_judged(seeds):
     reason = f"{seeds} fine-tuning seed{plural}: looks are planned at 3, 5, 8 or 12"
     for name in ("H1", "H2", "H4", "H6"):
         assert found[name].reasons == (reason,)
-        assert f"no cell can be judged; not judged: {reason}" in found[name].sentence
+        assert f"no comparison can be judged; not judged: {reason}" in found[name].sentence
         if seeds == 1:
             assert "seed level not estimated" in found[name].sentence
 

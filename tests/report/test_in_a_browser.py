@@ -7,7 +7,6 @@ failure.
 import csv
 import re
 import shutil
-from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -20,7 +19,7 @@ from lib.attribution.maps import MapSet
 from lib.drift import metrics as drift
 from lib.report import page as report
 from lib.report import shelf
-from lib.study.artefacts import begin, read_table, write_table
+from lib.study.artefacts import read_table, write_table
 
 FILMS = 40
 
@@ -34,7 +33,7 @@ def chromium():
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     paths = made.make_study(tmp_path_factory.mktemp("browser"), films=FILMS)
-    report.write(paths, paths.report.parent, classes=made.CLASSES, shareable=True)
+    made.make_report(paths)
     return paths
 
 
@@ -79,11 +78,8 @@ def test_tables_sort_and_download(visit, study):
     with open(found.value.path(), newline="") as file:
         rows = list(csv.DictReader(file))
     drift = read_table(study.tables / "drift.csv").query("metric == 'iou_top20'")
-    first = drift[
-        (drift["architecture"] == rows[0]["architecture"])
-        & (drift["role"] == rows[0]["role"])
-        & (drift["method"] == rows[0]["method"])
-    ]
+    cell = ["architecture", "role", "method"]
+    first = drift[(drift[cell] == [rows[0][key] for key in cell]).all(axis=1)]
     for row in first.itertuples():
         assert float(rows[0][row.pairing]) == pytest.approx(row.mean, abs=1e-6)
 
@@ -93,8 +89,7 @@ def test_a_downloaded_text_is_no_formula(visit, tmp_path):
     support = read_table(paths.tables / "support.csv")
     support.loc[0, "label"] = '=1+1,"x"'
     support.to_csv(paths.tables / "support.csv", index=False)
-    folder = paths.report.parent
-    report.write(paths, folder, classes=made.CLASSES, shareable=True)
+    folder = made.make_report(paths)
     page = visit("index.html", folder=folder)
     with page.expect_download() as found:
         page.locator("#table-support .csv").click()
@@ -111,8 +106,7 @@ def test_the_three_that_drifted_most_lead_to_the_view_in_which_they_did(chromium
     lowest = films["image_id"].tolist()[::-1][:3]
     table.loc[table["image_id"].isin(set(films["image_id"]) - set(lowest)), "iou_top20"] = 1.0
     write_table(paths.tables / "pairs.csv", table)
-    folder = paths.report.parent
-    report.write(paths, folder, classes=made.CLASSES, shareable=True)
+    folder = made.make_report(paths)
     with visits(chromium) as go:
         page = go(folder, "index.html")
         assert set(page.locator(".extremes a").all_text_contents()) == set(lowest)
@@ -215,12 +209,8 @@ def other_orders(tmp_path_factory):
     stack = maps.maps["post_activation", "layercam"].copy()
     stack[5] = np.linspace(0.85, 1, 25).reshape(5, 5)
     cells = {**maps.maps, ("post_activation", "layercam"): stack}
-    record = begin(paths.maps("densenet201", "finetune-s0"), parameters={})
-    replace(maps, maps=cells).save(record.path)
-    record.complete()
-    folder = paths.report.parent
-    report.write(paths, folder, classes=made.CLASSES, shareable=True)
-    return folder
+    made.change_maps(paths, "densenet201", "finetune-s0", maps=cells)
+    return made.make_report(paths)
 
 
 def test_ties_go_by_the_finer_metric_and_a_change_by_its_size(visit, other_orders):
@@ -308,19 +298,13 @@ def sparse(tmp_path_factory):
     paths = made.make_study(tmp_path_factory.mktemp("sparse"), films=6)
     for architecture in made.ARCHITECTURES:
         for checkpoint in made.CHECKPOINTS:
-            maps = MapSet.load(paths.maps(architecture, checkpoint))
+            here = slice(0, 2) if checkpoint == "transfer-s0" else slice(-2, None)
             cells = {}
             for cell, side in made.CELLS.items():
-                stack = np.zeros((6, side, side), np.float32)
-                here = slice(0, 2) if checkpoint == "transfer-s0" else slice(-2, None)
-                stack[:, here, here] = [[1, 0.5], [0.5, 0.25]]
-                cells[cell] = stack
-            record = begin(paths.maps(architecture, checkpoint), parameters={})
-            replace(maps, maps=cells).save(record.path)
-            record.complete()
-    folder = paths.report.parent
-    report.write(paths, folder, classes=made.CLASSES, shareable=True)
-    return folder
+                cells[cell] = np.zeros((6, side, side), np.float32)
+                cells[cell][:, here, here] = [[1, 0.5], [0.5, 0.25]]
+            made.change_maps(paths, architecture, checkpoint, maps=cells)
+    return made.make_report(paths)
 
 
 def test_the_film_stays_visible_where_there_is_no_evidence(visit, sparse):
@@ -518,15 +502,10 @@ def test_the_list_has_thumbnails_and_names_are_cut_where_they_are_alike(visit, t
     write_table(paths.tables / "pairs.csv", known)
     for architecture in made.ARCHITECTURES:
         for checkpoint in made.CHECKPOINTS:
-            record = begin(paths.maps(architecture, checkpoint), parameters={})
-            replace(MapSet.load(record.path), image_id=np.array(names)).save(record.path)
-            record.complete()
+            made.change_maps(paths, architecture, checkpoint, image_id=np.array(names))
     manifest = read_table(paths.manifest).assign(image_id=names)
-    record = begin(paths.manifest, parameters={})
-    write_table(paths.manifest, manifest)
-    record.complete()
-    folder = paths.report.parent
-    report.write(paths, folder, classes=made.CLASSES, shareable=True)
+    made.complete(paths.manifest, lambda file: write_table(file, manifest))
+    folder = made.make_report(paths)
     page = visit("cases.html#common=0&sort=film", folder=folder)
     assert page.locator("#list .who").all_text_contents() == [f"…{n}…" for n in range(6)]
     assert page.locator("#list .row").first.get_attribute("title") == names[0]
@@ -573,10 +552,8 @@ def test_a_phone_shows_the_case_that_is_tapped_and_keeps_all_in_reach(visit):
 
 
 def test_long_class_names_wrap_on_a_phone(visit, tmp_path):
-    paths = made.make_study(tmp_path)
-    folder = paths.report.parent
     long = ["pneumonia_of_unknown_origin_" * 4, "x" * 90, "plain"]
-    report.write(paths, folder, classes=long, shareable=True)
+    folder = made.make_report(made.make_study(tmp_path), classes=long)
     page = visit("cases.html", folder=folder, size=PHONE, has_touch=True, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert page.evaluate("document.querySelector('#viewer').scrollWidth") <= PHONE["width"]
@@ -695,9 +672,7 @@ def test_barriers_are_found(visit):
 
 
 def test_without_films_maps_lie_on_a_neutral_ground(visit, tmp_path):
-    paths = made.make_study(tmp_path)
-    folder = paths.report.parent
-    report.write(paths, folder, classes=made.CLASSES, shareable=False)
+    folder = made.make_report(made.make_study(tmp_path), shareable=False)
     page = visit("cases.html#film=4&strongest=0", folder=folder)
     assert page.text_content("#name") == "film 4"
     assert "may not be shown" in page.locator(".withheld:visible").text_content()
@@ -710,9 +685,7 @@ def test_without_films_maps_lie_on_a_neutral_ground(visit, tmp_path):
 
 
 def test_a_shard_that_is_lost_is_named(chromium, tmp_path):
-    paths = made.make_study(tmp_path)
-    folder = paths.report.parent
-    report.write(paths, folder, classes=made.CLASSES, shareable=True)
+    folder = made.make_report(made.make_study(tmp_path))
     (folder / "cases/shard-0.js").unlink()
     page = chromium.new_page()
     page.goto(f"{folder.as_uri()}/cases.html")
@@ -722,9 +695,7 @@ def test_a_shard_that_is_lost_is_named(chromium, tmp_path):
 
 
 def test_of_two_thousand_cases_only_the_rows_in_sight_exist(visit, tmp_path):
-    paths = made.make_study(tmp_path, films=2000)
-    folder = paths.report.parent
-    report.write(paths, folder, classes=made.CLASSES, shareable=True)
+    folder = made.make_report(made.make_study(tmp_path, films=2000))
     page = visit("cases.html#common=0", folder=folder)
     assert count(page) == 2000 and page.locator("#list .row").count() < 60
     page.evaluate("document.querySelector('#list').scrollTop = 60000")

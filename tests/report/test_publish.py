@@ -11,6 +11,7 @@ import yaml
 from lib.models.convergence import ending, epochs_without_gain
 from lib.report import front, publish, recompute
 from lib.report.digest import cost, manifests, provenance
+from lib.report.phrases import comparisons
 from lib.study import schema
 from lib.study.artefacts import begin, read_table, write_text
 from lib.study.paths import ROOT, StudyPaths
@@ -84,7 +85,7 @@ def test_a_published_study_is_whole(folder):
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "make reproduce" in text and "## Verdicts" in text
     verdicts = answers["verdicts"]
-    assert all(verdict["sentence"] in text for verdict in verdicts.values())
+    assert all(comparisons(verdict["sentence"]) in text for verdict in verdicts.values())
     assert "pairs" not in json.loads((folder / "audit.json").read_text())["duplicates"]
     # A folder has the name of its study, or of the one that its study is like.
     study = origin["parameters"]["study"]
@@ -100,7 +101,8 @@ def test_a_published_study_is_whole(folder):
 )
 def test_published_verdicts_follow_from_the_published_pairs(folder):
     answers = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))["verdicts"]
-    assert {v.name: v.as_json() for v in recompute.judge(folder)} == answers
+    told = {name: a | {"sentence": comparisons(a["sentence"])} for name, a in answers.items()}
+    assert {v.name: v.as_json() for v in recompute.judge(folder)} == told
 
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
@@ -163,48 +165,31 @@ def test_an_interrupted_publication_leaves_the_old_or_the_new_folder(
     assert new.exists() == (killed_at in (0, 1))  # and the next publication makes it anew
 
 
-def test_markdown_and_lines_by_hand():
-    drift = pd.DataFrame(
-        [
-            ["a", "r", "m", "finetune", "iou_top20", 0.25, 8, 2],
-            ["a", "r", "m", "placebo", "iou_top20", 1.0, 10, 0],
-            ["a", "r", "m", "finetune", "emd", 9.0, 8, 2],
-            ["b", "r", "m", "finetune", "iou_top20", float("nan"), 0, 10],
-        ],
-        columns=["architecture", "role", "method", "pairing", "metric", "mean", "n", "blank"],
-    )
-    lines = publish.markdown(publish.drift_lines(drift)).splitlines()
-    assert lines[0] == "| architecture | role | method | placebo | finetune | n | blank |"
-    assert lines[2:] == ["| a | r | m | 1.00 | 0.25 | 8 | 2 |", "| b | r | m | – | – | 0 | 10 |"]
+PLACE = ["architecture", "role", "method", "pairing"]
 
 
-def test_overlap_before_and_after_a_remedy_by_hand():
-    table = pd.DataFrame(
-        [
-            ["a", "r", "m", "finetune", 0.25, 0.5],
-            ["a", "r", "m", "ceiling", 0.125, float("nan")],
-            ["b", "r", "m", "finetune", 0.75, 0.7],
-        ],
-        columns=["architecture", "role", "method", "pairing", "before", "after"],
-    )
-    lines = publish.markdown(publish.remedy_drift_lines(table)).splitlines()
-    assert lines[0] == "| architecture | role | method | finetune | ceiling |"
-    assert lines[2:] == [
-        "| a | r | m | 0.25 → 0.50 | 0.12 → – |", "| b | r | m | 0.75 → 0.70 | – |",
-    ]  # fmt: skip
-
-
-def test_what_is_made_of_a_correction_is_counted_by_measure():
-    table = pd.DataFrame(
-        [["pearson", "cannot tell"], ["emd", "prefers"], ["pearson", "prefers"],
-         ["pearson", "cannot tell"]],
-        columns=["measure", "finding"],
-    )  # fmt: skip
-    lines = publish.markdown(publish.correction_lines(table)).splitlines()
-    assert lines == [
-        "| measure | cannot tell | prefers |", "| --- | --- | --- |", "| pearson | 2 | 1 |",
-        "| emd | 0 | 1 |",
-    ]  # fmt: skip
+@pytest.mark.parametrize(("lines", "columns", "rows", "told"), [
+    (publish.drift_lines, [*PLACE, "metric", "mean", "n", "blank"],
+     [["a", "r", "m", "finetune", "iou_top20", 0.25, 8, 2],
+      ["a", "r", "m", "placebo", "iou_top20", 1.0, 10, 0],
+      ["a", "r", "m", "finetune", "emd", 9.0, 8, 2],
+      ["b", "r", "m", "finetune", "iou_top20", float("nan"), 0, 10]],
+     ["| architecture | role | method | placebo | finetune | n | blank |",
+      "| a | r | m | 1.00 | 0.25 | 8 | 2 |", "| b | r | m | – | – | 0 | 10 |"]),
+    (publish.remedy_drift_lines, [*PLACE, "before", "after"],
+     [["a", "r", "m", "finetune", 0.25, 0.5], ["a", "r", "m", "ceiling", 0.125, float("nan")],
+      ["b", "r", "m", "finetune", 0.75, 0.7]],
+     ["| architecture | role | method | finetune | ceiling |",
+      "| a | r | m | 0.25 → 0.50 | 0.12 → – |", "| b | r | m | 0.75 → 0.70 | – |"]),
+    (publish.correction_lines, ["measure", "finding"],
+     [["pearson", "cannot tell"], ["emd", "prefers"], ["pearson", "prefers"],
+      ["pearson", "cannot tell"]],
+     ["| measure | cannot tell | prefers |", "| pearson | 2 | 1 |", "| emd | 0 | 1 |"]),
+], ids=["drift", "remedies", "correction"])  # fmt: skip
+def test_lines_in_markdown_by_hand(lines, columns, rows, told):
+    head, rule, *body = publish.markdown(lines(pd.DataFrame(rows, columns=columns))).splitlines()
+    assert [head, *body] == told
+    assert set(rule) == set("| -") and rule.count("|") == head.count("|")
 
 
 def test_checkpoints_that_the_tables_do_not_use_are_not_counted(tmp_path):

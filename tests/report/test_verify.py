@@ -29,16 +29,13 @@ def run(random, *, seeds=5, shift=0.0, spread=0.02):
 
 
 def test_units_by_hand():
-    columns = [*verify.KEYS, "mean", "sd", "runs"]
-    one = pd.DataFrame(
-        [
-            ["auc", "finetune", "a", "", "", 0.5, 0.03, 3],
-            ["auc", "finetune", "b", "", "", 0.7, 0.01, 3],
-            ["auc", "transfer", "a", "", "", 0.4, np.nan, 1],
-            ["auc", "finetune", "c", "", "", 0.1, 0, 3],
-        ],
-        columns=columns,
-    )
+    rows = [
+        ["auc", "finetune", "a", "", "", 0.5, 0.03, 3],
+        ["auc", "finetune", "b", "", "", 0.7, 0.01, 3],
+        ["auc", "transfer", "a", "", "", 0.4, np.nan, 1],
+        ["auc", "finetune", "c", "", "", 0.1, 0, 3],
+    ]
+    one = pd.DataFrame(rows, columns=[*verify.KEYS, "mean", "sd", "runs"])
     other = one.iloc[:3].assign(mean=[0.6, 0.7, 0.5], sd=[0.03, 0.01, np.nan])
     found = verify.compare(one, other).set_index(["of", "architecture"])
     pooled = np.sqrt((4 * 0.03**2 + 4 * 0.01**2) / 10)  # five spreads of 2 degrees, one of them 0
