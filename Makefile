@@ -37,7 +37,17 @@ AUDIT := BEFORE AFTER VERSIONS MAPS_BEFORE MAPS_AFTER LESIONS FINDINGS LAYER PRE
   SIZE NAME RULE
 SAID := STUDY DATA SET RESULTS REFERENCE $(AUDIT)
 $(foreach name,$(SAID),$(eval override $(name) := $$(value $(name))))
+# An empty RESULTS is the default one; nothing but a shell knows that ~ is the home of a user.
+override RESULTS := $(or $(RESULTS),results)
+override RESULTS := $(subst <begin>,,$(subst <begin>~/,$(HOME)/,<begin>$(RESULTS)))
 export $(SAID)
+
+# Snakemake, Jupyter and matplotlib write at home, and ask who runs them. In a container or a batch job there
+# may be neither a name nor a home that can be written: then it is one in the checkout.
+export USER := $(or $(USER),nobody)
+ifeq ($(shell [ -w "$${HOME:-}" ] && echo yes),)
+export HOME := $(CURDIR)/.snakemake/home
+endif
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -111,7 +121,7 @@ audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DAT
 	  --rule "$$RULE" --set "$$SET" --results "$$RESULTS"
 
 plan: $(STAMP)  ## how long reproduce takes, what it can judge, and what it would run
-	@mkdir -p "$$RESULTS/$$STUDY"; $(PY) -m lib plan "$$STUDY" --data "$$DATA" --set "$$SET" \
+	@$(PY) -m lib plan "$$STUDY" --data "$$DATA" --set "$$SET" \
 	  --cores $(CORES) --write $(PLAN)
 	@$(SNAKEMAKE) --configfile $(PLAN) --dry-run --quiet rules -- $(TARGETS)
 
@@ -202,4 +212,4 @@ bench: $(STAMP)  ## measure the budgets (ratios in one run)
 	$(PY) -m bench.shares
 
 clean:  ## delete what runs wrote for STUDY (the shared weights and the reference stay)
-	rm -rf "$$RESULTS/$$STUDY"
+	rm -rf "$$RESULTS/$${STUDY:?}"

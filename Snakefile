@@ -89,11 +89,13 @@ def quote(word: str) -> str:
     return shlex.quote(word).replace("{", "{{").replace("}", "}}")
 
 
+# What could not say why it failed, as a program that was killed, has at least a last line.
+LAST = """awk 'END {{print "error: " ($0 ? $0 : "no word in the log; is the disk full?")}}' {log:q}"""
 RUN = (
     "TF_NUM_INTRAOP_THREADS={threads} OMP_NUM_THREADS={threads} "
     f"{quote(sys.executable)} {quote(str(BASE / 'notebooks/execute.py'))} "
     "{params.notebook} --output {output.notebook:q} --parameters {params.arguments:q} "
-    "> {log:q} 2>&1 || {{ grep '^error: ' {log:q} >&2; exit 1; }}"
+    "> {log:q} 2>&1 || {{ {{ grep '^error: ' {log:q} || " + LAST + "; }} >&2; exit 1; }}"
 )
 # Two cells at a time on two cores: tracing a graph uses one core, whatever the other is doing.
 THREADS = max(1, workflow.cores // 3) if not GPU else workflow.cores

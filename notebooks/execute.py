@@ -99,7 +99,13 @@ def main() -> int:
     parser.add_argument("--parameters", type=json.loads, default={}, help="JSON object")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # outputs of cells, as they come
-    reason = execute(options.notebook, options.output, options.parameters)
+    try:
+        reason = execute(options.notebook, options.output, options.parameters)
+    except OSError as error:  # of papermill, which writes after every cell
+        reason = (
+            f"{error.filename or options.output}: {error.strerror}; free some space or check the permissions "
+            "of the folder, then run again"
+        )
     if reason:
         print(f"error: {options.output.stem}: {reason}", file=sys.stderr)
     return 1 if reason else 0

@@ -1,7 +1,9 @@
 """Notebooks are executed checked and atomically, and a failure is one line."""
 
+import errno
 import importlib.util
 import json
+import os
 import sys
 
 import nbformat
@@ -87,6 +89,17 @@ def test_a_failed_run_is_kept_apart_and_told_in_one_line(
     assert names(output.parent) == [failed.name, output.name]
     assert output.read_text() == "of an earlier run"
     assert any(how in cell.source for cell in nbformat.read(failed, 4).cells)
+
+
+def test_a_full_disk_is_told_in_one_line(execute, tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(execute.papermill, "execute_notebook", full)
+    output = tmp_path / "out/tiny.ipynb"
+    assert run(execute, monkeypatch, output, {"number": 1}) == 1
+    expected = f"error: tiny: {output}: No space left on device; free some space or check the "
+    assert capsys.readouterr().err.startswith(expected) and names(output.parent) == []
 
 
 def test_an_unknown_parameter_is_refused_before_anything_runs(
