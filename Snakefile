@@ -97,8 +97,9 @@ RUN = (
     "{params.notebook} --output {output.notebook:q} --parameters {params.arguments:q} "
     "> {log:q} 2>&1 || {{ {{ grep '^error: ' {log:q} || " + LAST + "; }} >&2; exit 1; }}"
 )
+NETWORK = f"STUDY_DEVICES={GPU} {RUN}"  # a device of its own, of so many
 # Two cells at a time on two cores: tracing a graph uses one core, whatever the other is doing.
-THREADS = max(1, workflow.cores // 3) if not GPU else workflow.cores
+THREADS = max(1, workflow.cores // (GPU or 3))
 DATA = files(P.manifest, *(P.images(size) for size in PARAMS.sizes))
 NATIVE = [str(P.images(size)) for size in PARAMS.native_sizes]
 SHORTCUT = PARAMS.planted
@@ -147,11 +148,11 @@ rule pretrain:
         SLOWEST_FIRST
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=min(GPU, 1),
     message:
         "pre-train {wildcards.architecture} on fractals"
     shell:
-        RUN
+        NETWORK
 
 
 rule prepare:
@@ -190,11 +191,11 @@ rule transfer:
         SLOWEST_FIRST
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=min(GPU, 1),
     message:
         "transfer {wildcards.architecture}, seed {wildcards.seed}"
     shell:
-        RUN
+        NETWORK
 
 
 def starting_points(wildcards) -> list[str]:
@@ -225,11 +226,11 @@ rule finetune:
         SLOWEST_FIRST
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=min(GPU, 1),
     message:
         "{wildcards.mode} {wildcards.architecture}, seed {wildcards.seed}"
     shell:
-        RUN
+        NETWORK
 
 
 # All checkpoints of an architecture share one graph: tracing it once for each would cost more than
@@ -256,11 +257,11 @@ rule attribute:
         SLOWEST_FIRST
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=min(GPU, 1),
     message:
         "attribute all checkpoints of {wildcards.architecture}"
     shell:
-        RUN
+        NETWORK
 
 
 # Not part of the study proper: `make sensitivity` asks for it.
@@ -281,11 +282,11 @@ rule sensitivity:
         str(P.root / "logs/A2_sensitivity.log"),
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=min(GPU, 1),
     message:
         "read the maps of {PARAMS.study} in every way"
     shell:
-        RUN
+        NETWORK
 
 
 rule randomisation:
@@ -303,11 +304,11 @@ rule randomisation:
         str(P.root / "logs/A5_randomised_weights.log"),
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=min(GPU, 1),
     message:
         "randomise the networks of {PARAMS.study}"
     shell:
-        RUN
+        NETWORK
 
 
 # Not part of the study proper: `make remedies` asks for it, with BEFORE= for two studies' drift.

@@ -7,7 +7,9 @@ import pytest
 
 from lib.study.paths import ROOT
 
-SHOW = 'include Makefile\nshow: ; @printf "%s\\n" "$$RESULTS" "$$HOME" "$$USER"\n'
+SHOW = r"""include Makefile
+show: ; @printf '%s\n' "$$RESULTS" "$$HOME" "$$USER" "$(LOCK)" '$(SNAKEMAKE)'
+"""
 
 
 def told(*words, **environment):
@@ -35,8 +37,18 @@ def test_an_empty_folder_is_the_default_and_a_tilde_is_the_home(said, found, tmp
 
 @pytest.mark.parametrize("home", [None, "", "/nonexistent/home"])
 def test_without_a_home_and_a_name_there_is_one_in_the_checkout(home, tmp_path):
-    assert told(HOME=home, USER=None)[1:] == [f"{ROOT}/.snakemake/home", "nobody"]
-    assert told(HOME=str(tmp_path), USER="her")[1:] == [str(tmp_path), "her"]
+    assert told(HOME=home, USER=None)[1:3] == [f"{ROOT}/.snakemake/home", "nobody"]
+    assert told(HOME=str(tmp_path), USER="her")[1:3] == [str(tmp_path), "her"]
+
+
+@pytest.mark.parametrize(("listed", "count"), [("", 0), ("GPU 0: A\nGPU 1: B\n", 2)])
+def test_as_many_cells_run_on_accelerators_as_there_are(listed, count, tmp_path):
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text(f"#!/bin/sh\nprintf '{listed}'\n")
+    driver.chmod(0o755)
+    lock, command = told(PATH=f"{tmp_path}:{os.environ['PATH']}", GPU=None)[3:]
+    assert lock == ("requirements-gpu.lock" if count else "requirements.lock")
+    assert f" --resources gpu={count} --config gpu={count} " in command
 
 
 def test_nothing_is_deleted_where_no_study_is_named(tmp_path):

@@ -36,7 +36,7 @@ NOISE = (
     # Of a failed cell its reason has been said, in a line that begins with "error".
     *("RuleException:", "CalledProcessError in file", "Command 'set -euo pipefail"),
     *("    message: ", "    jobid: ", "    input: ", "    output: ", "    shell:"),
-    *("        TF_NUM_INTRAOP_THREADS", "        (command exited with non-zero exit code)"),
+    *("        TF_NUM_INTRAOP_THREADS", "        STUDY_DEVICES", "        (command exited with "),
 )
 # What `atomic`, `GrowingArrays` without a key and notebooks/execute.py call unfinished work.
 _LEFT = re.compile(r"\.(?:partial|running)-(\d{1,7})-")
