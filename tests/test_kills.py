@@ -36,7 +36,8 @@ class Short(kills.Trial):
 
     write = (
         "import pathlib, time; folder = pathlib.Path('results/smoke'); "
-        "folder.mkdir(exist_ok=True); time.sleep(0.2); file = folder / '.partial-1-a.csv'; file.write_text('half'); "
+        "folder.mkdir(exist_ok=True); time.sleep(0.2); file = folder / '.partial-1-a.csv'; "
+        "file.write_text('half'); "
         "time.sleep(0.4); file.write_text('whole'); file.rename(folder / 'a.csv')"
     )
 
