@@ -91,6 +91,16 @@ def check_weights(params: Params) -> None:
         )
 
 
+def check_checkout() -> None:
+    """Raise a ParamsError at the start where Snakemake could not keep its records."""
+    records = ROOT / ".snakemake"
+    if not os.access(records if records.exists() else ROOT, os.W_OK):
+        raise ParamsError(
+            f"{records}: found no right to write, expected it: Snakemake keeps its records there. "
+            "Run from a copy of the checkout in a folder of yours."
+        )
+
+
 def _online() -> bool:
     try:
         socket.create_connection(("storage.googleapis.com", 443), timeout=5).close()
@@ -116,6 +126,7 @@ def _text(params: Params) -> str:
 
 
 def _plan(options: argparse.Namespace) -> None:
+    check_checkout()
     params, count = _resolved(options)
     write_text(options.write, _text(params))
     print(duration.plan(params, stated.load(), count=count, cores=options.cores), end="\n\n")
@@ -132,6 +143,7 @@ def _params(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> int:
     if not options.after_dashes:
         raise ParamsError("run: found no command; expected one after --")
+    check_checkout()
     params, count = _resolved(options)
     paths = StudyPaths(options.results, options.study)
     # Not before the folder is held: a run that goes on there has these parameters.

@@ -426,6 +426,17 @@ def test_a_folder_of_results_that_cannot_be_written_is_one_line(capsys):
     assert capsys.readouterr().err.startswith(expected)
 
 
+def test_a_checkout_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(commands, "ROOT", tmp_path / "gone")
+    words = [["plan", "smoke", "--write", str(tmp_path / "plan.yml")]]
+    words += [["run", "smoke", "--results", str(tmp_path), "--", "true"]]
+    for verb in words:
+        assert commands.main(verb) == 2
+        expected = f"error: {tmp_path}/gone/.snakemake: found no right to write, expected it: "
+        assert capsys.readouterr().err.startswith(expected)
+    assert not list(tmp_path.iterdir())
+
+
 def test_command_line_takes_films_and_misses_a_class(films, capsys):
     assert commands.main(["params", "real", "--data", str(films)]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["data"]["source"] == str(films)
