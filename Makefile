@@ -9,7 +9,7 @@ SET ?=
 RESULTS ?= results
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
-GPU ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo 1 || echo 0)
+GPU ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU ')
 EXECUTOR ?=
 CLUSTER ?=
 TARGETS ?=
@@ -31,18 +31,29 @@ REFERENCE ?=
 KILLS ?= 25
 INTERRUPTS ?= 5
 SUBJECTS ?=
+MINUTES ?=
 
 # What a user says reaches the programs as it is: neither make nor the shell expands it again.
 AUDIT := BEFORE AFTER VERSIONS MAPS_BEFORE MAPS_AFTER LESIONS FINDINGS LAYER PREPROCESSING CLASSES \
   SIZE NAME RULE
 SAID := STUDY DATA SET RESULTS REFERENCE $(AUDIT)
 $(foreach name,$(SAID),$(eval override $(name) := $$(value $(name))))
+# An empty RESULTS is the default one; nothing but a shell knows that ~ is the home of a user.
+override RESULTS := $(or $(RESULTS),results)
+override RESULTS := $(subst <begin>,,$(subst <begin>~/,$(HOME)/,<begin>$(RESULTS)))
 export $(SAID)
+
+# Snakemake, Jupyter and matplotlib write at home, and ask who runs them. In a container or a batch job there
+# may be neither a name nor a home that can be written: then it is one in the checkout.
+export USER := $(or $(USER),nobody)
+ifeq ($(shell [ -w "$${HOME:-}" ] && echo yes),)
+export HOME := $(CURDIR)/.snakemake/home
+endif
 
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-LOCK := $(if $(filter 1,$(GPU)),requirements-gpu.lock,requirements.lock)
+LOCK := $(if $(filter-out 0,$(GPU)),requirements-gpu.lock,requirements.lock)
 CLUSTER_LOCK := $(if $(CLUSTER),requirements-$(CLUSTER).lock)
 BOOK_VENV ?= .venv-book
 PARAMS := "$$RESULTS/$$STUDY/params.yml"
@@ -52,7 +63,7 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHONHASHSEED := 0
 
 SNAKEMAKE = $(PY) -m snakemake --snakefile Snakefile \
-  $(if $(EXECUTOR),--profile profiles/$(EXECUTOR),--cores $(CORES) --resources gpu=1) \
+  $(if $(EXECUTOR),--profile profiles/$(EXECUTOR),--cores $(CORES) --resources gpu=$(GPU)) \
   --config gpu=$(GPU) results="$$RESULTS" $(if $(BEFORE),before="$$BEFORE") \
   --rerun-triggers mtime params input --max-checksum-file-size 50000000 \
   --keep-going --rerun-incomplete
@@ -63,7 +74,7 @@ help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo 'Variables: STUDY=phantom|smoke|shortcut|real|paper  DATA=<folder of class folders | manifest.csv>'
-	@echo '           SET="seeds=[0,1,2] finetune.epochs=5"  CORES=n  GPU=0|1  RESULTS=folder'
+	@echo '           SET="seeds=[0,1,2] finetune.epochs=5"  CORES=n  GPU=n  RESULTS=folder'
 	@echo '           EXECUTOR=slurm|kubernetes (profiles/, after make setup CLUSTER=slurm|kubernetes)'
 
 setup: $(STAMP)  ## make the environment in .venv from the lock (GPU=1 adds CUDA, CLUSTER=slurm|kubernetes)
@@ -111,7 +122,7 @@ audit: $(STAMP)  ## did the evidence of your own model move? (BEFORE, AFTER, DAT
 	  --rule "$$RULE" --set "$$SET" --results "$$RESULTS"
 
 plan: $(STAMP)  ## how long reproduce takes, what it can judge, and what it would run
-	@mkdir -p "$$RESULTS/$$STUDY"; $(PY) -m lib plan "$$STUDY" --data "$$DATA" --set "$$SET" \
+	@$(PY) -m lib plan "$$STUDY" --data "$$DATA" --set "$$SET" \
 	  --cores $(CORES) --write $(PLAN)
 	@$(SNAKEMAKE) --configfile $(PLAN) --dry-run --quiet rules -- $(TARGETS)
 
@@ -139,8 +150,9 @@ test-processors: $(STAMP)  ## what depends on the processor, as on six others (T
 	  env $$settings $(PY) -m pytest -q $(WORKERS) $(TESTS) || failed="$$failed; $$settings"; done; \
 	  [ -z "$$failed" ] || { echo "error: tests fail under$${failed#;}" >&2; exit 1; }
 
-kills: $(STAMP)  ## kill runs at random moments; the next one must end the same (KILLS, INTERRUPTS of each; hours)
-	PYTHONPATH=tests $(PY) -u tests/kills.py --kills $(KILLS) --interrupts $(INTERRUPTS) $(SUBJECTS)
+kills: $(STAMP)  ## kill runs at random moments; the next one must end the same (KILLS, INTERRUPTS of each; MINUTES)
+	PYTHONPATH=tests $(PY) -u tests/kills.py --kills $(KILLS) --interrupts $(INTERRUPTS) \
+	  $(if $(MINUTES),--minutes $(MINUTES)) $(SUBJECTS)
 
 lint: $(STAMP)  ## ruff on modules, notebooks and tests; which wing may import which
 	@$(dir $(PY))ruff check .
@@ -202,4 +214,4 @@ bench: $(STAMP)  ## measure the budgets (ratios in one run)
 	$(PY) -m bench.shares
 
 clean:  ## delete what runs wrote for STUDY (the shared weights and the reference stay)
-	rm -rf "$$RESULTS/$$STUDY"
+	rm -rf "$$RESULTS/$${STUDY:?}"

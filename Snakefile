@@ -90,14 +90,17 @@ def quote(word: str) -> str:
     return shlex.quote(word).replace("{", "{{").replace("}", "}}")
 
 
+# What could not say why it failed, as a program that was killed, has at least a last line.
+LAST = """awk 'END {{print "error: " ($0 ? $0 : "no word in the log; is the disk full?")}}' {log:q}"""
 RUN = (
     "TF_NUM_INTRAOP_THREADS={threads} OMP_NUM_THREADS={threads} "
     f"{quote(sys.executable)} {quote(str(BASE / 'notebooks/execute.py'))} "
     "{params.notebook} --output {output.notebook:q} --parameters {params.arguments:q} "
-    "> {log:q} 2>&1 || {{ grep '^error: ' {log:q} >&2; exit 1; }}"
+    "> {log:q} 2>&1 || {{ {{ grep '^error: ' {log:q} || " + LAST + "; }} >&2; exit 1; }}"
 )
+NETWORK = f"STUDY_DEVICES={GPU} {RUN}"  # a device of its own, of so many
 # Two cells at a time on two cores: tracing a graph uses one core, whatever the other is doing.
-THREADS = max(1, workflow.cores // 3) if not GPU else workflow.cores
+THREADS = max(1, workflow.cores // (GPU or 3))
 DATA = files(P.manifest, *(P.images(size) for size in PARAMS.sizes))
 NATIVE = [str(P.images(size)) for size in PARAMS.native_sizes]
 SHORTCUT = PARAMS.planted
@@ -146,11 +149,11 @@ rule pretrain:
         SLOWEST_FIRST
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=min(GPU, 1),
     message:
         "pre-train {wildcards.architecture} on fractals"
     shell:
-        RUN
+        NETWORK
 
 
 rule prepare:
@@ -189,11 +192,11 @@ rule transfer:
         SLOWEST_FIRST
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=min(GPU, 1),
     message:
         "transfer {wildcards.architecture}, seed {wildcards.seed}"
     shell:
-        RUN
+        NETWORK
 
 
 def starting_points(wildcards) -> list[str]:
@@ -224,11 +227,11 @@ rule finetune:
         SLOWEST_FIRST
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=min(GPU, 1),
     message:
         "{wildcards.mode} {wildcards.architecture}, seed {wildcards.seed}"
     shell:
-        RUN
+        NETWORK
 
 
 # All checkpoints of an architecture share one graph: tracing it once for each would cost more than
@@ -255,11 +258,11 @@ rule attribute:
         SLOWEST_FIRST
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=min(GPU, 1),
     message:
         "attribute all checkpoints of {wildcards.architecture}"
     shell:
-        RUN
+        NETWORK
 
 
 # Not part of the study proper: `make sensitivity` asks for it.
@@ -280,11 +283,11 @@ rule sensitivity:
         str(P.root / "logs/A2_sensitivity.log"),
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=min(GPU, 1),
     message:
         "read the maps of {PARAMS.study} in every way"
     shell:
-        RUN
+        NETWORK
 
 
 rule randomisation:
@@ -302,11 +305,11 @@ rule randomisation:
         str(P.root / "logs/A5_randomised_weights.log"),
     threads: THREADS
     resources:
-        gpu=GPU,
+        gpu=min(GPU, 1),
     message:
         "randomise the networks of {PARAMS.study}"
     shell:
-        RUN
+        NETWORK
 
 
 # Not part of the study proper: `make remedies` asks for it, with BEFORE= for two studies' drift.

@@ -76,7 +76,7 @@ def check_weights(params: Params) -> None:
         )
     if params.weights.source != "imagenet":
         return
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    home = Path(os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras"))
     missing = [
         ARCHITECTURES[name].title
         for name in params.architectures
@@ -88,6 +88,16 @@ def check_weights(params: Params) -> None:
             "and no network to fetch them. Two ways out: run once with a network (Keras caches "
             "them), or set weights.source=file and weights.files to copies of your own; "
             "weights.source=fractal needs no download."
+        )
+
+
+def check_checkout() -> None:
+    """Raise a ParamsError at the start where Snakemake could not keep its records."""
+    records = ROOT / ".snakemake"
+    if not os.access(records if records.exists() else ROOT, os.W_OK):
+        raise ParamsError(
+            f"{records}: found no right to write, expected it: Snakemake keeps its records there. "
+            "Run from a copy of the checkout in a folder of yours."
         )
 
 
@@ -116,6 +126,7 @@ def _text(params: Params) -> str:
 
 
 def _plan(options: argparse.Namespace) -> None:
+    check_checkout()
     params, count = _resolved(options)
     write_text(options.write, _text(params))
     print(duration.plan(params, stated.load(), count=count, cores=options.cores), end="\n\n")
@@ -132,6 +143,7 @@ def _params(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> int:
     if not options.after_dashes:
         raise ParamsError("run: found no command; expected one after --")
+    check_checkout()
     params, count = _resolved(options)
     paths = StudyPaths(options.results, options.study)
     # Not before the folder is held: a run that goes on there has these parameters.
@@ -251,6 +263,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _check_words(*words: str) -> None:
+    """Refuse a home that nobody has, and bytes that are no text: no notebook can hold them."""
+    for word in words:
+        if (shown := word.encode(errors="backslashreplace").decode()) != word:
+            raise ParamsError(
+                f"{shown}: found bytes that are no UTF-8, expected a path or value in UTF-8. "
+                "Rename the folder, or name a link to it that has another name."
+            )
+        if word.startswith("~") and os.path.expanduser(word) == word:
+            raise ParamsError(f"{word}: found no home of that name, expected a path that exists.")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; 0 if all is well, 2 with the reason where it cannot be done.
 
@@ -262,9 +286,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(words[:cut])
     options.after_dashes = words[cut + 1 :]
     try:
+        _check_words(str(ROOT), *words)
         return options.run(options) or 0
     except (ParamsError, ArtefactError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        told = str(error)
+        if isinstance(error, OSError) and error.filename:
+            told = (
+                f"{error.filename}: {error.strerror}. Free some space, check the permissions of "
+                "the folder, or name another one by RESULTS, then run again."
+            )
+        print(f"error: {told}", file=sys.stderr)
         return 2
 
 

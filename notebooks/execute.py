@@ -5,11 +5,13 @@
 
 import argparse
 import ast
+import fcntl
 import json
 import logging
 import os
 import sys
 import tempfile
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 # Through nbformat comes jsonschema, which would read the grammar of international addresses, for longer
@@ -25,6 +27,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 FOLDER = Path(__file__).resolve().parent
+LOCKS = FOLDER.parent / ".snakemake"
 
 
 class OwnKernel(AsyncKernelManager):
@@ -91,6 +94,24 @@ def execute(name: str, output: Path, parameters: dict) -> str | None:
     return None
 
 
+def device(count: int, held: ExitStack) -> str:
+    """One accelerator of `count`: the first that no other notebook of this checkout has.
+
+    Kept for this process by a lock of the operating system, until `held` is closed or the process ends.
+    Where others have all, as with a second study, the first is shared.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = (visible.split(",") if visible else [str(number) for number in range(count)])[:count]
+    LOCKS.mkdir(exist_ok=True)
+    for name in names:
+        lock = os.open(LOCKS / f"device-{name}.lock", os.O_CREAT | os.O_WRONLY)
+        held.callback(os.close, lock)
+        with suppress(OSError):  # another notebook has it, or the file system has no locks
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return name
+    return names[0]
+
+
 def main() -> int:
     """Command line; 1 if the notebook failed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -99,7 +120,16 @@ def main() -> int:
     parser.add_argument("--parameters", type=json.loads, default={}, help="JSON object")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # outputs of cells, as they come
-    reason = execute(options.notebook, options.output, options.parameters)
+    try:
+        with ExitStack() as held:
+            if (count := int(os.environ.get("STUDY_DEVICES", 0))) > 1:
+                os.environ["CUDA_VISIBLE_DEVICES"] = device(count, held)
+            reason = execute(options.notebook, options.output, options.parameters)
+    except OSError as error:  # of papermill, which writes after every cell
+        reason = (
+            f"{error.filename or options.output}: {error.strerror}; free some space or check the permissions "
+            "of the folder, then run again"
+        )
     if reason:
         print(f"error: {options.output.stem}: {reason}", file=sys.stderr)
     return 1 if reason else 0

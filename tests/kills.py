@@ -1,16 +1,19 @@
 """Kill runs at random moments; the same command again must end in the same artefacts.
 
-``make kills KILLS=25 INTERRUPTS=5 SUBJECTS="prepare stored reference smoke"``, of each. Every run
-is killed as one kills it: its make, any one of its processes, or all of them at once (SIGKILL), or
-Ctrl-C (SIGINT). A run that comes to its end is compared, byte for byte where that can be, with one
-that nobody disturbed, and the next begins anew.
+``make kills KILLS=25 INTERRUPTS=5 SUBJECTS="prepare stored reference smoke"``, of each, or as many
+as MINUTES allow. Every run is killed as one kills it: its make, any one of its processes, or all of
+them at once (SIGKILL), or Ctrl-C (SIGINT); every other one while it writes a file. A run that comes
+to its end is compared, byte for byte where that can be, with one that nobody disturbed, and the
+next begins anew. A table says at last what was hit, what was found and what it cost.
 """
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import random
 import re
@@ -20,11 +23,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import stored_material as stored
 import yaml
 from workflow_material import checkout
@@ -108,10 +112,17 @@ def contents(folder: Path) -> dict[str, str]:
     return found
 
 
+def writes(folder: Path) -> bool:
+    """Whether a run has a file there under way, or had one when it was killed."""
+    return any(folder.rglob(".partial-*"))
+
+
 def faults(folder: Path) -> list[str]:
-    """Artefacts that count as complete and are not: a file other than its manifest says."""
+    """Artefacts that count as complete and are not: half a file, or not what its manifest says."""
     found = []
-    for manifest in folder.rglob("*.json"):
+    for manifest in [*folder.rglob("*.json"), *folder.rglob("*.ipynb")]:
+        if any(map(_LEFTOVER.search, manifest.relative_to(folder).parts)):
+            continue
         try:
             told = json.loads(manifest.read_text(encoding="utf-8"))
         except ValueError:
@@ -152,8 +163,10 @@ class Trial:
         self.home = checkout(folder / name)
         self.paths = StudyPaths(self.home / "results", self.subject.study)
         self.hits: collections.Counter = collections.Counter()
+        self.stages: collections.Counter = collections.Counter()
+        self.writing = 0
         self.wrong: list[str] = []
-        self.ends, self.spent, self.survivors = 0, 0.0, set()
+        self.ends, self.looks, self.spent, self.survivors = 0, 0, 0.0, set()
         self.prepare()
         self.seconds = self.finish()
         self.expected = contents(self.product)
@@ -228,6 +241,12 @@ class Trial:
                 looked = True
                 both = self.survivors & set(running.processes(self.paths.root))
                 self.wrong += [f"writes beside the next run: {pid}" for pid in both]
+        if sum(self.hits.values()) % 2:  # while it writes, if it does so within seconds
+            deadline = time.monotonic() + 10
+            while process.poll() is None and not writes(self.home / "results"):
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.002)
         if process.poll() is not None:
             self.spent += time.monotonic() - begun
             if process.returncode:
@@ -239,7 +258,10 @@ class Trial:
         self.spent += time.monotonic() - begun
         self.survivors = set(running.processes(self.paths.root))
         if not self.survivors:
+            self.looks += 1
             self.wrong += faults(self.product)
+            if self.subject.after and self.product.exists():  # it stands there whole or not at all
+                self.wrong += ["half published"] * (contents(self.product) != self.expected)
         elif number == signal.SIGINT:
             self.wrong.append("an interruption left processes")
         return True
@@ -249,13 +271,15 @@ class Trial:
         names = [self._notebook(pid) for pid, part in alive.items() if part == "papermill"]
         stage = next(filter(None, names), "between" if "snakemake" in alive.values() else "begin")
         part = self.rng.choice(["all", *sorted(set(alive.values()))])
-        if number == signal.SIGINT or part == "all":
-            part = "all"
-            os.killpg(process.pid, number)
-        else:
-            os.kill(next(pid for pid, is_ in alive.items() if is_ == part), number)
+        part = "all" if number == signal.SIGINT else part
+        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+            if part == "all":
+                os.killpg(process.pid, number)
+            else:
+                os.kill(next(pid for pid, is_ in alive.items() if is_ == part), number)
         self.hits[number.name, part] += 1
-        self.hits["stage", self.name if stage == "begin" else stage] += 1
+        self.stages[self.name if stage == "begin" else stage] += 1
+        self.writing += writes(self.home / "results")
 
     @staticmethod
     def _notebook(pid: int) -> str:
@@ -267,11 +291,12 @@ class Trial:
         return next(iter(named), "").split()[0] if named else ""
 
 
-def campaign(trial: Trial, *, kills: int, interrupts: int) -> dict:
-    """Disturb a subject so often, run it to its end, and say what was found."""
+def campaign(trial: Trial, *, kills: int, interrupts: int, seconds: float = math.inf) -> dict:
+    """Disturb a subject so often, or so long, run it to its end, and say what was found."""
     waiting = [signal.SIGKILL] * kills + [signal.SIGINT] * interrupts
     trial.rng.shuffle(waiting)
-    while waiting:
+    deadline = time.monotonic() + seconds
+    while waiting and time.monotonic() < deadline:
         if trial.disturb(waiting[-1]):
             print(trial.name, waiting.pop().name, len(waiting), "to go", flush=True)
         if trial.wrong:
@@ -279,13 +304,29 @@ def campaign(trial: Trial, *, kills: int, interrupts: int) -> dict:
     if not trial.wrong:
         trial.spent += trial.finish()
         trial.compare()
-    done = kills + interrupts - len(waiting)
+    counts = {
+        name: sum(n for (number, _), n in trial.hits.items() if number == name)
+        for name in ("SIGKILL", "SIGINT")
+    }
+    killed = sum(counts.values())
+    lost = (trial.spent - trial.ends * trial.seconds) / killed if killed else math.nan
     return {
-        "subject": trial.name, "disturbed": done, "ends": trial.ends, "wrong": trial.wrong,
-        "hits": {" ".join(key): n for key, n in sorted(trial.hits.items())},
-        "seconds undisturbed": round(trial.seconds, 1),
-        "seconds lost per kill": round((trial.spent - trial.ends * trial.seconds) / done, 1),
+        "subject": trial.name, **counts, "while writing": trial.writing, "looks": trial.looks,
+        "ends": trial.ends, "wrong": trial.wrong, "s undisturbed": round(trial.seconds, 1),
+        "s lost per kill": round(lost, 1), "stages": dict(sorted(trial.stages.items())),
+        "processes": {" ".join(key): n for key, n in sorted(trial.hits.items())},
     }  # fmt: skip
+
+
+def table(found: Sequence[dict]) -> str:
+    """What was hit, found and lost, a line for each subject, and all stages that were hit."""
+    lines = pd.DataFrame(found).drop(columns=["stages", "processes"])
+    lines["wrong"] = lines["wrong"].map(len)
+    sums = lines[["SIGKILL", "SIGINT", "while writing", "looks", "ends", "wrong"]].sum()
+    lines = pd.concat([lines, pd.DataFrame([{"subject": "all", **sums}])])
+    stages = sum((collections.Counter(one["stages"]) for one in found), collections.Counter())
+    told = ", ".join(f"{stage} {n}" for stage, n in sorted(stages.items()))
+    return f"{lines.to_string(index=False, na_rep='')}\nhits by stage: {told}"
 
 
 def main() -> int:
@@ -294,17 +335,23 @@ def main() -> int:
     parser.add_argument("subjects", nargs="*", choices=SUBJECTS, default=list(SUBJECTS))
     parser.add_argument("--kills", type=int, default=25, help="SIGKILLs of each")
     parser.add_argument("--interrupts", type=int, default=5, help="SIGINTs of each")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of all together")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary one)")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="kills-"))
-    wrong = False
-    for name in options.subjects:
+    deadline, found = time.monotonic() + 60 * options.minutes, []
+    for number, name in enumerate(options.subjects):
+        share = (deadline - time.monotonic()) / (len(options.subjects) - number)
+        begun = time.monotonic()
         trial = Trial(name, folder, random.Random(f"{name} {options.seed}"))
-        found = campaign(trial, kills=options.kills, interrupts=options.interrupts)
-        print(json.dumps(found, indent=2), flush=True)
-        wrong |= bool(found["wrong"])
-    return int(wrong)
+        left = share - (time.monotonic() - begun) - trial.seconds  # it is run to its end as well
+        found.append(
+            campaign(trial, kills=options.kills, interrupts=options.interrupts, seconds=left)
+        )
+        print(json.dumps(found[-1], indent=2), flush=True)
+    print(table(found))
+    return int(any(one["wrong"] for one in found))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """Notebooks are executed checked and atomically, and a failure is one line."""
 
+import contextlib
+import errno
 import importlib.util
 import json
+import os
 import sys
 
 import nbformat
@@ -87,6 +90,47 @@ def test_a_failed_run_is_kept_apart_and_told_in_one_line(
     assert names(output.parent) == [failed.name, output.name]
     assert output.read_text() == "of an earlier run"
     assert any(how in cell.source for cell in nbformat.read(failed, 4).cells)
+
+
+def test_a_full_disk_is_told_in_one_line(execute, tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(execute.papermill, "execute_notebook", full)
+    output = tmp_path / "out/tiny.ipynb"
+    assert run(execute, monkeypatch, output, {"number": 1}) == 1
+    expected = f"error: tiny: {output}: No space left on device; free some space or check the "
+    assert capsys.readouterr().err.startswith(expected) and names(output.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"), [("", ["0", "1", "2"]), ("7,GPU-4,5,6", ["7", "GPU-4", "5"])]
+)
+def test_notebooks_at_the_same_time_have_different_devices(
+    module, visible, expected, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "LOCKS", tmp_path / "locks")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with contextlib.ExitStack() as others:
+        assert [module.device(3, others) for _ in range(2)] == expected[:2]
+        with contextlib.ExitStack() as third:
+            assert module.device(3, third) == expected[2]
+            assert module.device(3, others) == expected[0], "all are taken: shared"
+        assert module.device(3, others) == expected[2], "given back"
+
+
+def test_a_notebook_sees_its_own_device_alone(execute, tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "LOCKS", tmp_path / "locks")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("STUDY_DEVICES", "2")
+    (tmp_path / "notebooks/tiny.py").write_text(
+        NOTEBOOK + "print(os.environ['CUDA_VISIBLE_DEVICES'])\n"
+    )
+    with contextlib.ExitStack() as other:
+        assert execute.device(2, other) == "0"
+        assert run(execute, monkeypatch, tmp_path / "tiny.ipynb", {}) == 0
+    outputs = nbformat.read(tmp_path / "tiny.ipynb", as_version=4).cells[-1].outputs
+    assert outputs[0].text.splitlines()[-1] == "1"
 
 
 def test_an_unknown_parameter_is_refused_before_anything_runs(

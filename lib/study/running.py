@@ -33,6 +33,10 @@ STATUS = 60.0  # s, between two lines that say where a run stands
 NOISE = (
     *("Select jobs to execute", "Assuming unrestricted shared", "Provided cores", "Using shell"),
     *("Rules claiming more threads", "Provided resources", "Execute "),
+    # Of a failed cell its reason has been said, in a line that begins with "error".
+    *("RuleException:", "CalledProcessError in file", "Command 'set -euo pipefail"),
+    *("    message: ", "    jobid: ", "    input: ", "    output: ", "    shell:"),
+    *("        TF_NUM_INTRAOP_THREADS", "        STUDY_DEVICES", "        (command exited with "),
 )
 # What `atomic`, `GrowingArrays` without a key and notebooks/execute.py call unfinished work.
 _LEFT = re.compile(r"\.(?:partial|running)-(\d{1,7})-")

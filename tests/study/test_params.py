@@ -411,6 +411,8 @@ def test_command_line_writes_the_resolved_study(tmp_path, capsys):
         (["real"], "error: real.yml: data.source is not set, and this study needs films"),
         (["real", "--data", "/no/such"], "error: /no/such: found nothing"),
         (["smoke", "--write", "/dev/null/params.yml"], "error: /dev/null/params.yml: could not be"),
+        (["real", "--data", "/caf\udce9"], r"error: /caf\\udce9: found bytes that are no UTF-8"),
+        (["real", "--data", "~nobody-there/x"], "error: ~nobody-there/x: found no home of that"),
     ],
 )  # fmt: skip
 def test_command_line_says_what_is_wrong_and_returns_two(arguments, message, capsys):
@@ -418,6 +420,23 @@ def test_command_line_says_what_is_wrong_and_returns_two(arguments, message, cap
     captured = capsys.readouterr()
     assert captured.out == ""
     assert re.match(message, captured.err), captured.err
+
+
+def test_a_folder_of_results_that_cannot_be_written_is_one_line(capsys):
+    assert commands.main(["run", "smoke", "--results", "/dev/null", "--", "true"]) == 2
+    expected = "error: /dev/null/smoke: Not a directory. Free some space, check the permissions "
+    assert capsys.readouterr().err.startswith(expected)
+
+
+def test_a_checkout_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(commands, "ROOT", tmp_path / "gone")
+    words = [["plan", "smoke", "--write", str(tmp_path / "plan.yml")]]
+    words += [["run", "smoke", "--results", str(tmp_path), "--", "true"]]
+    for verb in words:
+        assert commands.main(verb) == 2
+        expected = f"error: {tmp_path}/gone/.snakemake: found no right to write, expected it: "
+        assert capsys.readouterr().err.startswith(expected)
+    assert not list(tmp_path.iterdir())
 
 
 def test_command_line_takes_films_and_misses_a_class(films, capsys):

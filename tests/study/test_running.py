@@ -131,3 +131,14 @@ def test_locks_of_snakemake_go_unless_a_run_of_another_study_is_alive(tmp_path, 
 def test_the_lock_file_says_who(tmp_path):
     with running.held(tmp_path / "trial"):
         assert json.loads((tmp_path / "trial/.run.lock").read_text())["pid"] == os.getpid()
+
+
+def test_of_a_failed_cell_its_reason_is_left(capsys):
+    said = [
+        "RuleException:\n", 'CalledProcessError in file "/x/Snakefile", line 1:\n',
+        "Command 'set -euo pipefail;  TF_NUM_INTRAOP_THREADS=1 …' returned …\n",
+        "error: 01_prepare_data: no films\n", "    input: a, b\n", "    output: c\n",
+        "        TF_NUM_INTRAOP_THREADS=1 …\n", "    log: /x/log\n",
+    ]  # fmt: skip
+    running._relay(said)
+    assert capsys.readouterr().err == "error: 01_prepare_data: no films\n    log: /x/log\n"
