@@ -26,18 +26,7 @@ _KEYS = ["architecture", "checkpoint", "role", "method"]
 
 
 def perturbed(films: np.ndarray, *, seed: int) -> dict[str, np.ndarray]:
-    """Changed films by the change, "noise 0.02".
-
-    Parameters
-    ----------
-    films : ndarray of uint8, shape (n, size, size)
-    seed : int
-        Of the noise.
-
-    Returns
-    -------
-    dict of str to ndarray of uint8, shape (n, size, size)
-    """
+    """Films (n, size, size) of uint8, changed, by the change such as "noise 0.02"."""
     grey, size = np.asarray(films, np.float64), films.shape[1]
     found = {}
     for kind, strengths in STRENGTHS.items():
@@ -56,18 +45,15 @@ def perturbed(films: np.ndarray, *, seed: int) -> dict[str, np.ndarray]:
 
 
 def compared(
-    own: MapSet,
-    changed: Mapping[str, MapSet],
+    own: MapSet, changed: Mapping[str, MapSet],
     decided: Callable[[np.ndarray, np.ndarray], np.ndarray],
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Maps of films before and after each change.
 
     Parameters
     ----------
-    own : MapSet
-        Of films as they are.
-    changed : mapping of str to MapSet
-        Of the same films, in their order, by the change.
+    own, changed : MapSet and mapping of str to MapSet
+        Of films as they are, and of the same films, in their order, by the change.
     decided : callable
         ``(logits, classes) → predictions``, of any kind that can be compared.
 
@@ -100,7 +86,6 @@ def table_of(pairs: pd.DataFrame, patients: Mapping[str, str]) -> pd.DataFrame:
     ----------
     pairs : DataFrame
         Of `compared`, with ``architecture`` and ``checkpoint``.
-    patients : mapping of image id to patient
 
     Returns
     -------
