@@ -25,28 +25,19 @@ _CONSTANT = 1e-9
 def partial_correlation(first, second, given) -> np.ndarray:
     """Pearson correlation over cells of two maps when a third is taken out of both, in [−1, 1].
 
-    Parameters
-    ----------
-    first, second, given : arrays of shape (N, h, w), non-negative
-
-    Returns
-    -------
-    ndarray of shape (N,)
-        NaN where a map is blank or is a linear function of `given`, so that nothing is left of it.
+    Of non-negative stacks (N, h, w), shape (N,): NaN where a map is blank or a linear function of
+    `given`, so that nothing is left of it.
     """
     stacks = first, second, given
     usable = np.all([blank_reason(maps) == "" for maps in stacks], axis=0)
-    centred = [_centred(cells_of(peak_normalised(maps[usable]))) for maps in stacks]
-    left, right = (_without(cells, centred[2]) for cells in centred[:2])
+    cells = [cells_of(peak_normalised(maps[usable])) for maps in stacks]
+    *both, start = (each - each.mean(axis=1, keepdims=True) for each in cells)
+    left, right = (_without(each, start) for each in both)
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     values = np.full(len(usable), np.nan)
     with np.errstate(invalid="ignore"):
         values[usable] = np.clip(np.einsum("ij,ij->i", left, right) / norms, -1, 1)
     return values
-
-
-def _centred(cells: np.ndarray) -> np.ndarray:
-    return cells - cells.mean(axis=1, keepdims=True)
 
 
 def _without(cells: np.ndarray, given: np.ndarray) -> np.ndarray:
@@ -68,13 +59,10 @@ def seed_agreement(
     ----------
     sets : dict of architecture to dict of checkpoint to MapSet
         An architecture that lacks a checkpoint has the rows of those that it has.
-    patients : sequence of str, shape (films,)
     own : mapping of architecture to ndarray of bool, shape (films,)
         The architecture's own support.
-    transfer : str
-        Name of the checkpoint that all fine-tunings started from.
-    tuned : sequence of str
-        Names of the fine-tuned checkpoints.
+    transfer, tuned : str and sequence of str
+        The checkpoint that all fine-tunings started from, and these.
     seed : int
         Of the choice of other films: as in `lib.drift.pairings.compare_cells`.
 
@@ -96,17 +84,14 @@ def seed_agreement(
             for (role, method), given in start.maps.items():
                 first, second = (of[name].maps[role, method] for name in (before, after))
                 beside = partial_correlation(first, second[known], given)
-                parts.append(
-                    pd.DataFrame(
-                        {
-                            "architecture": architecture, "method": method, "role": role,
-                            "pairing": "finetune_seeds", "before": before, "after": after,
-                            "image_id": start.image_id, "partner_id": start.image_id,
-                            "common": common, "own": own[architecture],
-                            "partial": partial_correlation(first, second, given),
-                            "partial_other": np.where(other >= 0, beside, np.nan),
-                        }
-                    )
-                )  # fmt: skip
+                facts = {
+                    "architecture": architecture, "method": method, "role": role,
+                    "pairing": "finetune_seeds", "before": before, "after": after,
+                    "image_id": start.image_id, "partner_id": start.image_id,
+                    "common": common, "own": own[architecture],
+                    "partial": partial_correlation(first, second, given),
+                    "partial_other": np.where(other >= 0, beside, np.nan),
+                }  # fmt: skip
+                parts.append(pd.DataFrame(facts))
     columns = TABLES["seed_agreement"].columns
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
