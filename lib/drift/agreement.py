@@ -81,13 +81,10 @@ def seed_agreement(
     ----------
     sets : dict of architecture to dict of checkpoint to MapSet
         An architecture that lacks a checkpoint has the rows of those that it has.
-    patients : sequence of str, shape (films,)
     own : mapping of architecture to ndarray of bool, shape (films,)
         The architecture's own support.
-    transfer : str
-        Name of the checkpoint that all fine-tunings started from.
-    tuned : sequence of str
-        Names of the fine-tuned checkpoints.
+    transfer, tuned : str and sequence of str
+        The checkpoint that all fine-tunings started from, and these.
     seed : int
         Of the choice of other films: as in `lib.drift.pairings.compare_cells`.
 

@@ -31,21 +31,14 @@ class Case:
 
 
 def choose_cases(
-    sets: dict[str, MapSet],
-    pairs: pd.DataFrame,
-    *,
-    role: str,
-    method: str,
-    checkpoints: tuple[str, str],
-    films: np.ndarray | None = None,
-    lesions: np.ndarray | None = None,
-    most: int = 3,
-) -> list[Case]:
+    sets: dict[str, MapSet], pairs: pd.DataFrame, *, role: str, method: str,
+    checkpoints: tuple[str, str], films: np.ndarray | None = None,
+    lesions: np.ndarray | None = None, most: int = 3,
+) -> list[Case]:  # fmt: skip
     """Choose the films whose maps moved most, and those that moved least, by ``iou_top20``.
 
     Parameters
     ----------
-    sets : dict of checkpoint to MapSet
     pairs : DataFrame
         Of one architecture and the pairing ``finetune``: ``role``, ``method``, ``image_id``,
         ``iou_top20``. Blank pairs are passed over, ties go by image id.
@@ -59,12 +52,12 @@ def choose_cases(
     Returns
     -------
     list of Case
-        At most ``2 × most``, from most moved to least; empty if there is nothing to show.
+        From most moved to least; empty if there is nothing to show.
     """
     of_cell = pairs[(pairs["role"] == role) & (pairs["method"] == method)]
     overlap = of_cell.groupby("image_id")["iou_top20"].mean().dropna().sort_index()
     order = overlap.sort_values(kind="stable")
-    chosen = order if len(order) <= 2 * most else pd.concat([order[:most], order[-most:]])
+    chosen = pd.concat([order[:most], order[most:][-most:]])
     before, after = (sets[name] for name in checkpoints)
     position = {name: index for index, name in enumerate(before.image_id)}
     p_before, p_after = (true_probability(s.logits, s.label) for s in (before, after))

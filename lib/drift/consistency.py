@@ -20,17 +20,8 @@ from lib.study.schema import TABLES
 def c_score(maps: np.ndarray, confidence: np.ndarray) -> float:
     """Mean soft IoU over all pairs of maps, weighted by the product of their confidences.
 
-    Parameters
-    ----------
-    maps : ndarray of shape (n, h, w)
-        Of one class, none of them blank.
-    confidence : ndarray of shape (n,), in [0, 1]
-        Probability of the class.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN below two maps.
+    Of the maps (n, h, w) of one class, none of them blank, and the probabilities (n,) of that
+    class; in [0, 1], NaN below two maps.
     """
     first, second = np.triu_indices(len(maps), k=1)
     if not len(first):

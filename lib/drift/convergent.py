@@ -4,13 +4,13 @@ Metrics that agree can stand for each other; one that agrees with none measures 
 """
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
 from lib.drift.metrics import CHANGES, QUICK, SIMILARITIES
+from lib.inference.crossed import ratio
 from lib.study.schema import TABLES
 
 
@@ -32,8 +32,6 @@ def metric_agreement(pairs: pd.DataFrame, *, metrics: Sequence[str] = QUICK) -> 
     ----------
     pairs : DataFrame
         Rows of ``tables/pairs.csv`` of one pairing; blank pairs do not count.
-    metrics : sequence of str
-        Of `lib.drift.metrics.METRICS`.
 
     Returns
     -------
@@ -44,25 +42,20 @@ def metric_agreement(pairs: pd.DataFrame, *, metrics: Sequence[str] = QUICK) -> 
         a metric is constant.
     """
     known = pairs[pairs[list(metrics)].notna().all(axis=1)]
-    two = tuple(zip(*combinations(range(len(metrics)), 2), strict=True))
-    parts = []
-    for cell, own in known.groupby(["architecture", "role", "method"], sort=False):
+    first, second = two = np.triu_indices(len(metrics), k=1)
+    by, parts = ["architecture", "role", "method"], []
+    for cell, own in known.groupby(by, sort=False):
         found = [
             _correlations(as_drift(run, metrics).to_numpy())
             for _, run in own.groupby(["before", "after"], sort=False)
             if len(run) > 2
         ]
         rho = np.stack(found) if found else np.full((1, len(metrics), len(metrics)), np.nan)
-        scored = ~np.isnan(rho)
-        mean = np.where(scored, rho, 0).sum(axis=0) / np.where(
-            scored.any(axis=0), scored.sum(axis=0), np.nan
-        )
-        columns = dict(zip(("architecture", "role", "method"), cell, strict=True))
-        columns |= {
-            f"metric_{x}": [metrics[n] for n in of] for x, of in zip("ab", two, strict=True)
-        }
+        mean = ratio(np.nansum(rho, axis=0), (~np.isnan(rho)).sum(axis=0))
+        names = {"metric_a": [metrics[i] for i in first], "metric_b": [metrics[i] for i in second]}
+        facts = dict(zip(by, cell, strict=True)) | names
         parts.append(
-            pd.DataFrame(columns | {"rho": mean[two], "pairs": len(own), "runs": len(found)})
+            pd.DataFrame(facts | {"rho": mean[two], "pairs": len(own), "runs": len(found)})
         )
     columns = TABLES["metric_agreement"].columns
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

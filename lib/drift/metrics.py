@@ -4,6 +4,9 @@ Maps are stacks of shape (N, h, w) on one grid, non-negative (attributions end i
 scale: P = M / sum(M) is the mass of a map M, U = M / max(M) its peak-normalised form. Cell centres
 lie in the unit square, x to the right and y down, so that grids of different size compare. No
 metric depends on a positive factor on either map. A *change* is B minus A.
+
+A metric has a float64 value per pair of maps, NaN where one is all zero or not finite, and raises a
+ValueError if shapes differ or are not (N, h, w), a value is negative or an option out of range.
 """
 
 import inspect
@@ -21,17 +24,8 @@ from scipy.spatial.distance import cdist
 from scipy.special import entr
 from scipy.stats import rankdata
 
-from lib.attribution.arrays import (
-    blank_reason,
-    cell_centres,
-    cells_of,
-    checked,
-    has_mass,
-    mass,
-    peak_normalised,
-    require_same_shape,
-    require_stack,
-)
+from lib.attribution import arrays
+from lib.attribution.arrays import cells_of, mass, peak_normalised
 
 # Pairs held at once: they bound the working memory whatever N is, and fit the processor's cache.
 _PAIRS_PER_CHUNK = 1024
@@ -46,69 +40,40 @@ def _metric(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     @wraps(function)
     def guarded(*args, **options) -> np.ndarray:
         options = signature.bind(*args, **options).arguments
-        given = [checked(options.pop(name), name) for name in names]
-        require_same_shape(given[0], given[-1], (names[0], names[-1]))
-        usable = np.all([has_mass(maps) for maps in given], axis=0)
+        given = [arrays.checked(options.pop(name), name) for name in names]
+        arrays.require_same_shape(given[0], given[-1], (names[0], names[-1]))
+        usable = np.all([arrays.has_mass(maps) for maps in given], axis=0)
         scored = function(*(maps[usable] for maps in given), **options)
         values = np.full((len(usable), *scored.shape[1:]), np.nan)
         values[usable] = scored
         return values
 
-    guarded.__doc__ += f"""
-    Parameters
-    ----------
-    {", ".join(names)} : array of shape (N, h, w)
-        Non-negative maps; in a pair, map i of checkpoint A is compared with map i of B.
-
-    Returns
-    -------
-    ndarray of float64, N long
-        In the range stated above; NaN where a map is all zero or not finite.
-
-    Raises
-    ------
-    ValueError
-        If shapes differ or are not (N, h, w), a value is negative or an option is out of range.
-    """
     return guarded
 
 
 def top_mask(maps, *, fraction: float) -> np.ndarray:
-    """Mark the ceil(fraction * h * w) highest cells: equal areas, whatever the map's scale.
+    """Mark the ceil(fraction * h * w) highest cells, shape (N, h, w): equal areas at any scale.
 
-    Ties go to the lowest flat index. Cells that are zero never enter, so a sparse map has fewer.
-
-    Parameters
-    ----------
-    maps : array of shape (N, h, w), non-negative
-
-    Returns
-    -------
-    ndarray of shape (N, h, w), bool
-        Empty where a map is all zero or not finite.
-
-    Raises
-    ------
-    ValueError
-        If `fraction` is outside (0, 1], the shape is not (N, h, w) or a value is negative.
+    Ties go to the lowest flat index. Cells that are zero never enter, so a sparse map has fewer,
+    and one that is all zero or not finite none. The fraction lies in (0, 1].
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction: found {fraction!r}; expected a share of cells in (0, 1].")
-    maps = checked(maps, "maps")
+    maps = arrays.checked(maps, "maps")
     cells = cells_of(maps)
     # The slack takes products such as 0.07 * 100 = 7.000000000000001 for the 7 cells meant.
     count = math.ceil(fraction * cells.shape[1] - 1e-9)
     order = np.argsort(-cells, axis=1, kind="stable")[:, :count]
     mask = np.zeros(cells.shape, dtype=bool)
     np.put_along_axis(mask, order, True, axis=1)
-    mask &= (cells > 0) & has_mass(maps)[:, None]
+    mask &= (cells > 0) & arrays.has_mass(maps)[:, None]
     return mask.reshape(maps.shape)
 
 
 @_metric
 def centroid(maps) -> np.ndarray:
     """Centre of mass, (x, y) in the unit square: shape (N, 2)."""
-    return mass(maps) @ cell_centres(*maps.shape[1:])
+    return mass(maps) @ arrays.cell_centres(*maps.shape[1:])
 
 
 @_metric
@@ -123,10 +88,7 @@ def _jaccard(mask_a: np.ndarray, mask_b: np.ndarray) -> np.ndarray:
 
 @_metric
 def iou_top(maps_a, maps_b, *, fraction: float = 0.2) -> np.ndarray:
-    """Jaccard index of the masks of the highest cells (see `top_mask`), in [0, 1].
-
-    Two independent random masks of area share a have an expected index of about a / (2 - a).
-    """
+    """Jaccard index of the masks of the highest cells (see `top_mask`), in [0, 1]."""
     return _jaccard(top_mask(maps_a, fraction=fraction), top_mask(maps_b, fraction=fraction))
 
 
@@ -148,34 +110,30 @@ def unit_distance(maps_a, maps_b) -> np.ndarray:
     """Squared Euclidean distance of the maps scaled to unit length, in [0, 2]: 2 − 2 cos(A, B).
 
     The mean over random maps splits exactly, as a variance does: the distance of their mean from
-    another map, and half the distance between two of them (see `decomposition_table` of
-    `lib.hypotheses.estimates`).
+    another map, and half the distance between two (see `lib.hypotheses.estimates.DECOMPOSITION`).
     """
-    a, b = (
-        cells / np.linalg.norm(cells, axis=1, keepdims=True)
-        for cells in (peak_normalised(maps_a), peak_normalised(maps_b))
-    )
+    a, b = (peak_normalised(maps) for maps in (maps_a, maps_b))
+    a, b = (cells / np.linalg.norm(cells, axis=1, keepdims=True) for cells in (a, b))
     return np.square(a - b).sum(axis=1)
 
 
-def _correlation_of_rows(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    values = np.full(len(a), np.nan)
-    np.divide(np.einsum("ij,ij->i", a, b), norms, out=values, where=norms > 0)
-    return np.clip(values, -1, 1)
+    norms[norms == 0] = np.nan
+    return np.clip(np.einsum("ij,ij->i", a, b) / norms, -1, 1)
 
 
 @_metric
 def pearson(maps_a, maps_b) -> np.ndarray:
     """Pearson correlation over cells, in [-1, 1]; NaN also where either map is constant."""
-    return _correlation_of_rows(peak_normalised(maps_a), peak_normalised(maps_b))
+    return _correlation(peak_normalised(maps_a), peak_normalised(maps_b))
 
 
 @_metric
 def spearman(maps_a, maps_b) -> np.ndarray:
     """Spearman correlation over cells (average ranks), in [-1, 1]; NaN where a map is constant."""
-    return _correlation_of_rows(*(rankdata(cells_of(maps), axis=1) for maps in (maps_a, maps_b)))
+    return _correlation(*(rankdata(cells_of(maps), axis=1) for maps in (maps_a, maps_b)))
 
 
 def _bilinear_weights(cells: int, size: int) -> np.ndarray:
@@ -250,34 +208,27 @@ def emd(maps_a, maps_b) -> np.ndarray:
 
     Rubner et al. 2000 with the Euclidean distance of cell centres / sqrt(2), solved exactly by the
     network simplex of POT. Mass that both maps have in a cell stays there, because the ground
-    distance is a metric, so only the differences are transported. About 0.1 ms per pair of 5 x 5.
+    distance is a metric, so only the differences are transported.
     """
-    centres = cell_centres(*maps_a.shape[1:])
+    centres = arrays.cell_centres(*maps_a.shape[1:])
     distance = cdist(centres, centres) / math.sqrt(2)
     values = np.zeros(len(maps_a))
     for i, difference in enumerate(mass(maps_a) - mass(maps_b)):
         sources, sinks = np.flatnonzero(difference > 0), np.flatnonzero(difference < 0)
         supply, demand = difference[sources], -difference[sinks]
         moved = min(supply.sum(), demand.sum())
-        if moved <= len(difference) * np.finfo(float).eps:
-            continue  # equal up to rounding
-        costs = distance[np.ix_(sources, sinks)]
-        values[i] = moved * emd2(supply / supply.sum(), demand / demand.sum(), costs)
+        if moved > len(difference) * np.finfo(float).eps:  # else they are equal up to rounding
+            costs = distance[np.ix_(sources, sinks)]
+            values[i] = moved * emd2(supply / supply.sum(), demand / demand.sum(), costs)
     return values
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A drift metric: its function of two stacks of maps, its name on an axis, and what it says.
+    """A drift metric: a function of two stacks of maps, a title with unit or range, and its kind.
 
-    Attributes
-    ----------
-    title : str
-        With unit or range.
-    kind : {"similarity", "distance", "change"}
-        1 where nothing moved, 0 where nothing moved, or signed: B minus A.
-    costly : bool
-        A linear programme per pair: computed only where both films count and up to `COSTLY_CELLS`.
+    A similarity is 1 where nothing moved; a distance, or a change, is 0. A costly one is computed
+    only where both films count, on grids of at most `COSTLY_CELLS`.
     """
 
     function: Callable[..., np.ndarray]
@@ -311,62 +262,39 @@ SIMILARITIES, DISTANCES, CHANGES = (
 )
 COSTLY = tuple(name for name, metric in TABLE.items() if metric.costly)
 QUICK = tuple(name for name in METRICS if name not in COSTLY)
-COSTLY_CELLS = 300
-"""Cells of the finest grid on which they are computed, a little more than 17 x 17: their time grows
-with the fourth power of the side or faster."""
+COSTLY_CELLS = 300  # a linear programme's time grows with the fourth power of the side or faster
 
 
 def metric_label(name: str) -> str:
-    """Name of a metric with its unit or range, for an axis; also of ``iou_top<percentage>``."""
-    if name in TABLE:
-        return TABLE[name].title
-    if name.startswith("iou_top"):
-        return f"IoU of the top {name.removeprefix('iou_top')} % of cells (0 to 1)"
-    return name
+    """Name of a metric with its unit or range, for an axis; another name as it is."""
+    return TABLE[name].title if name in TABLE else name
 
 
-def compare(maps_a, maps_b, *, metrics: Sequence[str] = METRICS, ssim_size: int = 56):
-    """All drift metrics of N pairs; blank maps are named, never scored.
-
-    Works through the pairs in chunks, so memory-mapped stacks of any length can be passed.
-
-    Parameters
-    ----------
-    maps_a, maps_b : array of shape (N, h, w), non-negative
-        Maps of checkpoints A and B on one grid.
-    metrics : sequence of str
-        Names from `METRICS`.
-    ssim_size : int
-        Side of the images that `ssim` compares, at least 7.
+def compare(maps_a, maps_b, *, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+    """Drift metrics of N pairs, in chunks: memory-mapped stacks of any length can be passed.
 
     Returns
     -------
-    pandas.DataFrame of N rows
-        One float64 column per metric, and "blank": "" or which side is blank and why, such as
-        "a: all zero; b: constant". Every metric is NaN where "blank" is not empty.
-
-    Raises
-    ------
-    ValueError
-        If a metric is unknown, the shapes differ or are not (N, h, w), or a value is negative.
+    DataFrame of N rows
+        A column per metric, and "blank": "" or which side is blank and why, such as "a: all zero;
+        b: constant". Blank maps are named and never scored: every metric is NaN there.
     """
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or isinstance(metrics, str):
         raise ValueError(f"metrics: found {unknown or metrics}; expected a list of {METRICS}.")
     maps_a, maps_b = np.asarray(maps_a), np.asarray(maps_b)
-    require_stack(maps_a, "maps_a")
-    require_same_shape(maps_a, maps_b, ("maps_a", "maps_b"))
+    arrays.require_stack(maps_a, "maps_a")
+    arrays.require_same_shape(maps_a, maps_b, ("maps_a", "maps_b"))
     values = {name: np.full(len(maps_a), np.nan) for name in metrics}
     blank = np.full(len(maps_a), "", dtype=object)
     for start in range(0, len(maps_a), _PAIRS_PER_CHUNK):
         chunk = slice(start, start + _PAIRS_PER_CHUNK)
-        a, b = checked(maps_a[chunk], "maps_a"), checked(maps_b[chunk], "maps_b")
+        a, b = arrays.checked(maps_a[chunk], "maps_a"), arrays.checked(maps_b[chunk], "maps_b")
         blank[chunk] = [
             "; ".join(f"{side}: {why}" for side, why in (("a", why_a), ("b", why_b)) if why)
-            for why_a, why_b in zip(blank_reason(a), blank_reason(b), strict=True)
+            for why_a, why_b in zip(arrays.blank_reason(a), arrays.blank_reason(b), strict=True)
         ]
         scored = np.flatnonzero(blank[chunk] == "")
         for name in metrics:
-            options = {"size": ssim_size} if name == "ssim" else {}
-            values[name][start + scored] = TABLE[name].function(a[scored], b[scored], **options)
+            values[name][start + scored] = TABLE[name].function(a[scored], b[scored])
     return pd.DataFrame({**values, "blank": pd.array(blank, dtype="str")})

@@ -34,13 +34,10 @@ def draw_maps(count: int, grid: int, *, width: float | None, shape: float, seed:
 
     Parameters
     ----------
-    count, grid : int
-        Number of maps, and their side in cells.
     width : float, positive, or None
         Standard deviation of the Gaussian in widths of the map; None is no preference at all.
     shape : float, positive
         Of the gamma distribution: the larger, the more alike the maps.
-    seed : int
 
     Returns
     -------
@@ -112,7 +109,7 @@ def prior_table(
     width, shape
         See `draw_maps`; the prior "uniform" has no width.
     pairs : int
-        Pairs of maps drawn for each prior and grid.
+        Of maps, drawn for each prior and grid.
     fitted : mapping of str to (grid, width, shape), optional
         Further priors, such as those of `fitted_prior`, each for one grid.
     seed : int
@@ -143,20 +140,10 @@ def prior_table(
 
 
 def centre_prior(grid: tuple[int, int], *, sd: float = 0.25) -> np.ndarray:
-    """Map that knows the geometry of the film alone: a Gaussian at its centre.
+    """Map (h, w) that knows the geometry of the film alone: a Gaussian, 1 at the film's centre.
 
-    Parameters
-    ----------
-    grid : tuple of int
-        Rows and columns (h, w).
-    sd : float, positive
-        Standard deviation in sides of the film. At 1/4, two thirds of a continuous map's mass
-        lie in the middle half along each axis.
-
-    Returns
-    -------
-    ndarray of shape (h, w), float64
-        Values at the centres of the cells, highest 1 at the centre of the film.
+    Its standard deviation is in sides of the film: at 1/4, two thirds of a continuous map's mass
+    lie in the middle half along each axis.
     """
     y, x = ((2 * np.arange(cells) + 1 - cells) / (2 * cells) for cells in grid)
     return np.exp(-(y[:, None] ** 2 + x**2) / (2 * sd**2))

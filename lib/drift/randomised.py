@@ -34,15 +34,8 @@ BINS = 10
 def value_entropy(maps) -> np.ndarray:
     """Entropy of the histogram of each map's values, scaled to the map's own maximum.
 
-    Parameters
-    ----------
-    maps : array of shape (N, h, w), non-negative
-
-    Returns
-    -------
-    ndarray of shape (N,), float64 in [0, 1]
-        In units of log(`BINS`): 0 if all values share a bin, 1 if they fill the bins equally. NaN
-        where a map is all zero or not finite.
+    Of non-negative maps (N, h, w), shape (N,), in units of log(`BINS`): 0 if all values share a
+    bin, 1 if they fill the bins equally. NaN where a map is all zero or not finite.
     """
     maps = arrays.checked(maps, "maps")
     usable = arrays.has_mass(maps)
@@ -55,22 +48,15 @@ def value_entropy(maps) -> np.ndarray:
 
 
 def randomisation_pairs(
-    intact: MapSet,
-    randomised: Mapping[str, MapSet],
-    patients: Sequence[str],
-    *,
-    architecture: str,
-    checkpoint: str,
-    seed: int,
-) -> pd.DataFrame:
+    intact: MapSet, randomised: Mapping[str, MapSet], patients: Sequence[str], *,
+    architecture: str, checkpoint: str, seed: int,
+) -> pd.DataFrame:  # fmt: skip
     """Compare the maps of an intact checkpoint with those after each step of randomisation.
 
     Parameters
     ----------
-    intact : MapSet
     randomised : mapping of step to MapSet
         The same films, by the steps of `lib.study.names.RANDOMISATION_STEPS` that were taken.
-    patients : sequence of str, shape (films,)
     architecture, checkpoint : str
         Names for the table; the checkpoint's ends in its seed.
     seed : int
@@ -115,8 +101,6 @@ def randomisation_summary(
         Of `randomisation_pairs`, of one architecture or several.
     patients : Series
         Patient by image id.
-    metric : str
-        One of `METRICS`.
 
     Returns
     -------

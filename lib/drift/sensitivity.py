@@ -26,7 +26,7 @@ def sensitivity(
     readings : sequence of str
         Their order, as in `lib.attribution.readings.READINGS`.
     metric : str
-        A similarity of `lib.drift.metrics.METRICS`.
+        A similarity.
 
     Returns
     -------
@@ -55,6 +55,6 @@ def sensitivity(
 
 
 def _order(means: pd.Series) -> str:
-    found: Sequence[str] = means.dropna().sort_values(ascending=False, kind="stable").index
+    found = means.dropna().sort_values(ascending=False, kind="stable").index
     blank = f" ({len(means) - len(found)} blank)" if len(found) < len(means) else ""
     return " > ".join(found) + blank

@@ -17,18 +17,13 @@ from lib.study.artefacts import atomic, read_table, require
 from lib.study.errors import ArtefactError
 from lib.study.names import trained
 from lib.study.paths import StudyPaths
-from lib.study.schema import CELL, require_columns
+from lib.study.schema import CELL, TABLES, require_columns
 
 
 def own_support(sets: dict[str, dict[str, MapSet]]) -> dict[str, np.ndarray]:
     """Films that every trained checkpoint of an architecture classifies correctly, by architecture.
 
     They are more than the common support, and other films for every architecture.
-
-    Raises
-    ------
-    ValueError
-        If the sets have not the same films.
     """
     require_same_films({f"{a}/{c}": m for a, of in sets.items() for c, m in of.items()})
     return {
@@ -40,21 +35,10 @@ def own_support(sets: dict[str, dict[str, MapSet]]) -> dict[str, np.ndarray]:
 def support_table(
     own: Mapping[str, np.ndarray], labels: np.ndarray, *, classes: Sequence[str]
 ) -> pd.DataFrame:
-    """How many films count, by class.
+    """How many test films a class has, and how many of them count.
 
-    Parameters
-    ----------
-    own : mapping of architecture to ndarray of bool, shape (films,)
-        `own_support`.
-    labels : ndarray of int, shape (films,)
-        Class of each film.
-    classes : sequence of str
-
-    Returns
-    -------
-    DataFrame
-        ``label``, ``films`` (test films of the class), ``common`` (of them in the support of every
-        architecture), and a column per architecture: of them in its own support.
+    ``common`` are those in the support of every architecture, a column per architecture has those
+    in its own.
     """
     counted = {"films": np.ones(len(labels), bool), "common": np.all([*own.values()], axis=0)} | own
     count = {name: np.bincount(labels[of], minlength=len(classes)) for name, of in counted.items()}
@@ -76,12 +60,10 @@ def drift_tables(
     Parameters
     ----------
     sets : dict of architecture to dict of checkpoint to MapSet
-    wanted : sequence of Pairing
-    patients : sequence of str, shape (films,)
     own : mapping of architecture to ndarray of bool, shape (films,)
         `own_support`. A pair of two films counts only if both belong to it.
     seed : int
-        Seed of the choice of unrelated films.
+        Of the choice of unrelated films.
     pairs_file : Path
         CSV that receives every pair with all metrics.
     class_weights : bool
@@ -93,11 +75,6 @@ def drift_tables(
         `summarise` of each cell and pair of checkpoints on the architecture's own support; the same
         over all films by outcome stratum, every film alike and without the costly metrics; and
         ``iou_top20`` of every pair of the own support.
-
-    Raises
-    ------
-    ArtefactError
-        If no architecture has maps of both checkpoints of any pairing.
     """
     if all(len(pairings.missing(wanted, of)) == len(wanted) for of in sets.values()):
         raise ArtefactError(
@@ -106,8 +83,8 @@ def drift_tables(
         )
     drift, strata, pairs = [], [], []
     some = next(iter(next(iter(sets.values())).values()))
-    labels, common = pd.Series(some.label, some.image_id), np.all([*own.values()], axis=0)
-    by = [*CELL, "before", "after"]
+    labels = pd.Series(some.label if class_weights else 0, some.image_id)
+    common, by = np.all([*own.values()], axis=0), [*CELL, "before", "after"]
     with atomic(pairs_file) as temporary:
         for architecture, of in sets.items():
             support = 1 * common + own[architecture]
@@ -121,9 +98,7 @@ def drift_tables(
                 header = not temporary.exists()
                 cell.to_csv(temporary, mode="a", header=header, index=False, float_format="%.6g")
                 kept = cell["own"].to_numpy()
-                of_class = (
-                    cell["image_id"].map(labels) if class_weights else pd.Series(0, cell.index)
-                )
+                of_class = cell["image_id"].map(labels)
                 weights = (1 / of_class.map(of_class[kept].value_counts())).where(kept, 0.0)
                 metrics = _computed(cell[kept])
                 drift.append(summarise(cell, by, metrics=metrics, weights=weights.to_numpy()))
@@ -139,28 +114,23 @@ def _computed(pairs: pd.DataFrame) -> list[str]:
 
 
 def summarise(
-    pairs: pd.DataFrame,
-    by: Sequence[str],
-    *,
-    metrics: Sequence[str] = METRICS,
+    pairs: pd.DataFrame, by: Sequence[str], *, metrics: Sequence[str] = METRICS,
     weights: np.ndarray | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Weighted mean, spread and number of pairs per group and metric, with blank pairs counted.
 
     Parameters
     ----------
-    pairs : pandas.DataFrame
+    pairs : DataFrame
         One row per pair: the columns of `by`, the metrics and "blank" as from `metrics.compare`.
     by : sequence of str
         Columns that make a group; a missing value in them is a group of its own.
-    metrics : sequence of str
-        Columns to summarise.
     weights : ndarray of float, one per pair, optional
         How much each pair counts, 0 not at all; without, each counts 1.
 
     Returns
     -------
-    pandas.DataFrame
+    DataFrame
         Columns of `by`, "metric", "n" (pairs scored), "weight" (their sum of weights), "mean",
         "sd" (over pairs that count, every one alike; ddof = 1, NaN below two pairs), "blank" (blank
         pairs that count). A group without a scored pair keeps its rows, with n = 0. Sorted by
@@ -201,21 +171,10 @@ def summarise(
 def transitions(pairs: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     """What became of maps that were there, or blank: an outcome and not a missing value.
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        Pairs of a cell or more: the columns of `CELL`, "image_id", "iou_top20", and "blank" as
-        from `metrics.compare`.
-    labels : Series
-        Class by image id.
-
-    Returns
-    -------
-    DataFrame
-        `CELL`, ``label`` and the numbers of pairs ``films``, ``present`` (in both maps there is
-        evidence), ``vanished`` (in the first alone), ``appeared`` (in the second alone) and
-        ``blank`` (in neither); ``iou_top20``, the mean over present pairs, and
-        ``iou_top20_lost_as_0``, over these and, as 0, the vanished and the appeared.
+    Of ``tables/pairs.csv`` and classes by image id: by cell and class, the numbers of pairs
+    ``films``, ``present`` (in both maps there is evidence), ``vanished`` (in the first alone),
+    ``appeared`` (in the second alone) and ``blank`` (in neither); ``iou_top20``, the mean over
+    present pairs, and ``iou_top20_lost_as_0``, over these and, as 0, the vanished and the appeared.
     """
     why = pairs["blank"].fillna("")
     first, second = (why.str.contains(f"{side}: ", regex=False) for side in "ab")
@@ -241,14 +200,9 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str] = CELL) -> pd.DataFrame:
     """
     table = table.assign(variance=table["sd"] ** 2, total=table["mean"] * table["weight"])
     found = table.groupby([*by, "metric"], sort=False, observed=True).agg(
-        pairs=("mean", "size"),
-        n=("n", "sum"),
-        total=("total", "sum"),
-        weight=("weight", "sum"),
-        sd=("variance", "mean"),
-        sd_pairs=("mean", "std"),
-        blank=("blank", "sum"),
-    )
+        pairs=("mean", "size"), n=("n", "sum"), total=("total", "sum"), weight=("weight", "sum"),
+        sd=("variance", "mean"), sd_pairs=("mean", "std"), blank=("blank", "sum"),
+    )  # fmt: skip
     mean = found["total"] / found["weight"].where(found["weight"] > 0)
     found = found.assign(mean=mean, sd=np.sqrt(found["sd"])).reset_index()
     return found[[*by, "metric", "pairs", "n", "mean", "sd", "sd_pairs", "blank"]]
@@ -257,18 +211,9 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str] = CELL) -> pd.DataFrame:
 def rank_architectures(summary: pd.DataFrame, *, metric: str) -> pd.DataFrame:
     """Rank architectures by how stable their maps are, 1 = most stable, by method and role.
 
-    Parameters
-    ----------
-    summary : pandas.DataFrame
-        As from `over_seeds`, of one pairing.
-    metric : str
-        A name from `metrics.METRICS`, or "iou_top" and a percentage. Similarities rank from the
-        highest mean, changes and distances from the smallest absolute mean.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows of that metric with "rank" (float; average on ties, NaN where the mean is NaN).
+    Of one pairing of `over_seeds`: its rows of that metric with "rank" (float; average on ties, NaN
+    where the mean is NaN). Similarities rank from the highest mean, changes and distances from the
+    smallest absolute mean.
 
     Raises
     ------
@@ -277,16 +222,15 @@ def rank_architectures(summary: pd.DataFrame, *, metric: str) -> pd.DataFrame:
     """
     by = ["method", "role"]
     require_columns(summary, ["architecture", "metric", "mean", *by], "summary")
-    similarity = metric in SIMILARITIES or metric.startswith("iou_top")
     rows = summary[summary["metric"] == metric].reset_index(drop=True)
-    if not (similarity or metric in METRICS) or rows.empty:
+    if metric not in METRICS or rows.empty:
         available = sorted(summary["metric"].unique())
         raise ValueError(f"metric: found {metric!r}; expected one of {METRICS} and {available}.")
     twice = rows.duplicated(["architecture", *by])
     if twice.any():
         found = rows.loc[twice, ["architecture", *by]].iloc[0].to_dict()
         raise ValueError(f"summary: found {found} twice; expected once: select one pairing.")
-    drift = -rows["mean"] if similarity else rows["mean"].abs()
+    drift = -rows["mean"] if metric in SIMILARITIES else rows["mean"].abs()
     groups = [rows[column] for column in by]
     return rows.assign(rank=drift.groupby(groups, observed=True, dropna=False).rank())
 
@@ -294,26 +238,16 @@ def rank_architectures(summary: pd.DataFrame, *, metric: str) -> pd.DataFrame:
 def drift_side_by_side(before: StudyPaths | None, after: StudyPaths | None) -> pd.DataFrame:
     """Put ``iou_top20`` of two finished studies side by side, e.g. without and with a remedy.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``architecture``, ``role``, ``method``, ``pairing``, ``before``, ``after`` (means over the
-        support in either study: not the same films), ``change``, and ``n_before``,
-        ``n_after``, ``blank_before``, ``blank_after``. Cells that one study lacks are left out;
-        without a study there are no rows.
-
-    Raises
-    ------
-    lib.study.errors.ArtefactError
-        If a table is missing or not complete.
+    By cell, the means ``before`` and ``after`` over the support in either study (not the same
+    films), their ``change``, and the numbers of pairs and of blank ones. Cells that one study lacks
+    are left out; without a study there are no rows. A table that is missing is an ArtefactError.
     """
-    columns = [*_BESIDE, "before", "after", "change"]
-    counts = [f"{name}_{time}" for name in ("n", "blank") for time in ("before", "after")]
+    columns = TABLES["remedies_drift"].columns
     if before is None or after is None:
-        return pd.DataFrame(columns=[*columns, *counts])
+        return pd.DataFrame(columns=columns)
     both = _means(before).merge(_means(after), on=_BESIDE, suffixes=("_before", "_after"))
     both = both.rename(columns={"mean_before": "before", "mean_after": "after"})
-    return both.assign(change=both["after"] - both["before"])[[*columns, *counts]]
+    return both.assign(change=both["after"] - both["before"])[columns]
 
 
 _BESIDE = ["architecture", "role", "method", "pairing"]

@@ -16,7 +16,7 @@ from lib.drift.priors import centre_prior
 from lib.evidence.mass import mask_on_grid, pointing_game, relevance_mass
 from lib.inference.contrasts import clustered_mean
 from lib.study.names import stage_of
-from lib.study.schema import TABLES
+from lib.study.schema import TABLES, require_columns
 
 MEASURES = ("lesion_mass", "lesion_enrichment", "lesion_hit", "lung_mass")
 MARKER = "marker_enrichment"
@@ -29,12 +29,9 @@ _FACTS = ["label", "patient_id", "lesion_area", "lung_area"]
 
 
 def evidence_of_study(
-    sets: dict[str, dict[str, MapSet]],
-    masks: Mapping[str, Mapping[str, np.ndarray | None]],
-    *,
-    classes: Sequence[str],
-    patients: Sequence[str],
-) -> pd.DataFrame:
+    sets: dict[str, dict[str, MapSet]], masks: Mapping[str, Mapping[str, np.ndarray | None]], *,
+    classes: Sequence[str], patients: Sequence[str],
+) -> pd.DataFrame:  # fmt: skip
     """Evidence in the lesion, in the lungs and in a planted marker for every map of a study.
 
     Parameters
@@ -46,9 +43,7 @@ def evidence_of_study(
         network's input. A film with an empty mask has no answer (normal films have no lesion); with
         None in place of the masks no film has one.
     classes : sequence of str
-        Names of the classes, in the order of the maps' labels.
-    patients : sequence of str, length n
-        Patient of each film.
+        In the order of the maps' labels.
 
     Returns
     -------
@@ -61,11 +56,6 @@ def evidence_of_study(
         that is the same everywhere, of a cell drawn blindly) and ``_centre`` (of `centre_prior`). A
         marker has columns only where it has masks. Measures are NaN where the map is blank (also if
         constant) or the mask empty.
-
-    Raises
-    ------
-    ValueError
-        If the masks are not one per film.
     """
     parts = []
     for architecture, checkpoints in sets.items():
@@ -104,16 +94,13 @@ def _covers(masks: Mapping[str, np.ndarray | None], *, films: int) -> Callable[.
             area = cover.mean(axis=(1, 2))
             area[area == 0] = np.nan
             centre = relevance_mass(prior, cover)
-            found[part] = (
-                cover,
-                {
-                    "area": area,
-                    **{"mass_uniform": area, "mass_centre": centre},
-                    **{"enrichment_uniform": area / area, "enrichment_centre": centre / area},
-                    "hit_uniform": (cover > 0).mean(axis=(1, 2)),
-                    "hit_centre": pointing_game(prior, cover),
-                },
-            )
+            chance = {
+                "area": area, "mass_uniform": area, "mass_centre": centre,
+                "enrichment_uniform": area / area, "enrichment_centre": centre / area,
+                "hit_uniform": (cover > 0).mean(axis=(1, 2)),
+                "hit_centre": pointing_game(prior, cover),
+            }  # fmt: skip
+            found[part] = cover, chance
         return found
 
     return covers
@@ -122,12 +109,11 @@ def _covers(masks: Mapping[str, np.ndarray | None], *, films: int) -> Callable[.
 def _measured(maps: np.ndarray, covers: dict) -> dict[str, np.ndarray]:
     blank = blank_reason(maps)
     columns = {"blank": pd.array(blank, dtype="str")}
-    for part, (cover, constants) in covers.items():
-        known = ~np.isnan(constants["area"])
-        mass = relevance_mass(maps, cover)
-        measured = {"mass": mass, "enrichment": mass / constants["area"]}
-        measured |= {"hit": pointing_game(maps, cover)}
-        for values, valid in ((constants, known), (measured, known & (blank == ""))):
+    for part, (cover, chance) in covers.items():
+        known = ~np.isnan(chance["area"])
+        mass, hit = relevance_mass(maps, cover), pointing_game(maps, cover)
+        measured = {"mass": mass, "enrichment": mass / chance["area"], "hit": hit}
+        for values, valid in ((chance, known), (measured, known & (blank == ""))):
             columns |= {f"{part}_{k}": np.where(valid, v, np.nan) for k, v in values.items()}
     return columns
 
@@ -135,13 +121,8 @@ def _measured(maps: np.ndarray, covers: dict) -> dict[str, np.ndarray]:
 def changes_of_study(evidence: pd.DataFrame, wanted: Sequence[Pairing]) -> pd.DataFrame:
     """Evidence of a later checkpoint minus that of an earlier one, film by film.
 
-    Parameters
-    ----------
-    evidence : DataFrame
-        Of `evidence_of_study`.
-    wanted : sequence of Pairing
-        Those of unrelated films (``ceiling``) are passed over, as two films share no lesion, and
-        those of which a checkpoint has no evidence.
+    Pairings of unrelated films (``ceiling``) are passed over, as two films share no lesion, and
+    those of which a checkpoint has no evidence.
 
     Returns
     -------
@@ -173,9 +154,9 @@ def changes_of_study(evidence: pd.DataFrame, wanted: Sequence[Pairing]) -> pd.Da
                 )
             both = measures(evidence)
             change = (after.loc[before.index, both] - before[both]).add_suffix("_change")
-            names = {"architecture": architecture, "pairing": pair.name}
-            names |= {"before": pair.before, "after": pair.after}
-            parts.append(before[_FACTS].join(change).reset_index().assign(**names))
+            names = {"pairing": pair.name, "before": pair.before, "after": pair.after}
+            table = before[_FACTS].join(change).reset_index()
+            parts.append(table.assign(architecture=architecture, **names))
     if not parts:
         found = sorted(evidence["checkpoint"].unique())
         raise ValueError(f"evidence: found {found}; expected both checkpoints of a pairing.")
@@ -190,17 +171,9 @@ def measures(table: pd.DataFrame, ending: str = "") -> list[str]:
 def lesion_gains(changes: pd.DataFrame) -> pd.DataFrame:
     """Gain of lesion evidence, film by film, laid out as ``tables/pairs.csv``.
 
-    Parameters
-    ----------
-    changes : DataFrame
-        Of `changes_of_study`, with the supports ``common`` and ``own``.
-
-    Returns
-    -------
-    DataFrame
-        A row per pair of maps of a film with a lesion: `PAIR`, ``partner_id`` (the same film),
-        ``common``, ``own``, ``patient_id``, ``lesion_gain`` in [−1, 1] (relevance mass in the
-        lesion after minus before, NaN where a map is blank).
+    Of `changes_of_study` with the supports ``common`` and ``own``: a row per pair of maps of a film
+    with a lesion. ``lesion_gain`` in [−1, 1] is the relevance mass in the lesion after minus
+    before, NaN where a map is blank; ``partner_id`` is the same film.
     """
     rows = changes[changes["lesion_area"].notna()]
     rows = rows.assign(partner_id=rows["image_id"], lesion_gain=rows["lesion_mass_change"])
@@ -208,35 +181,17 @@ def lesion_gains(changes: pd.DataFrame) -> pd.DataFrame:
 
 
 def evidence_summary(
-    evidence: pd.DataFrame,
-    *,
-    by: Sequence[str] = ("architecture", "checkpoint", "role", "method"),
+    evidence: pd.DataFrame, *, by: Sequence[str] = ("architecture", "checkpoint", "role", "method")
 ) -> pd.DataFrame:
     """Mean evidence by group, beside what a uniform map and a centre prior give on the same films.
 
-    Parameters
-    ----------
-    evidence : DataFrame
-        Of `evidence_of_study`.
-    by : sequence of str
-        Columns that make a group, such as also "label", or "stage" to pool seeds.
-
-    Returns
-    -------
-    DataFrame
-        A row per group and measure: `by`, ``measure`` (as `measures`), ``n`` (maps scored),
-        ``patients``, ``mean``, ``low``, ``high`` (NaN below two patients), ``blank`` (blank maps of
-        films whose mask is known), and over the scored films ``uniform`` and ``centre``, the chance
-        levels. A group without any value keeps its rows, with n = 0. The 95 % interval holds over
-        patients for the checkpoints at hand; it does not contain the spread of training seeds.
-
-    Raises
-    ------
-    ValueError
-        If `by` lacks a column.
+    A row per group and measure: ``n`` (maps scored), ``patients``, ``mean``, ``low``, ``high`` (NaN
+    below two patients), ``blank`` (blank maps of films whose mask is known), and over the scored
+    films ``uniform`` and ``centre``, the chance levels. A group without any value keeps its rows,
+    with n = 0. The 95 % interval holds over patients for the checkpoints at hand; it does not
+    contain the spread of training seeds.
     """
-    if missing := [column for column in by if column not in evidence]:
-        raise ValueError(f"evidence: found columns {list(evidence)}; expected also {missing}.")
+    require_columns(evidence, by, "evidence")
     rows = []
     for group, part in evidence.groupby(list(by), sort=False, observed=True):
         for measure in measures(evidence):
@@ -258,20 +213,8 @@ def change_summary(
 
     The same films are seen before and after, so this interval and not the overlap of two intervals
     of `evidence_summary` tells whether evidence was gained. Pairs of one film under several seeds
-    are one patient's.
-
-    Parameters
-    ----------
-    change : DataFrame
-        Of `changes_of_study`.
-    by : sequence of str
-        Columns that make a group.
-
-    Returns
-    -------
-    DataFrame
-        A row per group and measure: `by`, ``measure``, ``n``, ``patients``, ``mean``, ``low``,
-        ``high``.
+    are one patient's. Columns are `by`, ``measure``, ``n``, ``patients``, ``mean``, ``low``,
+    ``high``.
     """
     rows = [
         dict(zip(by, group, strict=True))

@@ -21,31 +21,21 @@ def confidence_changes(
 ) -> pd.DataFrame:
     """Change of logit and probability of the true class, for every pair of maps of one film.
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        Rows of ``tables/pairs.csv``.
-    sets : mapping of architecture to mapping of checkpoint to MapSet
-    patients : Series
-        Patient by image id.
-
-    Returns
-    -------
-    DataFrame
-        ``lib.evidence.changes.PAIR``, ``patient_id``, ``logit_change`` and ``probability_change``,
-        after less before.
+    Columns are `lib.evidence.changes.PAIR`, ``patient_id``, ``logit_change`` and
+    ``probability_change``, after less before; `patients` is by image id.
     """
     keys = ["architecture", "before", "after"]
     parts = []
     for architecture, before, after in pairs[keys].drop_duplicates().itertuples(index=False):
         first, second = (sets[architecture][name] for name in (before, after))
         own = np.arange(len(first.label)), first.label
-        told = [(maps.logits[own], true_probability(maps.logits, maps.label))
-                for maps in (first, second)]  # fmt: skip
-        logit, probability = (late - early for early, late in zip(*told, strict=True))
-        columns = {"logit_change": logit, "probability_change": probability}
-        names = {"architecture": architecture, "before": before, "after": after}
-        parts.append(pd.DataFrame(names | {"image_id": first.image_id} | columns))
+        early, late = (true_probability(maps.logits, maps.label) for maps in (first, second))
+        facts = {
+            "architecture": architecture, "before": before, "after": after,
+            "image_id": first.image_id, "logit_change": second.logits[own] - first.logits[own],
+            "probability_change": late - early,
+        }  # fmt: skip
+        parts.append(pd.DataFrame(facts))
     changes = pairs[PAIR].merge(pd.concat(parts), on=[*keys, "image_id"])
     return changes.assign(patient_id=changes["image_id"].map(patients))
 

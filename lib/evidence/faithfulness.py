@@ -29,7 +29,6 @@ def table_of(curves: pd.DataFrame, patients: Mapping[str, str]) -> pd.DataFrame:
     ----------
     curves : DataFrame
         Of `lib.attribution.faithfulness.curves`, with ``architecture`` and ``checkpoint``.
-    patients : mapping of image id to patient
 
     Returns
     -------
@@ -39,22 +38,18 @@ def table_of(curves: pd.DataFrame, patients: Mapping[str, str]) -> pd.DataFrame:
         insertion less deletion, minus the same of random maps, in [−2, 2]: 0 for a random map.
         `MORE` if its interval lies above 0, `UNKNOWN` below two patients, else `NOT_SHOWN`.
     """
-    table = TABLES["faithfulness"]
-    rows = []
-    by = ["architecture", "checkpoint", "role", "method"]
+    rows, by = [], ["architecture", "checkpoint", "role", "method"]
     for cell, part in curves.groupby(by, sort=False):
         gain = part["insertion"] - part["deletion"]
         excess = gain - (part["insertion_random"] - part["deletion_random"])
         found = mean_of(excess, part["image_id"].map(patients))
-        low, high = found["low"], found["high"]
-        finding = UNKNOWN if found["patients"] < 2 else MORE if low > 0 else NOT_SHOWN
+        more = MORE if found["low"] > 0 else NOT_SHOWN
         rows.append(
-            dict(zip(by, cell, strict=True))
-            | {"films": found["n"], "patients": found["patients"]}
-            | {"blank": excess.isna().sum(), **part[_AREAS].mean()}
-            | {"excess": found["mean"], "low": low, "high": high, "finding": finding}
-        )
-    return pd.DataFrame(rows, columns=table.columns)
+            dict(zip(by, cell, strict=True)) | found | part[_AREAS].mean().to_dict()
+            | {"films": found["n"], "blank": excess.isna().sum(), "excess": found["mean"],
+               "finding": UNKNOWN if found["patients"] < 2 else more}
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=TABLES["faithfulness"].columns)
 
 
 def of_study(
@@ -81,17 +76,13 @@ def unfaithful(table: pd.DataFrame) -> set[Cell]:
 def sentences(table: pd.DataFrame) -> list[str]:
     """Whose drift is marked, a sentence per architecture."""
     marked, found = unfaithful(table), []
-    for architecture in dict.fromkeys(table["architecture"]):
-        own = table[table["architecture"] == architecture]
-        cells = list(dict.fromkeys(own[["role", "method"]].itertuples(index=False, name=None)))
-        names = [
-            f"{METHOD_TITLES[method]} at {role}"
-            for role, method in cells
-            if (architecture, role, method) in marked
-        ]
-        told = (
-            f"{label(architecture)}: {len(names)} of {len(cells)} kinds of maps are not shown to "
+    kinds = table[["architecture", "role", "method"]].drop_duplicates()
+    for architecture, own in kinds.groupby("architecture", sort=False):
+        cells = own.itertuples(index=False, name=None)
+        names = [f"{METHOD_TITLES[cell[2]]} at {cell[1]}" for cell in cells if cell in marked]
+        found.append(
+            f"{label(architecture)}: {len(names)} of {len(own)} kinds of maps are not shown to be "
+            "more faithful than random maps at both checkpoints"
+            f"{f' ({MARK}): ' + '; '.join(names) if names else ''}."
         )
-        told += "be more faithful than random maps at both checkpoints"
-        found.append(f"{told}{f' ({MARK}): ' + '; '.join(names) if names else ''}.")
     return found

@@ -50,8 +50,6 @@ def table_of(
     told : DataFrame
         Of `lib.attribution.marker.answers`, with ``architecture`` and ``stage``; a row per film and
         seed.
-    patients, labels : mappings of image id
-    betrayed : str
 
     Returns
     -------
@@ -68,23 +66,23 @@ def table_of(
         change = mean_of(part["altered"] - part["shown"], part["image_id"].map(patients))
         rows.append(
             dict(zip(by, cell, strict=True))
-            | {"films": change["n"], "patients": change["patients"]}
             | part[["shown", "altered"]].mean().to_dict()
-            | {"difference": change["mean"], "low": change["low"], "high": change["high"]}
+            | change
+            | {"films": change["n"], "difference": change["mean"]}
         )
     return pd.DataFrame(rows, columns=TABLES["marker_use"].columns)
 
 
 def sentences(table: pd.DataFrame, *, stage: str = "transfer") -> list[str]:
     """Whether each network of a stage uses the marker."""
+    done = {AWAY: "without its marker", PUT: "with the marker put on others"}
     found = []
     for architecture, part in table[table["stage"] == stage].groupby("architecture", sort=False):
         rows = part.set_index("marker")
         clauses = [
-            f"{what} the probability of the class goes from {row['shown']:.2f} to "
+            f"{done[name]} the probability of the class goes from {row['shown']:.2f} to "
             f"{row['altered']:.2f} ({row['films']:.0f} films)"
-            for name, what in ((AWAY, "without its marker"), (PUT, "with the marker put on others"))
-            if name in rows.index and (row := rows.loc[name]) is not None
+            for name, row in rows.loc[[name for name in done if name in rows.index]].iterrows()
         ]
         uses = (rows["high"].get(AWAY, np.nan) < 0) or (rows["low"].get(PUT, np.nan) > 0)
         does = "uses the marker" if uses else "is not shown to use the marker"

@@ -36,11 +36,6 @@ def mask_on_grid(masks, grid: tuple[int, int]) -> np.ndarray:
     -------
     ndarray of shape (N, h, w), float64 in [0, 1]
         Its mean over the cells is the area of the mask as a share of the frame.
-
-    Raises
-    ------
-    ValueError
-        If the masks are not boolean of shape (N, H, W) or the grid has no cell.
     """
     masks = np.asanyarray(masks)
     if masks.ndim != 3 or masks.dtype != bool or not all(masks.shape[1:]):
@@ -53,18 +48,9 @@ def mask_on_grid(masks, grid: tuple[int, int]) -> np.ndarray:
 
 
 def on_grid(maps, grid: tuple[int, int]) -> np.ndarray:
-    """Mean of a map over every cell of another grid that is laid over the same frame; exact.
+    """Mean of maps (N, H, W) over every cell of another grid (h, w) on the same frame; exact.
 
-    Parameters
-    ----------
-    maps : array of shape (N, H, W)
-    grid : tuple of int
-        Rows and columns (h, w).
-
-    Returns
-    -------
-    ndarray of shape (N, h, w), float64
-        A map that has this grid already is returned as it is.
+    Of float64; maps that have this grid already are returned as they are.
     """
     if np.shape(maps)[1:] == tuple(grid):
         return np.asarray(maps, dtype=float)
@@ -103,11 +89,6 @@ def relevance_mass(maps, cover) -> np.ndarray:
     -------
     ndarray of shape (N,), float64 in [0, 1]
         NaN where a map is all zero or not finite. A constant map has the area of the mask.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not (N, h, w), a map is negative or a cover outside [0, 1].
     """
     maps, cover, usable = _checked(maps, cover)
     values = np.full(len(maps), np.nan)
@@ -120,24 +101,11 @@ def pointing_game(maps, cover) -> np.ndarray:
     """Whether the highest cell of a map touches the mask (Zhang et al. 2018).
 
     Cells are coarse, so a peak hits if any part of its cell is covered. A cell drawn blindly hits
-    with the probability (cover > 0).mean(), which is more than the area.
+    with the probability (cover > 0).mean(), which is more than the area. Of several highest cells
+    the one with the lowest flat index is the peak.
 
-    Parameters
-    ----------
-    maps : array of shape (N, h, w), non-negative
-        Of several highest cells the one with the lowest flat index is the peak.
-    cover : array of shape (N, h, w), in [0, 1]
-        See `mask_on_grid`.
-
-    Returns
-    -------
-    ndarray of shape (N,), float64
-        1 for a hit, 0 for a miss, NaN where a map is all zero or not finite.
-
-    Raises
-    ------
-    ValueError
-        As in `relevance_mass`.
+    Takes what `relevance_mass` takes. Shape (N,): 1 for a hit, 0 for a miss, NaN where a map is all
+    zero or not finite.
     """
     maps, cover, usable = _checked(maps, cover)
     peak = np.where(usable[:, None], maps, 0).argmax(axis=1)

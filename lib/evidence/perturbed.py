@@ -24,18 +24,15 @@ _KEYS = ["architecture", "checkpoint", "role", "method"]
 
 
 def compared(
-    own: MapSet,
-    changed: Mapping[str, MapSet],
+    own: MapSet, changed: Mapping[str, MapSet],
     decided: Callable[[np.ndarray, np.ndarray], np.ndarray],
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Maps of films before and after each change.
 
     Parameters
     ----------
-    own : MapSet
-        Of films as they are.
-    changed : mapping of str to MapSet
-        Of the same films, in their order, by the change.
+    own, changed : MapSet and mapping of str to MapSet
+        Of films as they are, and of the same films, in their order, by the change.
     decided : callable
         ``(logits, classes) → predictions``, of any kind that can be compared.
 
@@ -68,7 +65,6 @@ def table_of(pairs: pd.DataFrame, patients: Mapping[str, str]) -> pd.DataFrame:
     ----------
     pairs : DataFrame
         Of `compared`, with ``architecture`` and ``checkpoint``.
-    patients : mapping of image id to patient
 
     Returns
     -------

@@ -12,6 +12,7 @@ import pandas as pd
 from lib.drift.metrics import QUICK, SIMILARITIES
 from lib.evidence.changes import MARKER, lesion_gains, mean_of
 from lib.evidence.validity import with_change
+from lib.study.schema import TABLES
 
 PAIRINGS = {"corrected": "shortcut_removed", "finetune": "shortcut_kept"}
 """Pairings of a study, and what they are in this experiment."""
@@ -33,11 +34,8 @@ def shortcut_pairs(change: pd.DataFrame, *, label: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row per film, architecture, method, role and pair of checkpoints, laid out as
-        ``tables/pairs.csv``: ``architecture``, ``method``, ``role``, ``pairing``
-        ("shortcut_removed", "shortcut_kept"), ``before``, ``after``, ``image_id``, ``partner_id``
-        (the same film), ``common``, ``own`` (true), ``patient_id``, ``lesion_gain`` as in
-        `lib.evidence.changes.lesion_gains`.
+        As `lib.evidence.changes.lesion_gains`, with ``pairing`` "shortcut_removed" or
+        "shortcut_kept", and ``common`` and ``own`` true.
 
     Raises
     ------
@@ -73,8 +71,6 @@ def correction(
         Of `lib.evidence.changes.changes_of_study`, with the markers.
     label : str
         The class that the marker betrays; its test films count, however they are classified.
-    metrics : sequence of str
-        Columns of `pairs`.
 
     Returns
     -------
@@ -87,11 +83,6 @@ def correction(
         "prefers the correction" where it lies below; for evidence "gains" or "loses"; otherwise
         "cannot tell". The 95 % interval holds over patients; it does not contain the spread of
         training seeds.
-
-    Raises
-    ------
-    ValueError
-        If no film of the class has both pairings, or as in `lib.evidence.validity.with_change`.
     """
     removed, kept = _sides(with_change(pairs, change[change["label"] == label]), metrics)
     if removed.empty:
@@ -111,11 +102,10 @@ def correction(
                 dict(zip(_CELL, cell, strict=True))
                 | {"measure": measure.removesuffix("_change") if kind == "evidence" else measure}
                 | {"kind": kind, "removed": part.loc[both, measure].mean()}
-                | {"kept": other[both].mean(), "difference": found["mean"]}
-                | {name: found[name] for name in ("low", "high", "n", "patients")}
+                | {"kept": other[both].mean(), "difference": found["mean"], **found}
                 | {"finding": _finding(kind, found["low"], found["high"])}
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows)[TABLES["correction"].columns]
 
 
 _CELL = ["architecture", "role", "method"]
@@ -135,8 +125,7 @@ def _sides(joined: pd.DataFrame, metrics: Sequence[str]) -> list[pd.DataFrame]:
 
 
 def _finding(kind: str, low: float, high: float) -> str:
-    words = {
-        "drift": ("calls the correction instability", "prefers the correction"),
-        "evidence": ("gains", "loses"),
-    }[kind]
-    return words[0] if low > 0 else words[1] if high < 0 else "cannot tell"
+    above, below = "gains", "loses"
+    if kind == "drift":
+        above, below = "calls the correction instability", "prefers the correction"
+    return above if low > 0 else below if high < 0 else "cannot tell"

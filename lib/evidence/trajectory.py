@@ -29,22 +29,21 @@ def trajectory_table(
     Parameters
     ----------
     start : MapSet
-        Maps of the transfer checkpoint, epoch 0.
+        Of the transfer checkpoint, epoch 0.
     folder : Path
         Maps of the epochs, named by `lib.models.training_loop.epoch_file`.
     kept : int
         The epoch whose weights the checkpoint has.
-    classes : sequence of str
     lesions : ndarray of shape (films, size, size), bool, optional
         Masks of the lesions in the frame of the input.
 
     Returns
     -------
     DataFrame
-        A row per epoch, role and method: ``epoch`` (0 is the start), ``kept``, ``role``,
-        ``method``, ``films``, ``blank`` (maps without evidence among them), the means of
-        `METRICS` against the start and of ``lesion_mass`` (share of the map in the lesion), NaN
-        where no map has a value, and of all test films ``macro_auc`` and ``balanced_accuracy``.
+        A row per epoch (0 is the start), role and method: ``kept``, ``films``, ``blank`` (maps
+        without evidence among them), the means of `METRICS` against the start and of
+        ``lesion_mass`` (share of the map in the lesion), NaN where no map has a value, and of all
+        test films ``macro_auc`` and ``balanced_accuracy``.
     """
     sets = {0: start} | {
         int(file.stem.rpartition("-")[2]): MapSet.load(file)
@@ -56,16 +55,14 @@ def trajectory_table(
     for epoch, maps in sets.items():
         judged = scores(maps.logits, maps.label, classes=classes)
         for (role, method), stack in maps.maps.items():
-            compared = metrics.compare(
-                start.maps[role, method][films], stack[films], metrics=METRICS
-            )
-            found = compared[list(METRICS)].mean().to_dict()  # NaN without a film
-            blank = compared["blank"].str.contains("b: ", regex=False).sum()
+            before, after = start.maps[role, method][films], stack[films]
+            compared = metrics.compare(before, after, metrics=METRICS)
+            blank = compared.pop("blank").str.contains("b: ", regex=False).sum()
             rows.append(
                 {"epoch": epoch, "kept": epoch == kept, "role": role, "method": method}
                 | {"films": int(films.sum()), "blank": int(blank)}
-                | {"lesion_mass": _lesion_mass(stack[films], lesions, films)}
-                | found
+                | {"lesion_mass": _lesion_mass(after, lesions, films)}
+                | compared.mean().to_dict()  # NaN without a film
                 | {name: judged[name] for name in ("macro_auc", "balanced_accuracy")}
             )
     return pd.DataFrame(rows)
@@ -77,26 +74,18 @@ def of_study(
 ) -> pd.DataFrame:  # fmt: skip
     """`trajectory_table` of every architecture whose training was followed.
 
-    Parameters
-    ----------
-    masks : dict of architecture to dict of part to masks or None
-        As in `lib.evidence.changes.evidence_of_study`.
-    history : DataFrame
-        ``tables/history.csv``.
-    transfer, followed : str
-        Names of the checkpoints at the start and at the end; `followed` is empty if none was.
+    From the checkpoint `transfer` to `followed`, "" if none was; `masks` are those of
+    `lib.evidence.changes.evidence_of_study`, `history` is ``tables/history.csv``.
     """
     kept = history[history["kept"].astype(bool) & history["checkpoint"].eq(followed)]
     kept = kept.set_index("architecture")["epoch"]
-    parts = [
-        trajectory_table(
-            of[transfer], folder, kept=int(kept[name]), classes=classes,
-            lesions=masks[name]["lesion"],
-        ).assign(architecture=name, checkpoint=followed)
-        for name, of in sets.items()
-        if name in kept and transfer in of
-        and (folder := paths.epochs(name, followed, kind="maps")).is_dir()
-    ]  # fmt: skip
+    parts = []
+    for name, of in sets.items():
+        folder = paths.epochs(name, followed, kind="maps")
+        if name in kept and transfer in of and folder.is_dir():
+            options = {"kept": int(kept[name]), "lesions": masks[name]["lesion"]}
+            table = trajectory_table(of[transfer], folder, classes=classes, **options)
+            parts.append(table.assign(architecture=name, checkpoint=followed))
     columns = TABLES["trajectory"].columns
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
@@ -112,25 +101,14 @@ def _lesion_mass(stack: np.ndarray, lesions: np.ndarray | None, films: np.ndarra
 def shares(table: pd.DataFrame) -> pd.DataFrame:
     """How much of the drift, and of the gain in accuracy, was there after each epoch.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Trajectories of an architecture or more, with ``architecture``.
-
-    Returns
-    -------
-    DataFrame
-        ``architecture``, ``role``, ``method``, ``epoch``, ``kept``, ``drift`` (share of the kept
-        epoch's ``unit_distance``) and ``gain`` (share of its gain in balanced accuracy over the
-        start): 0 at the start, 1 at the kept epoch, NaN where that has none.
+    By architecture, role and method: ``drift`` as a share of the kept epoch's ``unit_distance``,
+    ``gain`` of its gain in balanced accuracy over the start. 0 at the start, 1 at the kept epoch,
+    NaN where that has none.
     """
-    keys = ["architecture", "role", "method"]
-    end = table[table["kept"].astype(bool)].set_index(keys)
-    start = table[table["epoch"] == 0].set_index(keys)
-    own = table.set_index(keys)
-    gained = (end["balanced_accuracy"] - start["balanced_accuracy"]).reindex(own.index)
-    moved = end["unit_distance"].reindex(own.index)
-    begun = start["balanced_accuracy"].reindex(own.index)
+    own = table.set_index(["architecture", "role", "method"])
+    end = own[own["kept"].astype(bool)].reindex(own.index)
+    begun = own.loc[own["epoch"] == 0, "balanced_accuracy"].reindex(own.index)
+    gained, moved = end["balanced_accuracy"] - begun, end["unit_distance"]
     found = own[["epoch", "kept"]].assign(
         drift=own["unit_distance"] / moved.where(moved > 0),
         gain=(own["balanced_accuracy"] - begun) / gained.where(gained > 0),

@@ -13,38 +13,23 @@ import pandas as pd
 
 from lib.drift.metrics import CHANGES, METRICS, SIMILARITIES
 from lib.evidence.changes import PAIR
+from lib.study.schema import TABLES, require_columns
 
 RELATIONS = ("size", "signed")
 _CELL = ["architecture", "pairing", "role", "method"]
 LESION = "lesion_mass_change"
 """The change that metrics are asked about as a rule."""
-_COUNTS = ("n", "blank", "films", "patients")
 _RESAMPLES_PER_CHUNK = 250  # bounds the memory, whatever the number of films
 
 
 def with_change(pairs: pd.DataFrame, change: pd.DataFrame) -> pd.DataFrame:
-    """Drift of each pair of maps beside the change of the evidence in them.
+    """Drift of each pair of maps (``tables/pairs.csv``) beside the change of the evidence in them.
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        A row per pair of maps, with the drift metrics, as ``tables/pairs.csv``.
-    change : DataFrame
-        Of `lib.evidence.changes.changes_of_study`.
-
-    Returns
-    -------
-    DataFrame
-        The pairs of which the change is known, with the columns of both.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing, a pair occurs twice, or no pair has a change.
+    Those of which the change is known, with the columns of both tables; a ValueError if a column is
+    missing, a pair occurs twice, or no pair has a change.
     """
     for name, table in (("pairs", pairs), ("change", change)):
-        if missing := [column for column in PAIR if column not in table]:
-            raise ValueError(f"{name}: found columns {list(table)}; expected also {missing}.")
+        require_columns(table, PAIR, name)
         # Pairs of unrelated films may repeat a film; they are never in the changes.
         own = table[table["pairing"] != "ceiling"]
         if own.duplicated(PAIR).any():
@@ -61,14 +46,9 @@ def with_change(pairs: pd.DataFrame, change: pd.DataFrame) -> pd.DataFrame:
 
 
 def metric_validity(
-    pairs: pd.DataFrame,
-    change: pd.DataFrame,
-    *,
-    seed: int,
-    metrics: Sequence[str] = METRICS,
-    resamples: int = 2000,
-    target: str = LESION,
-) -> pd.DataFrame:
+    pairs: pd.DataFrame, change: pd.DataFrame, *, seed: int, metrics: Sequence[str] = METRICS,
+    resamples: int = 2000, target: str = LESION,
+) -> pd.DataFrame:  # fmt: skip
     """Spearman correlation of each drift metric with the change of the lesion's mass, over films.
 
     Similarities enter negated, so that a positive ρ means: more drift where the evidence changed
@@ -84,12 +64,8 @@ def metric_validity(
     ----------
     pairs, change : DataFrame
         As in `with_change`.
-    seed : int
-        Of the bootstrap.
-    metrics : sequence of str
-        Columns of `pairs`, of `lib.drift.metrics.METRICS`.
-    resamples : int
-        Number of resamples of patients with all of their films.
+    seed, resamples : int
+        Of the bootstrap, of patients with all of their films.
     target : str
         Column of `change` in the place of the lesion's mass; films without a lesion then count too.
 
@@ -102,19 +78,12 @@ def metric_validity(
         films or if a side is constant, the interval also below three patients. The 95 % percentile
         interval holds over patients for the checkpoints at hand; it does not contain the spread of
         training seeds.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing, a metric is unknown, or as in `with_change`.
     """
     if unknown := [name for name in metrics if name not in METRICS]:
         raise ValueError(f"metrics: found {unknown}; expected some of {METRICS}.")
     joined = with_change(pairs, change)
     of_lesion = ["lesion_area"] if target == LESION else []
-    needed = [target, *of_lesion, "patient_id", *metrics]
-    if missing := [name for name in needed if name not in joined]:
-        raise ValueError(f"pairs, change: found columns {list(joined)}; expected also {missing}.")
+    require_columns(joined, [target, *of_lesion, "patient_id", *metrics], "pairs, change")
     joined = joined[joined[of_lesion].notna().all(axis=1)]
     scored = joined[[target, *metrics]].notna().all(axis=1)
     # The same draw of patients for all cells: their correlations can be compared.
@@ -136,8 +105,7 @@ def metric_validity(
             found |= {"low": low, "high": high, **counts, "runs": len(rho)}
             rows.append(dict(zip(_CELL, cell, strict=True)) | found)
     # Without lesions there is no row, but a table that can be read.
-    columns = [*_CELL, "metric", "relation", "rho", "low", "high", *_COUNTS, "runs"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=TABLES["validity"].columns)
 
 
 def _draw(patients: int, resamples: int, seed: int) -> np.ndarray:

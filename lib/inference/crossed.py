@@ -40,32 +40,28 @@ class Cell:
 
     def __post_init__(self):
         scores, seeds = np.asarray(self.scores, dtype=float), np.asarray(self.seeds)
-        object.__setattr__(self, "scores", scores)
-        object.__setattr__(self, "seeds", seeds)
+
+        def refuse(found: str, expected: str):
+            raise ValueError(f"cell of {self.group}: found {found}; expected {expected}.")
+
         if scores.ndim < 2 or seeds.shape not in ((scores.shape[-2],), (scores.shape[-2], 2)):
-            raise ValueError(
-                f"cell of {self.group}: found scores of shape {scores.shape} and seeds of shape "
-                f"{seeds.shape}; expected (..., rows, films) and a seed or a pair for each row."
+            refuse(
+                f"scores of shape {scores.shape} and seeds of shape {seeds.shape}",
+                "(..., rows, films) and a seed or a pair for each row",
             )
-        if np.isinf(scores).any():
-            raise ValueError(
-                f"cell of {self.group}: found {np.isinf(scores).sum()} infinite values; expected "
-                "numbers, or NaN for a blank map."
-            )
-        if self.weights is None:
-            object.__setattr__(self, "weights", np.ones(scores.shape[-1]))
-        weights = self.weights
-        if weights.shape != scores.shape[-1:] or not (np.isfinite(weights) & (weights >= 0)).all():
-            raise ValueError(
-                f"cell of {self.group}: found weights of shape {weights.shape}; expected a finite "
-                f"number, 0 or more, for each of {scores.shape[-1]} films."
-            )
+        if infinite := np.isinf(scores).sum():
+            refuse(f"{infinite} infinite values", "numbers, or NaN for a blank map")
+        films = scores.shape[-1]
+        weights = np.ones(films) if self.weights is None else self.weights
+        if weights.shape != (films,) or not (np.isfinite(weights) & (weights >= 0)).all():
+            expected = f"a finite number, 0 or more, for each of {films} films"
+            refuse(f"weights of shape {weights.shape}", expected)
         rows = [frozenset(np.atleast_1d(row).tolist()) for row in seeds]
         if len(set(rows)) < len(rows) or any(len(row) != seeds[:1].size for row in rows):
-            raise ValueError(
-                f"cell of {self.group}: found rows of the seeds {seeds.tolist()}; expected each "
-                "once, and pairs of two different seeds."
-            )
+            expected = "each once, and pairs of two different seeds"
+            refuse(f"rows of the seeds {seeds.tolist()}", expected)
+        for name, value in (("scores", scores), ("seeds", seeds), ("weights", weights)):
+            object.__setattr__(self, name, value)
 
     @property
     def pairs(self) -> bool:
@@ -214,13 +210,11 @@ def cells_from_pairs(
     Parameters
     ----------
     pairs : DataFrame
-        A row per pair of maps: ``architecture``, ``method``, ``role``, ``pairing``, ``before``,
-        ``after`` (checkpoint names that end in ``-s<seed>``), ``image_id`` and the metric, NaN for
-        a blank pair. Select the films (as a rule the common support) beforehand.
+        A row per pair of maps: the columns of `CELL`, ``before``, ``after`` (checkpoint names that
+        end in ``-s<seed>``), ``image_id`` and the metric, NaN for a blank pair. Select the films
+        beforehand.
     patients : Series
         Patient by image id.
-    metric : str
-        Column of the values.
     labels : Series, optional
         Class by image id: every class of a cell then has the same weight, however many films it
         has; without, every film has.
@@ -234,12 +228,11 @@ def cells_from_pairs(
     """
     key = [*CELL, "before", "after", "image_id"]
     require_columns(pairs, [*key, metric], "pairs")
-    if pairs.duplicated(key).any():
-        found = pairs.loc[pairs.duplicated(key), key].iloc[0].to_dict()
+    if (again := pairs.duplicated(key)).any():
+        found = pairs.loc[again, key].iloc[0].to_dict()
         raise ValueError(f"pairs: found {found} twice; expected each film once.")
     films = np.sort(pairs["image_id"].unique())
-    unknown = [film for film in films if film not in patients.index]
-    if unknown:
+    if unknown := [film for film in films if film not in patients.index]:
         raise ValueError(
             f"patients: found none for {len(unknown)} films such as {unknown[0]!r}; expected one "
             "for each image id of the pairs."

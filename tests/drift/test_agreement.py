@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from maps_material import map_set
 from sklearn.linear_model import LinearRegression
 
-from lib.attribution.maps import MapSet
 from lib.drift.agreement import partial_correlation, seed_agreement
 from lib.study.schema import TABLES
 
@@ -60,27 +60,21 @@ def test_blank_maps_and_maps_that_did_not_move_have_no_value():
     assert np.isnan(partial_correlation(still, moved, start)).tolist() == [False, True, False]
 
 
-def map_set(maps):
-    labels = np.zeros(len(maps), int)
-    logits = np.eye(2, dtype=np.float32)[labels]
-    ids = np.array([f"{n}" for n in range(len(maps))])
-    return MapSet(ids, labels, labels, logits, {KEY: maps}, {KEY[0]: "relu"})
-
-
 def test_every_pair_of_seeds_has_a_row_per_film_and_one_seed_has_none():
     start = gamma(0, 40)
-    sets = {"transfer-s0": map_set(start)} | {
-        f"finetune-s{n}": map_set(wandered(start + 2 * gamma(9, 40), n)) for n in range(3)
+    tuned = {f"finetune-s{n}": wandered(start + 2 * gamma(9, 40), n) for n in range(3)}
+    sets = {
+        name: map_set({KEY: stack}, labels=np.zeros(40, int))
+        for name, stack in ({"transfer-s0": start} | tuned).items()
     }
     own = {"a": np.arange(40) < 35, "b": np.arange(40) < 30}
     patients = [f"p{n}" for n in range(40)]
     options = {"patients": patients, "own": own, "transfer": "transfer-s0", "seed": 1}
-    tuned = [name for name in sets if name != "transfer-s0"]
-    table = seed_agreement({"a": sets}, tuned=tuned, **options)
+    table = seed_agreement({"a": sets}, tuned=list(tuned), **options)
     assert list(table) == TABLES["seed_agreement"].columns
     assert len(table) == 3 * 40 and table["common"].sum() == 3 * 30
     assert table["own"].sum() == 3 * 35
     assert (table["image_id"] == table["partner_id"]).all()
     means = table[["partial", "partial_other"]].mean()
     assert means["partial"] > 0.8 and abs(means["partial_other"]) < 0.2
-    assert seed_agreement({"a": sets}, tuned=tuned[:1], **options).empty
+    assert seed_agreement({"a": sets}, tuned=["finetune-s0"], **options).empty

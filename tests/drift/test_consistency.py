@@ -4,8 +4,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from maps_material import map_set
 
-from lib.attribution.maps import MapSet
 from lib.drift.consistency import c_score, consistency_table
 from lib.study.schema import check
 
@@ -35,11 +35,9 @@ def test_it_is_the_weighted_mean_over_all_pairs():
 
 
 def test_wrong_films_and_blank_maps_are_left_out_and_counted():
-    stack, labels = maps(8), np.array([0, 0, 0, 0, 0, 1, 1, 1])
-    logits = 3 * np.eye(2)[labels]
-    logits[0] = logits[0, ::-1]  # misread
+    stack = maps(8)
     stack[1] = 0
-    found = MapSet(np.arange(8).astype(str), labels, labels, logits, {KEY: stack}, {"stage4": "x"})
+    found = map_set({KEY: stack}, labels=[0, 0, 0, 0, 0, 1, 1, 1], wrong=[0])
     table = consistency_table(
         {"resnet50v2": {"transfer-s0": found, "other": found}}, ["transfer-s0", "finetune-s0"],
         classes=("a", "b"),

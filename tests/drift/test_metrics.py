@@ -332,12 +332,11 @@ def test_measure_of_a_map_without_mass_is_nan(metric, blank_maps):
 
 
 def test_compare_agrees_with_the_single_metrics(pair):
-    table = drift.compare(*(maps.astype(np.float32) for maps in pair), ssim_size=40)
-    assert list(table) == [*drift.METRICS, "blank"]
     single = [maps.astype(np.float32) for maps in pair]
+    table = drift.compare(*single)
+    assert list(table) == [*drift.METRICS, "blank"]
     for name, metric in PAIR_METRICS.items():
-        options = {"size": 40} if name == "ssim" else {}
-        np.testing.assert_array_equal(table[name], metric(*single, **options), err_msg=name)
+        np.testing.assert_array_equal(table[name], metric(*single), err_msg=name)
     assert (table.dtypes[list(drift.METRICS)] == np.float64).all()
 
 
@@ -390,7 +389,7 @@ GOOD = np.ones((2, 3, 3))
         (lambda: arrays.blank_reason(-GOOD), "maps: found negative values"),
         (lambda: drift.compare(GOOD, GOOD, metrics=["iou"]), r"metrics: found \['iou'\]; expected"),
         (lambda: drift.compare(GOOD, GOOD, metrics="emd"), "metrics: found .*expected a list"),
-        (lambda: drift.compare(GOOD, 2 * GOOD, ssim_size=6), "size: found 6; expected an integer"),
+        (lambda: drift.ssim(GOOD, 2 * GOOD, size=6), "size: found 6; expected an integer"),
         (lambda: drift.top_mask(GOOD, fraction=0), r"fraction: found 0; .*\(0, 1\]"),
         (lambda: drift.iou_top(GOOD, GOOD, fraction=20), r"fraction: found 20; .*\(0, 1\]"),
     ],

@@ -2,12 +2,12 @@
 
 import itertools
 
+import maps_material
 import numpy as np
 import pandas as pd
 import pytest
 from figure_material import assert_legible
 
-from lib.attribution.maps import MapSet
 from lib.drift import randomised as sanity
 from lib.figures import appendix
 from lib.models import randomise
@@ -18,11 +18,8 @@ FILMS, GRID = 60, 5
 
 
 def map_set(maps):
-    ids = np.array([f"film{number:02d}" for number in range(FILMS)])
-    labels = np.arange(FILMS) % 2
-    logits = np.eye(2, dtype=np.float32)[labels]
     found = {("post_activation", name): values for name, values in maps.items()}
-    return MapSet(ids, labels, labels, logits, found, {"post_activation": "relu"})
+    return maps_material.map_set(found, labels=np.arange(FILMS) % 2)
 
 
 @pytest.fixture(scope="module")

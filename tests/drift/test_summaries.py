@@ -80,7 +80,6 @@ def summary_of(metric, means):
     ("metric", "expected"),
     [
         ("iou_top20", [1, 2, 3, 1.5, 1.5, np.nan]),
-        ("iou_top10", [1, 2, 3, 1.5, 1.5, np.nan]),
         ("pearson", [1, 2, 3, 1.5, 1.5, np.nan]),
         ("emd", [3, 2, 1, 1.5, 1.5, np.nan]),
         ("centroid_displacement", [3, 2, 1, 1.5, 1.5, np.nan]),

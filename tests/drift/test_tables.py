@@ -1,11 +1,12 @@
 """Result tables from maps made by hand, the choice of cases, and the last words of a run."""
 
+import maps_material
 import numpy as np
 import pandas as pd
 import pytest
 
 from lib import __main__ as commands
-from lib.attribution.maps import MapSet, blank_tables, load_maps
+from lib.attribution.maps import blank_tables, load_maps
 from lib.data import cache
 from lib.drift import cases, pairings, summaries
 from lib.drift import metrics as drift
@@ -32,12 +33,9 @@ def spots(cells):
     return maps
 
 
-def map_set(rows, *, wrong=(), ids=IDS, labels=LABELS):
+def map_set(rows, *, wrong=(), ids=IDS):
     """Maps with a bright row per film, predicted rightly except for the films in `wrong`."""
-    labels = np.asarray(labels)
-    logits = np.eye(2, dtype=np.float32)[labels] * 2
-    logits[list(wrong)] = logits[list(wrong), ::-1]
-    return MapSet(np.array(ids), labels, labels, logits, {KEY: spots(rows)}, {KEY[0]: "relu"})
+    return maps_material.map_set({KEY: spots(rows)}, labels=LABELS, ids=ids, wrong=wrong)
 
 
 def compared(sets, tmp_path, **options):
@@ -81,19 +79,14 @@ def test_films_count_that_every_checkpoint_of_the_architecture_has_right():
     own = summaries.own_support(sets)
     assert np.flatnonzero(~own["densenet201"]).tolist() == [1]
     assert np.flatnonzero(~own["resnet50v2"]).tolist() == [4, 5]
-    table = summaries.support_table(own, LABELS, classes=NAMES)
+    table = summaries.support_table(own, LABELS, classes=(*NAMES, "none"))
     assert table.to_dict("list") == {
-        "label": list(NAMES), "films": [4, 4], "common": [3, 2], "densenet201": [3, 4],
-        "resnet50v2": [4, 2],
+        "label": [*NAMES, "none"], "films": [4, 4, 0], "common": [3, 2, 0],
+        "densenet201": [3, 4, 0], "resnet50v2": [4, 2, 0],
     }  # fmt: skip
     sets["resnet50v2"]["finetune-s0"] = map_set(still, ids=IDS[::-1])
     with pytest.raises(ValueError, match="resnet50v2/finetune-s0 has maps of 8 films that are not"):
         summaries.own_support(sets)
-
-
-def test_support_lists_a_class_without_films():
-    table = summaries.support_table({"x": np.ones(8, bool)}, LABELS, classes=("a", "b", "c"))
-    assert table["films"].tolist() == [4, 4, 0] and table["common"].tolist() == [4, 4, 0]
 
 
 def test_a_grid_too_fine_for_the_costly_metrics_goes_without_them(tmp_path):

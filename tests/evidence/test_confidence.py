@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from maps_material import map_set
 from scipy.special import softmax
 from scipy.stats import spearmanr
 
-from lib.attribution.maps import MapSet
 from lib.evidence.confidence import METRICS, confidence_changes, confidence_table
 from lib.study.schema import check
 
@@ -15,13 +15,9 @@ PATIENTS = pd.Series([f"p{n // 2}" for n in range(40)], FILMS)
 LABELS = np.arange(40) % 3
 
 
-def map_set(seed):
-    logits = np.random.default_rng(seed).normal(size=(40, 3))
-    return MapSet(np.array(FILMS), LABELS, LABELS, logits, {}, {})
-
-
-SETS = {"resnet50v2": {"transfer-s0": map_set(0), "finetune-s0": map_set(1)}}
-BEFORE, AFTER = (SETS["resnet50v2"][name].logits for name in ("transfer-s0", "finetune-s0"))
+BEFORE, AFTER = (np.random.default_rng(seed).normal(size=(40, 3)) for seed in (0, 1))
+NETWORKS = [map_set({}, labels=LABELS, ids=FILMS, logits=logits) for logits in (BEFORE, AFTER)]
+SETS = {"resnet50v2": dict(zip(("transfer-s0", "finetune-s0"), NETWORKS, strict=True))}
 OWN = np.arange(40), LABELS
 CHANGE = {
     "logit": AFTER[OWN] - BEFORE[OWN],
@@ -65,7 +61,7 @@ def test_planted_relations_are_found_and_the_rest_is_spearmans(target):
 
 
 def test_networks_that_say_the_same_have_no_change_to_follow():
-    same = {"resnet50v2": dict.fromkeys(("transfer-s0", "finetune-s0"), map_set(0))}
+    same = {"resnet50v2": dict.fromkeys(("transfer-s0", "finetune-s0"), NETWORKS[0])}
     found = confidence_table(pairs(), same, PATIENTS, seed=0, resamples=20)
     assert found["rho"].isna().all()
     assert confidence_table(pairs()[:0], same, PATIENTS, seed=0).empty

@@ -1,11 +1,11 @@
 """Evidence in known masks: closed forms of cover, mass and peak, and the tables of them."""
 
+import maps_material
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
-from lib.attribution.maps import MapSet
 from lib.data import cache
 from lib.data.films.squares import resize_mask
 from lib.drift.pairings import Pairing
@@ -128,10 +128,8 @@ FACTS = {"classes": ("normal", "covid19"), "patients": ["p1", "p2", "p2", "p3"]}
 
 
 def map_set(**maps):
-    ids = np.array(["a", "b", "c", "d"])
-    labels = np.array([1, 1, 0, 1])
     stacks = {("auto_conv", method): stack for method, stack in maps.items()}
-    return MapSet(ids, labels, labels, np.zeros((4, 2), np.float32), stacks, {})
+    return maps_material.map_set(stacks, labels=[1, 1, 0, 1], ids=list("abcd"))
 
 
 def evidence_of(sets, lesions=LESIONS, lungs=LUNGS, markers=None):

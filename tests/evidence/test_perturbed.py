@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from maps_material import map_set
 
 from lib.attribution.maps import MapSet
 from lib.attribution.perturbed import CHANGES
@@ -18,8 +19,7 @@ def maps(places, positive):
     """Maps that are all in one of the four cells, and logits that say yes or no."""
     stack = np.eye(CELLS)[np.asarray(places)].reshape(-1, 2, 2)
     logits = np.where(np.asarray(positive)[:, None], [0, 1], [1, 0])
-    ones = np.ones(len(stack), int)
-    return MapSet(np.array(list(PATIENTS)), ones, ones, logits, {CELL: stack}, {})
+    return map_set({CELL: stack}, labels=np.ones(FILMS, int), ids=list(PATIENTS), logits=logits)
 
 
 def told(own, **changed):

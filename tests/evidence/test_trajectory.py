@@ -1,10 +1,10 @@
 """Drift epoch by epoch, from maps whose distance, lesion and accuracy are known."""
 
+import maps_material
 import numpy as np
 import pandas as pd
 import pytest
 
-from lib.attribution.maps import MapSet
 from lib.evidence import trajectory
 from lib.figures import evidence as figures
 from lib.study.paths import StudyPaths
@@ -24,10 +24,7 @@ def turned(angle):
 
 
 def map_set(maps, *, wrong=()):
-    logits = np.eye(2, dtype=np.float32)[LABELS]
-    logits[list(wrong)] = logits[list(wrong), ::-1]
-    ids = np.array(list("wxyz"))
-    return MapSet(ids, LABELS, LABELS, logits, {KEY: maps.astype(np.float32)}, {KEY[0]: "relu"})
+    return maps_material.map_set({KEY: maps.astype(np.float32)}, labels=LABELS, wrong=wrong)
 
 
 ANGLES = (np.pi / 6, np.pi / 3, np.pi / 3)

@@ -28,7 +28,6 @@ def test_no_two_looks_share_colour_marker_or_hatch():
 
 def test_metric_labels_name_unit_or_range():
     assert metric_label("iou_top20") == "IoU of the top 20 % of cells (0 to 1)"
-    assert metric_label("iou_top5") == "IoU of the top 5 % of cells (0 to 1)"
     assert metric_label("emd") == "Earth mover's distance (share of the diagonal)"
 
 

@@ -211,22 +211,13 @@ def test_many_data_sets_at_once_are_those_data_sets():
 # Blank maps and missing levels
 
 
-def test_seed_with_blank_maps_only_counts_as_no_seed():
+@pytest.mark.parametrize("blank", [((0, 1), (0, 0)), ((0, 0), (0, 30))], ids=["seed", "patients"])
+def test_a_seed_or_patients_of_blank_maps_alone_do_not_count(blank):
     scores = np.random.default_rng(8).normal(size=(4, 20))
-    blanked = np.vstack([scores, np.full((1, 20), np.nan)])
-    found, expected = mean_of(one_cell(blanked)), mean_of(one_cell(scores))
-    assert (found.se, found.df, found.seed_level) == (
-        expected.se,
-        expected.df,
-        "estimated (4 seeds)",
-    )
-
-
-def test_patient_with_blank_maps_only_counts_as_no_patient():
-    scores = np.random.default_rng(9).normal(size=(4, 20))
-    blanked = np.hstack([scores, np.full((4, 30), np.nan)])
-    found, expected = mean_of(one_cell(blanked)), mean_of(one_cell(scores))
+    found = mean_of(one_cell(np.pad(scores, blank, constant_values=np.nan)))
+    expected = mean_of(one_cell(scores))
     np.testing.assert_allclose([found.se, found.df], [expected.se, expected.df])
+    assert found.seed_level == "estimated (4 seeds)"
 
 
 def test_cell_of_blank_maps_is_undefined_and_never_supported():
