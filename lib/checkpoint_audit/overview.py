@@ -11,7 +11,7 @@ from lib.checkpoint_audit.findings import primary_cell
 from lib.checkpoint_audit.questions import CHECKPOINTS, Question, read_all
 from lib.checkpoint_audit.sentences import QUESTION, answer_word, moved_sentence
 from lib.figures import style
-from lib.figures.trend import trend
+from lib.figures.answer import trend
 from lib.report import page
 from lib.report.words import span
 from lib.study.artefacts import begin, read_table, write_table, write_text
