@@ -217,6 +217,15 @@ def common_films(
             "the floor is taken as exact, and what is missing is no control here."
         )
 
+    for name, version in zip(names, versions, strict=True):
+        for kind, more in (("again", version.again), ("randomised", version.randomised)):
+            if more and (lost := grids.keys() - more.maps.keys()):
+                found = few(sorted(map("/".join, lost)))
+                raise CheckpointRefused(
+                    f"{name}: found no {kind}/<layer>/<method> for {found}, which maps/ has; give "
+                    f"{kind}/ the same layers and methods as maps/, or none at all"
+                )
+
     def cut(maps: MapSet) -> MapSet:
         kept = maps.take([key in shared for key in zip(maps.image_id, maps.label, strict=True)])
         found = {

@@ -16,7 +16,7 @@ from lib.checkpoint_audit.questions import CHECKPOINTS, Question, read_all
 from lib.checkpoint_audit.sentences import QUESTION, answer, moved_sentence
 from lib.checkpoint_audit.sentences import words_of_scale as scale
 from lib.figures import style
-from lib.figures.trend import trend
+from lib.figures.answer import trend
 from lib.report import marks, page
 from lib.report.digest import PRIMARY, public_parameters
 from lib.report.page import Kind

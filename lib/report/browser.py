@@ -149,6 +149,8 @@ def write_cases(
             number = _add(folder, shards, _pair_shard(pair, some.image_id, cells, metrics))
             facts["pairs"].append([*key, PAIRING_TITLES.get(key[0], key[0]), number])
         architectures.append(facts)
+    scales = [(name, matplotlib.colormaps[name]) for name in (*COLOURS, "PuOr")]
+    colours = {name: scale(np.arange(256), bytes=True)[:, :3] for name, scale in scales}
     common = pairs.groupby("image_id")["common"].any().reindex(some.image_id)
     index = {
         "classes": [str(name) for name in classes],
@@ -158,7 +160,7 @@ def write_cases(
         "methods": {m: METHOD_TITLES.get(m, m) for m in pairs["method"].unique()},
         "metrics": [[name, metric_label(name), drift.TABLE[name].kind] for name in metrics],
         "strata": list(STRATA), "finer": FINER,
-        "colours": {name: _colours(name) for name in (*COLOURS, "PuOr")},
+        "colours": {name: base64.b64encode(c.tobytes()).decode() for name, c in colours.items()},
         "names": [], "outlines": {}, "films": False,
     }  # fmt: skip
     films = []
@@ -233,11 +235,6 @@ def _films(paths: StudyPaths, folder: Path, ids: np.ndarray) -> tuple[list[Path]
 def _sizes(paths: StudyPaths, name: str) -> list[int]:
     """Sides in pixels in which the data have films or masks."""
     return [int(p.stem.removeprefix(f"{name}_")) for p in paths.data.glob(f"{name}_*.npy")]
-
-
-def _colours(name: str) -> str:
-    table = matplotlib.colormaps[name](np.arange(256), bytes=True)[:, :3]
-    return base64.b64encode(table.tobytes()).decode("ascii")
 
 
 def _add(folder: Path, shards: list[Path], value: dict) -> int:

@@ -10,10 +10,8 @@ from lib.study.paths import ROOT
 
 FILE = ROOT / "results/reference/looks.csv"
 HYPOTHESES = [f"H{number}" for number in range(1, 7)]
-COLUMNS = [
-    *("finished", "study", "code", "source_weights", "transfer_seeds", "seeds", "rules"),
-    *HYPOTHESES,
-]
+_RUN = ("finished", "study", "code", "source_weights", "transfer_seeds", "seeds", "rules")
+COLUMNS = [*_RUN, *HYPOTHESES]
 
 
 def row(name: str, provenance: Mapping, answers: Mapping) -> dict:

@@ -7,7 +7,7 @@ shareable: its figures were drawn without films.
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -143,6 +143,10 @@ def correction_lines(table: pd.DataFrame) -> pd.DataFrame:
     return counts.reindex(table["measure"].unique()).reset_index()
 
 
+def _corrections(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {kind: correction_lines(table.query("kind == @kind")) for kind in ("drift", "evidence")}
+
+
 def page(paths: StudyPaths, complete: Mapping[str, Mapping], *, command: str, name: str) -> str:
     """Text of a published study in Markdown, from the template ``reference.md.j2``.
 
@@ -160,10 +164,9 @@ def page(paths: StudyPaths, complete: Mapping[str, Mapping], *, command: str, na
         marks.with_signs("", lines, marks.signs(told))
         for lines in (drift_lines(tables["drift"]), kept)
     )
-    correction = optional["correction"]
-    if correction is not None:
-        kinds = ("drift", "evidence")
-        correction = {k: correction_lines(correction.query("kind == @k")) for k in kinds}
+    made = {"remedies": remedy_lines, "remedies_drift": remedy_drift_lines,
+            "correction": _corrections}  # fmt: skip
+    shown = {n: None if optional[n] is None else make(optional[n]) for n, make in made.items()}
     environment = Environment(
         loader=FileSystemLoader(report.TEMPLATES), undefined=StrictUndefined, trim_blocks=True,
         keep_trailing_newline=True,
@@ -176,8 +179,7 @@ def page(paths: StudyPaths, complete: Mapping[str, Mapping], *, command: str, na
         trainings=sentence(tables["performance"]), drift=drift, note=note.strip(),
         kept_correct=kept, verdicts=verdicts(paths).values(),
         cost=cost(origin["seconds"]).round(1).reset_index(), paper=optional["paper"],
-        remedies=_lines(remedy_lines, optional["remedies"]), correction=correction,
-        remedies_drift=_lines(remedy_drift_lines, optional["remedies_drift"]),
+        **shown,
     )  # fmt: skip
 
 
@@ -189,7 +191,3 @@ def _optional(paths: StudyPaths, name: str) -> pd.DataFrame | None:
     """Table of an appendix; None where it was not run or has no row."""
     file = paths.tables / f"{name}.csv"
     return table if file.exists() and len(table := read_table(file)) else None
-
-
-def _lines(make: Callable, table: pd.DataFrame | None) -> pd.DataFrame | None:
-    return None if table is None else make(table)

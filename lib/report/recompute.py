@@ -19,11 +19,8 @@ from lib.study.schema import CELL
 
 FILMS = "films.csv"
 _KEYS = [*CELL, "before", "after", "image_id", "partner_id", "common", "own"]
-_VALUES = {
-    "seed_agreement": ["partial"],
-    "lesion_gain": ["lesion_gain"],
-    "shortcut": ["lesion_gain"],
-}
+_GAIN = ["lesion_gain"]
+_VALUES = {"seed_agreement": ["partial"], "lesion_gain": _GAIN, "shortcut": _GAIN}
 
 
 def rules_of(file: Path) -> Hypotheses:

@@ -85,11 +85,10 @@ def study_tables(tables: Mapping[str, pd.DataFrame]) -> dict[str, Table]:
         if name in _OF_MAPS:
             caption, frame = marks.with_signs(caption, frame, signs)
         if len(frame):
-            found[name] = shown(_FILES.get(name, name), caption, frame)
+            found[name] = shown("kept_correct" if name == "strata" else name, caption, frame)
     return found
 
 
-_FILES = {"strata": "kept_correct"}
 _OF_MAPS = (
     *("drift", "metrics", "strata", "retained", "decomposition", "partial_agreement"),
     *("head_and_features", "confidence", "consistency", "supports", "known_evidence"),

@@ -88,11 +88,8 @@ def _consistency(table: pd.DataFrame) -> Shown:
     )
 
 
-SUPPORTS = {
-    "own": "correct for the network",
-    "common": "correct for every network",
-    "all": "all test films",
-}
+SUPPORTS = {"own": "correct for the network", "common": "correct for every network",
+            "all": "all test films"}  # fmt: skip
 
 
 def _supports(table: pd.DataFrame) -> Shown:

@@ -69,11 +69,9 @@ def compare(published: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     table["difference"] = table["mean_found"] - table["mean_published"]
     table["in_units"] = table["difference"] / table["unit"]
     alone = [table["mean_found"].isna(), table["mean_published"].isna()]
-    table["verdict"] = np.select(
-        [*alone, table["in_units"].abs() > LIMIT],
-        ["only published", "only found", "differs"],
-        "agrees",
-    )  # fmt: skip
+    cases = [*alone, table["in_units"].abs() > LIMIT]
+    words = ["only published", "only found", "differs"]
+    table["verdict"] = np.select(cases, words, "agrees")
     table = table.rename(columns={"mean_published": "published", "mean_found": "found"})
     return table[[*KEYS, "published", "found", "difference", "unit", "in_units", "verdict"]]
 

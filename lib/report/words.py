@@ -10,7 +10,6 @@ from lib.report.digest import PRIMARY, drift_means, stage_means
 from lib.report.phrases import CELL, listed, percent, span
 from lib.study.names import ARCHITECTURE_TITLES, label
 
-_STAGES = ["transfer", "finetune"]
 SHORT = {"supported": "Yes", "not supported": "No"}
 """The answer to the first question by its verdict; any other verdict is no answer."""
 PART, INCONCLUSIVE = "In part", OPEN.capitalize()
@@ -206,14 +205,12 @@ def accuracy_sentence(performance: pd.DataFrame | None) -> str:
     """How fine-tuning changed macro AUC, by architecture; "" if that is not known."""
     if performance is None:
         return ""
-    means = stage_means(performance, "macro_auc")
-    known = means.dropna(subset=_STAGES) if set(_STAGES) <= set(means) else means[:0]
+    known = stage_means(performance, "macro_auc").reindex(columns=["transfer", "finetune"]).dropna()
     if known.empty:
         return ""
     films = int(performance.query("split == 'test'")["n"].max())
     parts = [
-        f"{first:.3f} to {last:.3f} ({label(name)})"
-        for name, (first, last) in known[_STAGES].iterrows()
+        f"{first:.3f} to {last:.3f} ({label(name)})" for name, (first, last) in known.iterrows()
     ]
     runs = performance["checkpoint"].drop_duplicates().str.split("-").str[0].value_counts()
     seeds = " (means over seeds)" if runs.max() > 1 else ""

@@ -62,6 +62,16 @@ def test_controls_come_along_where_there_are_any(tmp_path):
     assert both[0].again.maps["layer4", "gradcam"].tolist() == stack.tolist()
 
 
+@pytest.mark.parametrize("kind", ["again", "randomised"])
+def test_a_control_that_lacks_a_layer_is_refused(tmp_path, kind):
+    stack = np.ones((3, 2, 2), np.float32)
+    more = {f"{kind}/layer4/gradcam": stack, "maps/layer3/gradcam": stack}
+    version = read(tmp_path / "a.npz", **more)
+    told = rf"A: found no {kind}/<layer>/<method> for layer3/gradcam, which maps/ has"
+    with pytest.raises(CheckpointRefused, match=told):
+        given.common_films([version, version], ("A", "B"), FILMS)
+
+
 def test_a_floor_that_was_not_measured_is_taken_as_exact_and_said():
     generator, films = np.random.default_rng(5), [f"f{number}" for number in range(12)]
     facts = {"architecture": "model", "method": "cam", "role": "last", "common": True}
