@@ -67,7 +67,7 @@ def test_a_control_that_lacks_a_layer_is_refused(tmp_path, kind):
     stack = np.ones((3, 2, 2), np.float32)
     more = {f"{kind}/layer4/gradcam": stack, "maps/layer3/gradcam": stack}
     version = read(tmp_path / "a.npz", **more)
-    told = rf"A: found no {kind}/<layer>/<method> for layer3/gradcam, which maps/ has"
+    told = rf"A: found no {kind}/<layer>/<method> for 'layer3/gradcam', which maps/ has"
     with pytest.raises(CheckpointRefused, match=told):
         given.common_films([version, version], ("A", "B"), FILMS)
 
