@@ -33,7 +33,7 @@ class Verdict:
     tables : dict of name to DataFrame
         The family of tests ("family") and what else the rule looks at.
     without : dict of seed to verdict
-        The verdict without each seed in turn; empty below four seeds.
+        Without each seed in turn; empty below four seeds.
     """
 
     name: str
@@ -48,9 +48,11 @@ class Verdict:
     def as_json(self) -> dict:
         """Plain JSON values; a number that does not exist is null, digits beyond six are cut."""
         tables = {
-            name: [{key: _plain(value) for key, value in row.items()} for row in rows]
+            name: [
+                {key: _plain(value) for key, value in row.items()}
+                for row in table.to_dict("records")
+            ]
             for name, table in self.tables.items()
-            for rows in [table.to_dict("records")]
         }
         return {
             "question": self.question,
@@ -70,30 +72,23 @@ def _plain(value):
 
 
 def without_seeds(answers: Mapping[str, Mapping]) -> str:
-    """How many verdicts stay as they are without each seed in turn.
+    """How many verdicts stay as they are without each seed in turn, as a sentence.
 
-    Parameters
-    ----------
-    answers : mapping of hypothesis to mapping
-        As `Verdict.as_json`.
-
-    Returns
-    -------
-    str
-        A sentence; "" for studies that were judged before this was asked.
+    `answers` are as `Verdict.as_json`; "" for studies that were judged before this was asked.
     """
     if not any("without_seed" in answer for answer in answers.values()):
         return ""
     asked = {name: found for name, a in answers.items() if (found := a.get("without_seed"))}
     if not asked:
         return "With fewer than four seeds no verdict was reached anew without one of them."
-    parts, same, count = [], 0, 0
+    parts, same = [], 0
     for name, found in asked.items():
-        others = {s: v for s, v in found.items() if v != answers[name]["verdict"]}
-        told = ", ".join(f"{verdict} without seed {seed}" for seed, verdict in others.items())
-        kept = len(found) - len(others)
-        parts.append(f"{name} {kept} of {len(found)}{f' ({told})' if told else ''}")
-        same, count = same + kept, count + len(found)
+        verdict = answers[name]["verdict"]
+        others = [f"{v} without seed {seed}" for seed, v in found.items() if v != verdict]
+        kept, told = len(found) - len(others), f" ({', '.join(others)})" if others else ""
+        parts.append(f"{name} {kept} of {len(found)}{told}")
+        same += kept
+    count = sum(map(len, asked.values()))
     return (
         f"Reached anew without each seed in turn, {same} of {count} verdicts are the same: "
         f"{'; '.join(parts)}."

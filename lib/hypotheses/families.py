@@ -7,7 +7,7 @@ the verdict, p-values are adjusted by Holm (1979) over the defined cells; where 
 are not.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
 
@@ -19,31 +19,22 @@ from lib.inference.contrasts import Estimate
 from lib.inference.decisions import crossover, holm
 from lib.study.names import label
 
-Coefficients = dict[Name, float]
 CELL_KEYS = ["architecture", "method", "role"]
-TESTS = ("p_cross", "p_ruled_out")
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Statement:
     """That an effect lies above a threshold, or below it if `turned`.
 
-    Attributes
-    ----------
-    observed : Observations
-    metric : str
-    effect : dict of cell to float
-        A linear combination of means.
-    threshold : dict of cell to float
-        Another one, with an error of its own that the test knows.
-    constant : float
-        Added to the threshold.
+    Both are linear combinations of means, so that the test knows the threshold's own error; a
+    constant is added to the threshold.
     """
 
     observed: Observations
     metric: str
-    effect: Coefficients
-    threshold: Coefficients = field(default_factory=dict)
+    effect: Mapping[Name, float]
+    threshold: Mapping[Name, float] = field(default_factory=dict)
     constant: float = 0.0
     turned: bool = False
 
@@ -60,8 +51,9 @@ class Statement:
 
     def limit(self) -> float:
         """The threshold's estimate."""
-        found = self.observed.estimate(self.metric, self.threshold) if self.threshold else None
-        return self.constant + (float(found.estimate) if found else 0.0)
+        if not self.threshold:
+            return self.constant
+        return self.constant + float(self.observed.estimate(self.metric, self.threshold).estimate)
 
 
 def beyond(
@@ -93,12 +85,7 @@ def statement_table(
 ) -> pd.DataFrame:
     """Test all statements of all cells.
 
-    Parameters
-    ----------
-    observed : Observations
-        Says how many seeds the study has.
-    statements : mapping of name to function
-        From architecture, method and role to a statement.
+    Each is a function of architecture, method and role; `observed` says how many seeds there are.
 
     Returns
     -------
@@ -115,24 +102,24 @@ def statement_table(
     for architecture, method, role in cells:
         for name, of in statements.items():
             stated = of(architecture, method, role)
-            metric, names = stated.metric, stated.names
-            undefined = stated.observed.undefined(metric, names, hypothesis.minimum)
-            problem = "" if undefined else unplanned
-            if not undefined:
-                amiss = stated.observed.problem(metric, names, hypothesis.minimum)
-                problem = "; ".join(filter(None, (unplanned, amiss)))
-            found = stated.observed.estimate(metric, stated.effect)
-            tests = stated.p_values()
-            judged = not undefined and not problem
-            p_shown, p_refuted = tests if judged else (float("nan"), float("nan"))
-            sizes = _sizes(stated.observed.counts(metric, *names))
+            given, metric, names = stated.observed, stated.metric, stated.names
+            undefined = given.undefined(metric, names, hypothesis.minimum)
+            problem = given.problem(metric, names, hypothesis.minimum)
+            problem = _problem(undefined, unplanned, problem)
+            found = given.estimate(metric, stated.effect)
+            p_shown, p_refuted = (NAN, NAN) if undefined or problem else stated.p_values()
             rows.append(
                 {"architecture": architecture, "method": method, "role": role, "statement": name,
                  **numbers(found, hypothesis.level), "threshold": stated.limit(),
                  "p_shown": p_shown, "p_refuted": p_refuted, "seed_level": found.seed_level,
-                 **sizes, "undefined": undefined, "problem": problem}
+                 **_sizes(given, metric, names), "undefined": undefined, "problem": problem}
             )  # fmt: skip
     return _by_cell(pd.DataFrame(rows), alpha, len(statements))
+
+
+def _problem(undefined: str, *reasons: str) -> str:
+    """Why a cell is not judged; one that is undefined needs no other reason."""
+    return "" if undefined else "; ".join(filter(None, reasons))
 
 
 def _by_cell(table: pd.DataFrame, alpha: float, count: int) -> pd.DataFrame:
@@ -141,33 +128,27 @@ def _by_cell(table: pd.DataFrame, alpha: float, count: int) -> pd.DataFrame:
         lambda texts: "; ".join(dict.fromkeys(filter(None, texts)))
     )
     table = table.assign(undefined=dead)
-    table.loc[dead != "", ["p_shown", "p_refuted"]] = float("nan")
+    table.loc[dead != "", ["p_shown", "p_refuted"]] = NAN
     cells = table[dead == ""].groupby(CELL_KEYS, sort=False)
-    all_shown = cells["p_shown"].agg(lambda p: p.max(skipna=False))
-    refuted = cells["p_refuted"].agg(lambda p: min(count * p.min(), 1))
-    refuted = pd.Series(holm(refuted.to_numpy(float)), index=refuted.index, dtype=float)
-    keys = pd.MultiIndex.from_frame(table[CELL_KEYS])
-    table["p_cell"] = all_shown.reindex(keys).to_numpy(float)
-    table["p_refuted_adjusted"] = refuted.reindex(keys).to_numpy(float)
+    refuted = cells["p_refuted"].agg(lambda p: min(count * p.min(), 1)).astype(float)
+    tests = {
+        "p_cell": cells["p_shown"].agg(lambda p: p.max(skipna=False)).astype(float),
+        "p_refuted_adjusted": pd.Series(holm(refuted), refuted.index),
+    }
+    table = table.join(pd.DataFrame(tests), on=CELL_KEYS)
     table["shown"] = table["p_cell"] <= alpha
     table["refuted"] = (table["p_refuted_adjusted"] <= alpha) & ~table["shown"]
     return table
 
 
 def crossing_table(
-    observed: Observations,
-    hypothesis: Reversal,
-    grids: Mapping[str, int],
+    observed: Observations, hypothesis: Reversal, grids: Mapping[str, int]
 ) -> pd.DataFrame:
     """Test for each pair of architectures whether their difference reverses between two methods.
 
     Effects are differences in stability, the first architecture less the second, by method; the
-    interaction is the first method's effect less the second's.
-
-    Parameters
-    ----------
-    grids : mapping of architecture to int
-        Side of the final map in cells; architectures on unequal grids are not compared.
+    interaction is the first method's effect less the second's. `grids` are sides of the final maps
+    in cells: architectures on unequal grids are not compared.
 
     Returns
     -------
@@ -187,8 +168,7 @@ def crossing_table(
     ]
     table = pd.DataFrame(rows)
     defined = table["undefined"] == ""
-    table["p_cross_adjusted"] = float("nan")
-    table.loc[defined, "p_cross_adjusted"] = holm(table.loc[defined, "p_cross"].to_numpy(float))
+    table["p_cross_adjusted"] = pd.Series(holm(table.loc[defined, "p_cross"]), table.index[defined])
     table["crosses"] = table.pop("opposite") & (table["p_cross_adjusted"] <= alpha)
     table["ruled_out"] = (table["p_ruled_out"] <= alpha) & ~table["crosses"]
     return table
@@ -205,20 +185,17 @@ def _crossing(
         ours, theirs = ((a, method, role, "finetune") for a in pair)
         effects.append({ours: sign, theirs: -sign})
         names += [ours, theirs]
-    both = {name: weight for name, weight in effects[0].items()}
-    interaction = both | {name: -weight for name, weight in effects[1].items()}
+    interaction = effects[0] | {name: -weight for name, weight in effects[1].items()}
     share = hypothesis.margin_way / len(names)
     margin = {(*name[:3], "placebo"): sign * share for name in names}
     margin |= {(*name[:3], "ceiling"): -sign * share for name in names}
     undefined = observed.undefined(metric, names, hypothesis.minimum)
-    problem = "" if undefined else "; ".join(
-        filter(None, (
-            unplanned, observed.problem(metric, [*names, *margin], hypothesis.minimum),
-            _unequal(pair, role, grids),
-        ))
-    )  # fmt: skip
+    problem = observed.problem(metric, [*names, *margin], hypothesis.minimum)
+    problem = _problem(undefined, unplanned, problem, _unequal(pair, role, grids))
+    judged = not undefined and not problem
+    level = hypothesis.level
     parts = [observed.estimate(metric, effect) for effect in effects]
-    found = crossover(*parts, level=hypothesis.level)
+    found = crossover(*parts, level=level)
     # Two ways to reverse by more than the margin; each is refuted through either of its effects.
     ways = [
         2 * min(
@@ -227,19 +204,17 @@ def _crossing(
         )
         for one, other in ((0, 1), (1, 0))
     ]  # fmt: skip
-    tests = {"p_cross": found.p_value, "p_ruled_out": min(max(ways), 1)}
-    judged = not undefined and not problem
     whole = observed.estimate(metric, interaction)
     return {
         "first": first, "second": second, "role": role,
         "method_a": hypothesis.methods[0], "method_b": hypothesis.methods[1],
-        **numbers(parts[0], hypothesis.level, "effect_a"),
-        **numbers(parts[1], hypothesis.level, "effect_b"),
-        **numbers(whole, hypothesis.level, "interaction"),
-        **{name: float(value) if judged else float("nan") for name, value in tests.items()},
+        **numbers(parts[0], level, "effect_a"), **numbers(parts[1], level, "effect_b"),
+        **numbers(whole, level, "interaction"),
+        "p_cross": float(found.p_value) if judged else NAN,
+        "p_ruled_out": float(min(max(ways), 1)) if judged else NAN,
         "opposite": bool(found.supported) and judged,
         "margin": float(observed.estimate(metric, margin).estimate),
-        "seed_level": whole.seed_level, **_sizes(observed.counts(metric, *names)),
+        "seed_level": whole.seed_level, **_sizes(observed, metric, names),
         "undefined": undefined, "problem": problem,
     }  # fmt: skip
 
@@ -273,28 +248,29 @@ def identity_table(observed: Observations, hypothesis: Identity) -> pd.DataFrame
         )
         first, second = first.align(second)
         difference = (first - second).abs()
+        exceeding = int((difference > hypothesis.tolerance).sum())
+        blank_in_one = int((first.isna() != second.isna()).sum())
         names = [(architecture, method, role, "finetune") for method in hypothesis.methods]
+        # One film refutes an exact prediction, however many others have no map.
+        broken = exceeding + blank_in_one > 0
+        undefined = "" if broken else observed.undefined(metric, names, hypothesis.minimum)
+        problem = _problem(undefined, observed.problem(metric, names, hypothesis.minimum))
         found.append(
             {"architecture": architecture, "role": role, "pairs": int(difference.notna().sum()),
-             "largest": difference.max(),
-             "exceeding": int((difference > hypothesis.tolerance).sum()),
-             "blank_in_one": int((first.isna() != second.isna()).sum())}
+             "largest": difference.max(), "exceeding": exceeding, "blank_in_one": blank_in_one,
+             "undefined": undefined, "problem": problem}
         )  # fmt: skip
-        # One film refutes an exact prediction, however many others have no map.
-        broken = found[-1]["exceeding"] + found[-1]["blank_in_one"]
-        lost = "" if broken else observed.undefined(metric, names, hypothesis.minimum)
-        problem = "" if lost else observed.problem(metric, names, hypothesis.minimum)
-        found[-1] |= {"undefined": lost, "problem": problem}
     return pd.DataFrame(found)
 
 
 def numbers(found: Estimate, level: float, name: str = "estimate") -> dict[str, float]:
     """Estimate with the ends of its interval and degrees of freedom, for a table."""
-    low, high = found.interval(level)
     prefix = "" if name == "estimate" else f"{name}_"
-    parts = {name: found.estimate, f"{prefix}low": low, f"{prefix}high": high}
-    return {key: float(value) for key, value in (parts | {f"{prefix}df": found.df}).items()}
+    keys = (name, f"{prefix}low", f"{prefix}high", f"{prefix}df")
+    values = (found.estimate, *found.interval(level), found.df)
+    return {key: float(value) for key, value in zip(keys, values, strict=True)}
 
 
-def _sizes(counts: Mapping[str, int]) -> dict[str, int]:
+def _sizes(observed: Observations, metric: str, names: Sequence[Name]) -> dict[str, int]:
+    counts = observed.counts(metric, *names)
     return {name: counts[name] for name in ("films", "pairs", "blank")}

@@ -47,6 +47,7 @@ class Observations:
     names: tuple[Name, ...]
     labels: pd.Series | None = None
     _cells: dict = field(default_factory=dict, repr=False, compare=False)
+    _counts: dict = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def from_tables(
@@ -61,13 +62,9 @@ class Observations:
             ``tables/pairs.csv``: the columns of `CELL`, ``before``, ``after``, ``image_id``,
             ``partner_id``, ``common`` (bool; for a pair of two films, whether both belong) and
             metrics, NaN where a map is blank.
-        patients : Series
-            Patient by image id, as in ``data/manifest.csv``.
         support : {"common", "own", "all"}
             Films that every checkpoint of every architecture, that every one of the same
             architecture classifies correctly, or all.
-        labels : Series, optional
-            Class by image id, for means that give every class the same weight.
 
         Raises
         ------
@@ -93,14 +90,11 @@ class Observations:
         return cls(chosen.reset_index(drop=True), patients, tuple(names), labels)
 
     def cells(self, metric: str) -> CrossedCells | None:
-        """Cells of a metric; None where the common support is empty."""
-        if metric not in self._cells:
-            self._cells[metric] = (
-                cells_from_pairs(self.pairs, self.patients, metric=metric, labels=self.labels)
-                if len(self.pairs)
-                else None
-            )
-        return self._cells[metric]
+        """Cells of a metric; None where the support is empty."""
+        if metric not in self._cells and len(self.pairs):
+            options = {"metric": metric, "labels": self.labels}
+            self._cells[metric] = cells_from_pairs(self.pairs, self.patients, **options)
+        return self._cells.get(metric)
 
     def estimate(self, metric: str, coefficients: Mapping[Name, float]) -> Estimate:
         """Estimate a contrast; `NO_PAIRS` where one of its cells has no pair at all."""
@@ -113,43 +107,35 @@ class Observations:
         there = cells is not None and all(name in cells.cells for name in names)
         return cells if there else None
 
-    def mean(self, metric: str, name: Name) -> float:
-        """Mean of a cell, NaN where it has no value."""
-        return float(self.estimate(metric, {name: 1}).estimate)
-
     def counts(self, metric: str, *names: Name) -> dict[str, int]:
         """`COUNTS`: films, patients and seeds with a value, pairs, and blank ones among the pairs.
 
         Of several cells films, patients and seeds are the least, pairs and blank ones the sums.
         """
-        of = [self._counts(metric, name) for name in names]
+        none = dict.fromkeys(COUNTS, 0)
+        of = [self._counted(metric).get(name, none) for name in names]
         return {
             each: (sum if each in ("pairs", "blank") else min)(count[each] for count in of)
             for each in COUNTS
         }
 
-    def _counts(self, metric: str, name: Name) -> dict[str, int]:
-        cells = self.known(metric, [name])
-        if cells is None:
-            return dict.fromkeys(COUNTS, 0)
-        cell = cells[name]
-        scored = ~np.isnan(cell.scores)
-        films = scored.any(axis=0)
-        pairs, valued = self._sizes(metric)[name]
-        return {
-            "films": int(films.sum()),
-            "patients": len(set(cells.patients[films])),
-            "seeds": len(np.unique(cell.seeds[scored.any(axis=1)])),
-            "pairs": int(pairs),
-            "blank": int(pairs - valued),
-        }
-
-    def _sizes(self, metric: str) -> dict[Name, tuple[int, int]]:
-        """Pairs, and those with a value, by cell."""
-        if ("sizes", metric) not in self._cells:
-            table = self.pairs.groupby(CELL, observed=True)[metric].agg(["size", "count"])
-            self._cells["sizes", metric] = dict(zip(table.index, table.to_numpy(), strict=True))
-        return self._cells["sizes", metric]
+    def _counted(self, metric: str) -> dict[Name, dict[str, int]]:
+        """Counts of every cell that has a pair; kept, because statements share cells."""
+        cells = self.cells(metric)
+        if cells is not None and metric not in self._counts:
+            sizes = self.pairs.groupby(CELL, observed=True)[metric].agg(["size", "count"])
+            self._counts[metric] = {}
+            for name, (pairs, valued) in zip(sizes.index, sizes.to_numpy(), strict=True):
+                scored = ~np.isnan(cells[name].scores)
+                films = scored.any(axis=0)
+                self._counts[metric][name] = {
+                    "films": int(films.sum()),
+                    "patients": len(set(cells.patients[films])),
+                    "seeds": len(np.unique(cells[name].seeds[scored.any(axis=1)])),
+                    "pairs": int(pairs),
+                    "blank": int(pairs - valued),
+                }
+        return self._counts.get(metric, {})
 
     def problem(self, metric: str, names: Sequence[Name], minimum: Minimum) -> str:
         """Why these cells cannot be judged, every reason, separated by "; "; empty if they can."""
@@ -190,21 +176,22 @@ class Observations:
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Seeds of stage two that the study has, ascending."""
-        return tuple(
-            sorted({int(seed) for seed in map(_seed, self.pairs["after"].unique()) if seed})
-        )
+        return tuple(sorted({int(s) for s in map(_seed, self.pairs["after"].unique()) if s}))
 
     def without(self, seed: int) -> "Observations":
         """The same without the trainings of one seed of stage two."""
         sides = self.pairs[["before", "after"]]
         gone = [name for name in pd.unique(sides.to_numpy().ravel()) if _seed(name) == str(seed)]
-        kept = self.pairs[~sides.isin(gone).any(axis=1)].reset_index(drop=True)
-        return Observations(kept, self.patients, self.names, self.labels)
+        return self._with(~sides.isin(gone).any(axis=1))
 
     def of(self, roles: Iterable[str], methods: Iterable[str]) -> "Observations":
         """The same for some layers and methods only."""
-        kept = self.pairs["role"].isin(list(roles)) & self.pairs["method"].isin(list(methods))
-        pairs = self.pairs[kept].reset_index(drop=True)
+        return self._with(
+            self.pairs["role"].isin(list(roles)) & self.pairs["method"].isin(list(methods))
+        )
+
+    def _with(self, rows: pd.Series) -> "Observations":
+        pairs = self.pairs[rows].reset_index(drop=True)
         return Observations(pairs, self.patients, self.names, self.labels)
 
 

@@ -5,7 +5,6 @@ and the degrees of freedom follow as in `lib.inference.contrasts`. So the number
 networks and trainings like those of the finished study, and say nothing about other ones.
 """
 
-from collections.abc import Iterator
 from itertools import combinations, product
 
 import numpy as np
@@ -27,20 +26,9 @@ def smallest(
 ) -> float:  # fmt: skip
     """Distance from a threshold that a one-sided test shows with a given probability.
 
-    Parameters
-    ----------
-    found : Estimate
-        Of the finished study.
-    alpha : float
-        Error rate of the test.
-    seeds, patients : tuple
-        Their numbers in the finished and in the planned study, at least 2.
-
-    Returns
-    -------
-    float
-        In units of the estimate, by the t distribution at both ends; NaN where the finished study
-        does not tell how much seeds differ.
+    From an estimate of the finished study, and the numbers of seeds and patients, at least 2, in
+    the finished and in the planned one. In units of the estimate, by the t distribution at both
+    ends; NaN where the finished study does not tell how much seeds differ.
     """
     of_seeds = found.se_seeds**2 * seeds[0] / seeds[1]
     of_patients = found.se_patients**2 * patients[0] / patients[1]
@@ -53,22 +41,11 @@ def smallest(
 def told(
     rules: Hypotheses, observed: Observed, *, seeds: int, more_films: float
 ) -> dict[str, str]:  # fmt: skip
-    """The smallest effects that a planned study could show, a sentence per hypothesis.
+    """The smallest effects that a study with so many seeds could show, a sentence per hypothesis.
 
-    Parameters
-    ----------
-    observed : mapping of table to Observations
-        Of the finished study, as for `lib.hypotheses.verdicts.evaluate`.
-    seeds : int
-        Of the planned study.
-    more_films : float
-        Its test films as a multiple of those of the finished study.
-
-    Returns
-    -------
-    dict of hypothesis to str
-        Without those that need no inference, that are not judged with so many seeds, or of which
-        the finished study has no estimate.
+    From the observations of a finished study, of whose test films it has `more_films` times as
+    many. Without hypotheses that need no inference, that are not judged with so many seeds, or of
+    which the finished study has no estimate.
     """
     found = {}
     for name, rule in rules.rules.items():
@@ -77,8 +54,7 @@ def told(
         if observed.get(NEEDS[name][0]) is None:
             continue
         parts = _reversal if isinstance(rule, Reversal) else _statements
-        sentence = parts(name, rule, observed, seeds, more_films)
-        if sentence:
+        if sentence := parts(name, rule, observed, seeds, more_films):
             found[name] = f"With {100 * POWER:.0f} % it would show {sentence}."
     return found
 
@@ -97,57 +73,47 @@ def _statements(
     name: str, rule: Hypothesis, observed: Observed, seeds: int, more: float
 ) -> str:  # fmt: skip
     """What each statement needs in the least certain of its cells."""
-    needed: dict[str, list[float]] = {}
-    turned: dict[str, bool] = {}
-    stated = statements(name, rule, observed)
-    for cell in product(rule.architectures, rule.methods, rule.roles):
-        for key, of in stated.items():
+    parts = []
+    for key, of in statements(name, rule, observed).items():
+        needed = []
+        for cell in product(rule.architectures, rule.methods, rule.roles):
             one = of(*cell)
-            if not _usable(one.observed, one.metric, one.names, rule):
-                continue
-            found = beyond(one.observed, one.metric, one.effect, one.threshold)
-            sizes = _sizes(one.observed, one.metric, one.names, seeds, more)
-            needed.setdefault(key, []).append(smallest(found, alpha=rule.looks[seeds], **sizes))
-            turned[key] = one.turned
-    parts = [
-        f"{STATEMENT[key]} that is {most:.2g} {'below' if turned[key] else 'above'} its threshold"
-        for key, values in needed.items()
-        if np.isfinite(most := max(values))
-    ]
-    cells = "in the least certain cell"
-    return f"{' and '.join(parts)}, {cells}" if len(parts) == len(stated) else ""
+            if _usable(one.observed, one.metric, one.names, rule):
+                found = beyond(one.observed, one.metric, one.effect, one.threshold)
+                sizes = _sizes(one.observed, one.metric, one.names, seeds, more)
+                needed.append(smallest(found, alpha=rule.looks[seeds], **sizes))
+        if not needed or not np.isfinite(most := max(needed)):
+            return ""
+        side = "below" if one.turned else "above"
+        parts.append(f"{STATEMENT[key]} that is {most:.2g} {side} its threshold")
+    return f"{' and '.join(parts)}, in the least certain cell"
 
 
 def _reversal(
     name: str, rule: Reversal, observed: Observed, seeds: int, more: float
 ) -> str:  # fmt: skip
     """What the clearest pair of architectures needs: one that reverses is enough."""
-    here = observed[NEEDS[name][0]]
-    pairs = list(_pairs(rule, here))
-    # Holm tests the clearest of the pairs first, and both intervals have to exclude 0 as well.
-    alpha = min(rule.looks[seeds] / max(len(pairs), 1), (1 - rule.level) / 2)
-    needed = []
-    for effects in pairs:
-        both = [
-            smallest(
-                here.estimate(rule.metric, effect), alpha=alpha, power=POWER**0.5,
-                **_sizes(here, rule.metric, list(effect), seeds, more),
-            )
-            for effect in effects
-        ]  # fmt: skip
-        needed.append(max(both))
-    needed = [value for value in needed if np.isfinite(value)]
-    if not needed:
-        return ""
-    return f"two differences of {min(needed):.2g} and of opposite sign, in the clearest pair"
-
-
-def _pairs(rule: Reversal, here: Observations) -> Iterator[list[dict[Name, float]]]:
-    """The simple effects of the pairs of architectures that have maps, by method."""
+    here, metric, pairs = observed[NEEDS[name][0]], rule.metric, []
     for role, (first, second) in product(rule.roles, combinations(rule.architectures, 2)):
         effects = [
             {(first, method, role, "finetune"): 1.0, (second, method, role, "finetune"): -1.0}
             for method in rule.methods
         ]
-        if _usable(here, rule.metric, [name for effect in effects for name in effect], rule):
-            yield effects
+        if _usable(here, metric, [name for effect in effects for name in effect], rule):
+            pairs.append(effects)
+    # Holm tests the clearest of the pairs first, and both intervals have to exclude 0 as well.
+    alpha = min(rule.looks[seeds] / max(len(pairs), 1), (1 - rule.level) / 2)
+    needed = [
+        max(
+            smallest(
+                here.estimate(metric, effect), alpha=alpha, power=POWER**0.5,
+                **_sizes(here, metric, list(effect), seeds, more),
+            )
+            for effect in effects
+        )
+        for effects in pairs
+    ]  # fmt: skip
+    needed = [value for value in needed if np.isfinite(value)]
+    if not needed:
+        return ""
+    return f"two differences of {min(needed):.2g} and of opposite sign, in the clearest pair"

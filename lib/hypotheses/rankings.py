@@ -5,8 +5,8 @@ The question of H2 for one pair of methods, layer and metric was stated beforeha
 family under control, and how sure each rank is.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Mapping
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -48,24 +48,17 @@ def crossover_table(
     roles, methods = (dict.fromkeys(name[part] for name in observed.names) for part in (2, 1))
     roles = tuple(role for role in roles if role in FINAL)
     kept = tuple(a for a in hypothesis.architectures if a in grids)
-    metrics = [hypothesis.metric, *(m for m in METRICS if m != hypothesis.metric)]
-    metrics = [metric for metric in metrics if metric in observed.pairs]
     if len(kept) < 2 or not roles or len(methods) < 2:
         return pd.DataFrame(columns=CROSSOVER)
-    table = pd.concat(
-        [
-            crossing_table(observed, hypothesis.model_copy(update=chosen), grids).assign(
-                metric=metric
-            )
-            for metric in metrics
-            for pair in combinations(methods, 2)
-            for chosen in [
-                {"metric": metric, "methods": _in_order(pair, hypothesis), "roles": roles,
-                 "architectures": kept}
-            ]
-        ],
-        ignore_index=True,
-    )  # fmt: skip
+    metrics = [m for m in dict.fromkeys((hypothesis.metric, *METRICS)) if m in observed.pairs]
+    tables = []
+    for metric, pair in product(metrics, combinations(methods, 2)):
+        stated = set(pair) == set(hypothesis.methods)  # then in the order of the hypothesis
+        chosen = {"metric": metric, "methods": hypothesis.methods if stated else pair}
+        chosen |= {"roles": roles, "architectures": kept}
+        found = crossing_table(observed, hypothesis.model_copy(update=chosen), grids)
+        tables.append(found.assign(metric=metric))
+    table = pd.concat(tables, ignore_index=True)
     alike = ("layercam", "gradcam_plus_plus")
     same = (table["role"] == "post_activation") & (
         table[["method_a", "method_b"]].isin(alike).all(axis=1)
@@ -82,11 +75,6 @@ def crossover_table(
     table.loc[table["undefined"] != "", "answer"] = "undefined"
     table.loc[same, "answer"] = "identity"
     return table[TABLES["crossover"].columns]
-
-
-def _in_order(pair: tuple[str, str], hypothesis: Reversal) -> tuple[str, str]:
-    """A pair of methods, in the order of the hypothesis where it is that of the hypothesis."""
-    return hypothesis.methods if set(pair) == set(hypothesis.methods) else pair
 
 
 def reversal_sentence(table: pd.DataFrame) -> str:
@@ -107,12 +95,7 @@ def rank_tables(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rank probabilities of the architectures after fine-tuning, and agreement between methods.
 
-    Parameters
-    ----------
-    metric : str
-        A similarity, or a distance (ranked from the smallest).
-    resamples, seed : int
-        Of the crossed bootstrap.
+    By the crossed bootstrap, of a similarity or a distance (ranked from the smallest).
 
     Returns
     -------
@@ -125,56 +108,41 @@ def rank_tables(
         ``observed``, ``architectures``: Kendall's τ over those that have a value under both
         methods.
     """
-    rank_columns = [
-        *("method", "role", "architecture", "rank", "probability", "resamples", "seeds"),
-    ]
-    tau_columns = ["method_a", "method_b", "role", "tau", "probability", "resamples", "observed"]
-    ranks, agreement = [], []
     cells = observed.cells(metric)
-    if cells is not None:
-        similar = metric in SIMILARITIES
-        tuned = {name: cell for name, cell in cells.cells.items() if name[-1] == "finetune"}
-        boot = bootstrap(CrossedCells(tuned, cells.patients), resamples=resamples, seed=seed)
-        mean = dict(zip(boot.names, boot.estimates, strict=True))
-        groups = _groups(boot.names)
-        for (method, role), names in groups.items():
-            valued = [name for name in names if not np.isnan(mean[name])]
-            draws = boot.select(valued)[1] if valued else np.empty((0, 0))
-            draws = draws if similar else -np.abs(draws)
-            found = rank_probabilities(draws, [name[0] for name in valued])
-            blank = [name[0] for name in names if name not in valued]
-            found = pd.concat([found, pd.DataFrame({"architecture": blank})]) if blank else found
-            seeds = min(len(np.unique(tuned[name].seeds)) for name in names)
-            ranks.append(found.assign(method=method, role=role, seeds=seeds))
-        for (method_a, role), (method_b, other) in combinations(groups, 2):
-            of_a, of_b = groups[method_a, role], groups[method_b, other]
-            both = [
-                (a, b)
-                for a in of_a
-                for b in of_b
-                if a[0] == b[0] and not np.isnan(mean[a] + mean[b])
-            ]
-            if role != other or len(both) < 2:
-                continue
-            first, second = map(list, zip(*both, strict=True))
-            found = rank_agreement(boot, first, second, distance=not similar)
-            agreement.append(
-                found.assign(
-                    method_a=method_a, method_b=method_b, role=role, architectures=len(both)
-                )
-            )
-    columns = [*tau_columns, "architectures"]
-    return _joined(ranks, rank_columns), _joined(agreement, columns)
+    if cells is None:
+        return _joined([], "ranks"), _joined([], "agreement")
+    distance = metric not in SIMILARITIES
+    tuned = {name: cell for name, cell in cells.cells.items() if name[-1] == "finetune"}
+    boot = bootstrap(CrossedCells(tuned, cells.patients), resamples=resamples, seed=seed)
+    has_value = zip(boot.names, ~np.isnan(boot.estimates), strict=True)
+    known = {name for name, there in has_value if there}
+    groups: dict[tuple[str, str], list[Name]] = {}
+    for name in boot.names:
+        groups.setdefault(name[1:3], []).append(name)
+    ranks, agreement = [], []
+    for (method, role), names in groups.items():
+        valued = [name for name in names if name in known]
+        draws = boot.select(valued)[1]
+        found = rank_probabilities(-np.abs(draws) if distance else draws, [n[0] for n in valued])
+        if blank := [name[0] for name in names if name not in known]:
+            found = pd.concat([found, pd.DataFrame({"architecture": blank})])
+        seeds = min(len(np.unique(tuned[name].seeds)) for name in names)
+        ranks.append(found.assign(method=method, role=role, seeds=seeds))
+    for (method_a, role), (method_b, other) in combinations(groups, 2):
+        both = [
+            (a, b)
+            for a, b in product(groups[method_a, role], groups[method_b, other])
+            if a[0] == b[0] and {a, b} <= known
+        ]
+        if role == other and len(both) > 1:
+            found = rank_agreement(boot, *map(list, zip(*both, strict=True)), distance=distance)
+            facts = {"method_a": method_a, "method_b": method_b, "role": role}
+            agreement.append(found.assign(**facts, architectures=len(both)))
+    return _joined(ranks, "ranks"), _joined(agreement, "agreement")
 
 
-def _joined(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+def _joined(tables: list[pd.DataFrame], name: str) -> pd.DataFrame:
+    columns = TABLES[name].columns
     if not tables:
         return pd.DataFrame(columns=columns)
     return pd.concat(tables, ignore_index=True)[columns]
-
-
-def _groups(names: Sequence[Name]) -> dict[tuple[str, str], list[Name]]:
-    groups: dict[tuple[str, str], list[Name]] = {}
-    for name in names:
-        groups.setdefault(name[1:3], []).append(name)
-    return groups

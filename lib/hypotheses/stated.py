@@ -58,15 +58,13 @@ class Hypothesis(_Section):
 
     Attributes
     ----------
-    question : str
-        One sentence.
     roles, methods, architectures
         The cells: layer roles × methods × architectures.
     looks : dict of int to float
         Planned numbers of seeds, and the error rate that is spent at each. A study with another
         number is not judged. Empty where seeds do not matter.
     level : float in [0.5, 1)
-        Level of the intervals.
+        Of the intervals.
     """
 
     question: Annotated[str, Field(min_length=10, pattern=r"^[^\n]*\?$")]
@@ -94,11 +92,6 @@ class Hypothesis(_Section):
     def similarity(self) -> bool:
         """Whether the metric is a similarity; otherwise it is a distance."""
         return self.metric in SIMILARITIES
-
-    @property
-    def least_seeds(self) -> int:
-        """Seeds of the first look; 1 where seeds do not matter."""
-        return min(self.looks, default=1)
 
     @property
     def planned(self) -> str:
@@ -148,14 +141,7 @@ class Gain(Hypothesis):
 
 
 class Hypotheses(_Section):
-    """All hypotheses of the study.
-
-    Attributes
-    ----------
-    version : int
-    date : date
-        When they were stated; they judge runs of later commits.
-    """
+    """All hypotheses of the study, and the day of their statement: they judge later runs."""
 
     version: Count
     date: date
@@ -174,12 +160,7 @@ class Hypotheses(_Section):
 
 
 def load(path: Path = FILE) -> Hypotheses:
-    """Read and check the hypotheses.
-
-    Parameters
-    ----------
-    path : Path
-        YAML file.
+    """Read and check the hypotheses of a YAML file.
 
     Raises
     ------

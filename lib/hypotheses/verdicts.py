@@ -33,80 +33,6 @@ from lib.study.names import label
 Observed = Mapping[str, Observations | None]
 """Observations by table: "pairs", "seed_agreement", "lesion_gain", "shortcut"; None where the study
 has no such table."""
-
-
-def evaluate(
-    hypotheses: Hypotheses,
-    observed: Observed,
-    *,
-    grids: Mapping[str, int],
-    priors: pd.DataFrame,
-) -> list[Verdict]:
-    """Answer all hypotheses, also without each seed in turn where there are four or more.
-
-    Parameters
-    ----------
-    observed : mapping of table to Observations
-        See `Observed`.
-    grids : mapping of architecture to int
-        Side of the final map in squares, of the architectures of the study; those of a hypothesis
-        that the study does not have are left out of its family.
-    priors : DataFrame
-        From `lib.drift.priors.prior_table`, for the grids of the study; stands beside H4.
-
-    Returns
-    -------
-    list of Verdict
-        H1 to H6.
-    """
-    fewer: dict[int, Observed] = {}
-    for seed in sorted({s for each in observed.values() if each for s in each.seeds}):
-        fewer[seed] = {name: each and each.without(seed) for name, each in observed.items()}
-    found = []
-    for name, stated in hypotheses.rules.items():
-        kept = tuple(a for a in stated.architectures if a in grids)
-        hypothesis = stated.model_copy(update={"architectures": kept})
-        verdict = judge(name, hypothesis, observed, grids=grids, priors=priors)
-        looks, count = hypothesis.looks, len(fewer)
-        asked = verdict.verdict != NOT_EVALUATED and (not looks or count in looks)
-        if count > 3 and asked:
-            # One seed fewer is no look of its own: it is judged by the rule of this one.
-            looks = {count - 1: looks[count]} if looks else {}
-            hypothesis = hypothesis.model_copy(update={"looks": looks})
-            verdict = _with_others(verdict, {
-                seed: judge(name, hypothesis, left, grids=grids, priors=priors).verdict
-                for seed, left in fewer.items()
-            })  # fmt: skip
-        found.append(verdict)
-    return found
-
-
-def judge(
-    name: str, hypothesis: Hypothesis, observed: Observed, *, grids: Mapping[str, int],
-    priors: pd.DataFrame,
-) -> Verdict:  # fmt: skip
-    """Answer one hypothesis, "H1" to "H6"."""
-    table, why = NEEDS[name]
-    if observed.get(table) is None:
-        return _short(name, hypothesis, NOT_EVALUATED, why)
-    parts = hypothesis.roles, hypothesis.methods
-    observed = {name: each and each.of(*parts) for name, each in observed.items()}
-    least = 2 if isinstance(hypothesis, Reversal) else 1
-    if len(hypothesis.architectures) < least:
-        count = len(hypothesis.architectures)
-        why = f"the study has {count} of its architectures, at least {least} are needed"
-        return _short(name, hypothesis, OPEN, why)
-    if isinstance(hypothesis, Reversal):
-        return _reversal(name, hypothesis, observed[table], grids)
-    if isinstance(hypothesis, Identity):
-        return _identity(name, hypothesis, observed[table])
-    verdict = _statements(name, hypothesis, observed)
-    if name == "H4":
-        of_metric = priors[priors["metric"] == hypothesis.metric]
-        verdict.tables["prior"] = of_metric.drop(columns="exact").reset_index(drop=True)
-    return verdict
-
-
 NEEDS = {
     **dict.fromkeys(("H1", "H2", "H3", "H4"), ("pairs", "no maps were compared")),
     "H5": ("shortcut", "the study has no shortcut experiment (no tables/shortcut.csv)"),
@@ -129,46 +55,109 @@ STATEMENT = {
 }
 
 
+def evaluate(
+    hypotheses: Hypotheses, observed: Observed, *, grids: Mapping[str, int], priors: pd.DataFrame
+) -> list[Verdict]:
+    """Answer all hypotheses, also without each seed in turn where there are four or more.
+
+    Parameters
+    ----------
+    grids : mapping of architecture to int
+        Side of the final map in squares, of the architectures of the study; those of a hypothesis
+        that the study does not have are left out of its family.
+    priors : DataFrame
+        From `lib.drift.priors.prior_table`, for the grids of the study; stands beside H4.
+    """
+    seeds = sorted({seed for each in observed.values() if each for seed in each.seeds})
+    fewer = {
+        seed: {name: each and each.without(seed) for name, each in observed.items()}
+        for seed in seeds
+    }
+    found = []
+    for name, stated in hypotheses.rules.items():
+        kept = tuple(a for a in stated.architectures if a in grids)
+        hypothesis = stated.model_copy(update={"architectures": kept})
+        verdict = judge(name, hypothesis, observed, grids=grids, priors=priors)
+        looks, count = hypothesis.looks, len(seeds)
+        planned = not looks or count in looks
+        if count > 3 and planned and verdict.verdict != NOT_EVALUATED:
+            # One seed fewer is no look of its own: it is judged by the rule of this one.
+            looks = {count - 1: looks[count]} if looks else {}
+            hypothesis = hypothesis.model_copy(update={"looks": looks})
+            without = {
+                seed: judge(name, hypothesis, left, grids=grids, priors=priors).verdict
+                for seed, left in fewer.items()
+            }
+            verdict = _with_others(verdict, without)
+        found.append(verdict)
+    return found
+
+
+def _with_others(verdict: Verdict, without: dict[int, str]) -> Verdict:
+    """The verdict, and beside it those without one seed at a time."""
+    others = [f"{v} without seed {s}" for s, v in without.items() if v != verdict.verdict]
+    told = ", ".join(others) or "the same without any one seed"
+    return replace(verdict, without=without, sentence=f"{verdict.sentence[:-1]}; {told}.")
+
+
+def judge(
+    name: str, hypothesis: Hypothesis, observed: Observed, *, grids: Mapping[str, int],
+    priors: pd.DataFrame,
+) -> Verdict:  # fmt: skip
+    """Answer one hypothesis, "H1" to "H6"."""
+    table, why = NEEDS[name]
+    if observed.get(table) is None:
+        return _short(name, hypothesis, NOT_EVALUATED, why)
+    parts = hypothesis.roles, hypothesis.methods
+    observed = {name: each and each.of(*parts) for name, each in observed.items()}
+    least, count = 2 if isinstance(hypothesis, Reversal) else 1, len(hypothesis.architectures)
+    if count < least:
+        why = f"the study has {count} of its architectures, at least {least} are needed"
+        return _short(name, hypothesis, OPEN, why)
+    if isinstance(hypothesis, Reversal):
+        return _reversal(name, hypothesis, observed[table], grids)
+    if isinstance(hypothesis, Identity):
+        return _identity(name, hypothesis, observed[table])
+    verdict = _statements(name, hypothesis, observed)
+    if name == "H4":
+        of_metric = priors[priors["metric"] == hypothesis.metric]
+        verdict.tables["prior"] = of_metric.drop(columns="exact").reset_index(drop=True)
+    return verdict
+
+
 def statements(name: str, hypothesis: Hypothesis, observed: Observed) -> dict[str, Callable]:
     """The statements of a hypothesis about all of its cells, for `families.statement_table`."""
     here, metric = observed[NEEDS[name][0]], hypothesis.metric
     pairs_of_seeds = observed.get("seed_agreement")  # none with one seed, which is no look
 
-    def way(cell: tuple, share: float) -> dict:
-        sign = -share if hypothesis.similarity else share
-        return {(*cell, "ceiling"): sign, (*cell, "placebo"): -sign}
+    def stated(effect: Mapping[str, float], *, way: float = 0.0, **options) -> Callable:
+        """That means of pairings are beyond a share of the way from placebo to unrelated films."""
+        threshold = {"ceiling": way, "placebo": -way} if way else {}
 
-    def difference(cell: tuple, first: str, second: str) -> dict:
-        return {(*cell, first): 1, (*cell, second): -1}
-
-    def moved(*cell):
-        effect = difference(cell, "finetune", "placebo")
-        return Statement(here, metric, effect, way(cell, hypothesis.least_way))
-
-    def agrees(*cell):
-        effect = {(*cell, "finetune_seeds"): 1}
-        return Statement(pairs_of_seeds, "partial", effect, constant=hypothesis.least_agreement)
-
-    def stays(*cell):
-        effect = difference(cell, "finetune", "placebo")
-        return Statement(here, metric, effect, way(cell, hypothesis.most_way), turned=True)
-
-    def gains(*pairings: str):
         def of(*cell):
-            effect = dict(zip([(*cell, p) for p in pairings], (1, -1), strict=False))
-            return Statement(here, metric, effect, constant=hypothesis.least_gain)
+            sides = [{(*cell, p): w for p, w in side.items()} for side in (effect, threshold)]
+            return Statement(here, metric, *sides, **options)
 
         return of
 
+    moved = {"finetune": 1, "placebo": -1}
+    if name == "H1":
+        found = {"drift": stated(moved, way=hypothesis.least_way)}
+        if pairs_of_seeds:
+            found["agreement"] = lambda *cell: Statement(
+                pairs_of_seeds, "partial", {(*cell, "finetune_seeds"): 1},
+                constant=hypothesis.least_agreement,
+            )  # fmt: skip
+        return found
+    if name == "H4":
+        return {"shift": stated(moved, way=hypothesis.most_way, turned=True)}
+    least = {"constant": hypothesis.least_gain}
+    if name == "H6":
+        return {"placebo": stated(moved, **least)}
     return {
-        "H1": {"drift": moved} | ({"agreement": agrees} if pairs_of_seeds else {}),
-        "H4": {"shift": stays},
-        "H5": {
-            "gain": gains("shortcut_removed"),
-            "shortcut_kept": gains("shortcut_removed", "shortcut_kept"),
-        },
-        "H6": {"placebo": gains("finetune", "placebo")},
-    }[name]
+        "gain": stated({"shortcut_removed": 1}, **least),
+        "shortcut_kept": stated({"shortcut_removed": 1, "shortcut_kept": -1}, **least),
+    }
 
 
 def settle(shown, refuted) -> str:
@@ -183,32 +172,32 @@ def _statements(name: str, hypothesis: Hypothesis, observed: Observed) -> Verdic
     here = observed[NEEDS[name][0]]
     table = statement_table(hypothesis, here, statements(name, hypothesis, observed))
     defined = table[table["undefined"] == ""]
-    cells = defined.drop_duplicates(CELL_KEYS)
-    count, shown, refuted = len(cells), cells["shown"], cells["refuted"]
-    if not count:
+    if defined.empty:
         return _told(name, hypothesis, UNDEFINED, "", table)
+    cells, claim = defined.drop_duplicates(CELL_KEYS), CLAIM[name]
+    count, shown, refuted = len(cells), cells["shown"], cells["refuted"]
     verdict, text = settle(shown, refuted), ""
     if verdict == SUPPORTED:
-        text = f"in all {count} comparisons {CLAIM[name]}; least certain: "
-        text += _row(defined, "p_shown")
+        weakest = defined.loc[defined["p_shown"].idxmax()]
+        text = f"in all {count} comparisons {claim}; least certain: {_row(weakest, 'p_shown')}"
     elif verdict == REFUTED:
         against = defined[defined["refuted"]]
-        text = f"in {refuted.sum()} of {count} comparisons it is not so that {CLAIM[name]}; "
-        text += f"clearest: {_row(against, 'p_refuted')}"
+        clearest = against.loc[against["p_refuted"].idxmin()]
+        text = (
+            f"in {refuted.sum()} of {count} comparisons it is not so that {claim}; "
+            f"clearest: {_row(clearest, 'p_refuted_adjusted')}"
+        )
     elif defined["problem"].eq("").any():
-        text = f"in {shown.sum()} of {count} comparisons it is shown that {CLAIM[name]}, and no "
-        text += "comparison refutes it"
+        some = f"in {shown.sum()} of {count} comparisons"
+        text = f"{some} it is shown that {claim}, and no comparison refutes it"
     return _told(name, hypothesis, verdict, text, table)
 
 
-def _row(rows: pd.DataFrame, test: str) -> str:
-    """The statement that decides: the weakest that is shown, the clearest that is refuted."""
-    place = rows[test].idxmax() if test == "p_shown" else rows[test].idxmin()
-    row = rows.loc[place]
-    value = row["p_shown"] if test == "p_shown" else row["p_refuted_adjusted"]
+def _row(row: pd.Series, test: str) -> str:
+    """A statement about a cell, with the p-value of a test."""
     return (
         f"{STATEMENT[row['statement']]} {interval(row)}, threshold {row['threshold']:.3f}, "
-        f"{label(row['architecture'], row['method'])} at {row['role']} ({p_text(value)})"
+        f"{label(row['architecture'], row['method'])} at {row['role']} ({p_text(row[test])})"
     )
 
 
@@ -220,20 +209,26 @@ def _reversal(
     defined = table[table["undefined"] == ""]
     if defined.empty:
         return _told(name, hypothesis, UNDEFINED, "", table)
-    crossing, excluded = defined["crosses"].sum(), defined["ruled_out"].sum()
+    count, crossing, excluded = len(defined), defined["crosses"].sum(), defined["ruled_out"].sum()
     verdict, text = OPEN, ""
     if crossing:
         verdict, row = SUPPORTED, defined.loc[defined["p_cross_adjusted"].idxmin()]
-        text = f"{crossing} of {len(defined)} pairs of architectures change their order with the "
-        text += f"method; in {hypothesis.metric}, clearest {effects(row, row['p_cross_adjusted'])}"
-    elif excluded == len(defined):
+        text = (
+            f"{crossing} of {count} pairs of architectures change their order with the method; in "
+            f"{hypothesis.metric}, clearest {effects(row, row['p_cross_adjusted'])}"
+        )
+    elif excluded == count:
         verdict, row = REFUTED, defined.loc[defined["p_ruled_out"].idxmax()]
-        pairs = f"all {len(defined)} pairs" if len(defined) > 1 else "the one pair"
-        text = f"a reversal beyond the margin is ruled out in {pairs} of architectures with maps; "
-        text += f"in {hypothesis.metric}, nearest to one {effects(row, row['p_ruled_out'])}"
+        pairs = f"all {count} pairs" if count > 1 else "the one pair"
+        text = (
+            f"a reversal beyond the margin is ruled out in {pairs} of architectures with maps; in "
+            f"{hypothesis.metric}, nearest to one {effects(row, row['p_ruled_out'])}"
+        )
     elif defined["problem"].eq("").any():
-        text = f"no pair of {len(defined)} is shown to change its order with the method, and only "
-        text += f"in {excluded} a reversal beyond the margin is ruled out"
+        text = (
+            f"no pair of {count} is shown to change its order with the method, and only in "
+            f"{excluded} a reversal beyond the margin is ruled out"
+        )
     return _told(name, hypothesis, verdict, text, table)
 
 
@@ -243,40 +238,24 @@ def _identity(name: str, hypothesis: Identity, observed: Observations) -> Verdic
     defined = table[table["undefined"] == ""]
     broken = defined["exceeding"] + defined["blank_in_one"] > 0
     verdict = settle((defined["problem"] == "") & ~broken, broken) if len(defined) else UNDEFINED
-    text = ""
+    compared, blank = "", table["blank_in_one"].sum()
     if table["largest"].notna().any():
-        text = (
+        compared = (
             f"the methods were compared on {table['pairs'].sum()} pairs of maps and differ by at "
+            f"most {table['largest'].max():.2g} in {hypothesis.metric} "
+            f"({table['exceeding'].sum()} beyond the tolerance {hypothesis.tolerance:g})"
         )
-        text += f"most {table['largest'].max():.2g} in {hypothesis.metric} "
-        text += f"({table['exceeding'].sum()} beyond the tolerance {hypothesis.tolerance:g})"
-    if table["blank_in_one"].any():
-        text += f"; {table['blank_in_one'].sum()} are blank under one method only"
+    in_one = f"{blank} are blank under one method only" if blank else ""
     problems, missing = _reasons(table)
-    notes = [text, _first(NO_MAP, missing), f"not judged: {problems[0]}" if problems else ""]
-    sentence = f"{name} is {verdict}: {'; '.join(filter(None, notes))}."
+    notes = [compared, in_one, _first(NO_MAP, missing), _first("not judged", problems[:1])]
     seed_level = "an identity of formulas, for which seeds do not matter"
-    facts = {
-        "reasons": (*problems, *missing),
-        "seed_level": seed_level,
-        "tables": {"family": table},
-    }
-    return Verdict(name, hypothesis.question, verdict, sentence, **facts)
+    return _verdict(name, hypothesis, verdict, notes, (*problems, *missing), seed_level, table)
 
 
-def _with_others(verdict: Verdict, without: dict[int, str]) -> Verdict:
-    """The verdict, and beside it those without one seed at a time."""
-    others = [f"{v} without seed {s}" for s, v in without.items() if v != verdict.verdict]
-    told = ", ".join(others) if others else "the same without any one seed"
-    return replace(verdict, without=without, sentence=f"{verdict.sentence[:-1]}; {told}.")
-
-
-def _short(name: str, hypothesis: Hypothesis, verdict: str, why: str) -> Verdict:
-    return Verdict(name, hypothesis.question, verdict, f"{name} is {verdict}: {why}.", (why,))
-
-
-def _told(name: str, hypothesis: Hypothesis, verdict: str, text: str, table) -> Verdict:
-    """A verdict with its sentence: what decides, what is not defined, and why not more."""
+def _told(
+    name: str, hypothesis: Hypothesis, verdict: str, text: str, table: pd.DataFrame
+) -> Verdict:
+    """A verdict with what decides, what is not defined, and why not more."""
     problems, missing = _reasons(table)
     usable = table[(table["problem"] == "") & (table["undefined"] == "")]
     seed_level = "; ".join((usable if len(usable) else table)["seed_level"].unique())
@@ -287,10 +266,20 @@ def _told(name: str, hypothesis: Hypothesis, verdict: str, text: str, table) -> 
         notes.append(f"intervals: {100 * hypothesis.level:g} %")
     if "not estimated" in seed_level and verdict != UNDEFINED:
         notes.append("seed level not estimated, so nothing is said about other seeds")
+    return _verdict(name, hypothesis, verdict, notes, (*problems, *missing), seed_level, table)
+
+
+def _verdict(
+    name: str, hypothesis: Hypothesis, verdict: str, notes: list[str], reasons: tuple[str, ...],
+    seed_level: str, table: pd.DataFrame,
+) -> Verdict:  # fmt: skip
     sentence = f"{name} is {verdict}: {'; '.join(filter(None, notes))}."
-    reasons = (*problems, *missing)
     tables = {"family": table}
     return Verdict(name, hypothesis.question, verdict, sentence, reasons, seed_level, tables)
+
+
+def _short(name: str, hypothesis: Hypothesis, verdict: str, why: str) -> Verdict:
+    return Verdict(name, hypothesis.question, verdict, f"{name} is {verdict}: {why}.", (why,))
 
 
 NO_MAP = "no map, so no answer, in"

@@ -35,13 +35,17 @@ def told(study):
     return tables[1], estimates.composition(pd.concat(tables), **CELL)[0]
 
 
+def mean(study, name):
+    return float(study.estimate("unit_distance", {name: 1}).estimate)
+
+
 def test_the_parts_are_the_steps_averaged_over_both_orders():
     study = compared(head_only=0.2, features_only=0.6, perturbed=0.1)
     table, sentence = told(study)
     for cell, own in table.groupby(estimates.KEYS, sort=False):
         part = own.set_index("part")["estimate"]
         worth = {
-            frozenset(group): study.mean("unit_distance", (*cell, pairing)) if pairing else 0.0
+            frozenset(group): mean(study, (*cell, pairing)) if pairing else 0.0
             for group, pairing in {
                 "": "", ("head",): "head_only", ("features",): "features_only",
                 ("head", "features"): "finetune",
@@ -54,7 +58,7 @@ def test_the_parts_are_the_steps_averaged_over_both_orders():
                 before = frozenset(order[: order.index(one)])
                 steps.append(worth[before | {one}] - worth[before])
             assert part[one] == pytest.approx(np.mean(steps), abs=1e-12)
-        drift = study.mean("unit_distance", (*cell, "finetune"))
+        drift = mean(study, (*cell, "finetune"))
         assert part["head"] + part["features"] == pytest.approx(drift, abs=1e-12)
         assert part["head_share"] == pytest.approx(part["head"] / drift)
         assert part["head_share"] == pytest.approx((0.2 + 1 - 0.6) / 2)
