@@ -219,7 +219,8 @@ rule finetune:
         notebook="03_finetune",
         arguments=arguments(
             "finetune", architecture=ARCHITECTURE, seed=SEED, mode=lambda w: w.mode,
-            base=lambda w: PARAMS.start_of(w.mode), follow=lambda w: f"{w.mode}-s{w.seed}" == PARAMS.followed,
+            base=lambda w: PARAMS.start_of(w.mode),
+            follow=lambda w: f"{w.mode}-s{w.seed}" == PARAMS.followed,
         ),
     log:
         str(P.root / "logs/03_{mode}-{architecture}-s{seed}.log"),
