@@ -117,7 +117,10 @@ seed = derive(params.seed, "prior")
 fitted = {}
 for name, grid in grids.items():
     unrelated = (name, "layercam", "post_activation", "ceiling")
-    alike = {metric: observed.mean(metric, unrelated) for metric in ("soft_iou", "pearson")}
+    alike = {
+        metric: float(observed.estimate(metric, {unrelated: 1}).estimate)
+        for metric in ("soft_iou", "pearson")
+    }
     if found := fitted_prior(grid, **alike, seed=seed):
         fitted[f"fitted to {name}"] = (grid, *found)
 priors = prior_table(sorted(set(grids.values())), **prior, seed=seed, fitted=fitted)
