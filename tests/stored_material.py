@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 
 from lib.attribution import marker
 from lib.attribution.maps import MapSet
+from lib.attribution.perturbed import CHANGES
 from lib.drift.metrics import METRICS
 from lib.models.performance import logits_of, prediction_table
 from lib.study.artefacts import begin, read_table, write_table
@@ -32,8 +34,9 @@ LESION, MARKER = (
     for part in ("lesion", "marker")
 )
 LUNGS = ((150, 200, 450, 800), (550, 200, 850, 800))
-STANDS_IN = {"perturbed": "placebo", "head_only": "placebo", "features_only": "corrected"}
-"""The training whose maps a control of a fine-tuning has."""
+STANDS_IN = {"perturbed": "placebo", "head_only": "placebo", "features_only": "corrected",
+             "restarted": "corrected"}  # fmt: skip
+"""The training whose maps a control of a fine-tuning has; and whose answers, if it is one."""
 SCALES = {"layercam": 1 / 32, "gradcam_plus_plus": 3 / 8, "gradcam": 2}
 """Raw maps of a method have a scale of their own, which no result may depend on."""
 
@@ -54,7 +57,9 @@ def lay_out(results: Path) -> StudyPaths:
         own = histories[histories["architecture"] == architecture].groupby("checkpoint")
         told = {name: logits_of(part, classes=params().classes) for name, part in of}
         for name in params().checkpoints:
-            _lay_out_checkpoint(paths, architecture, name, films, told[name], own.get_group(name))
+            stored = _stored(name)
+            told[name] = told[stored]
+            _lay_out_checkpoint(paths, architecture, name, films, told[name], own.get_group(stored))
         _lay_out_maps(paths, architecture, films, told)
     return paths
 
@@ -77,6 +82,12 @@ def _lay_out_data(paths: StudyPaths, films: pd.DataFrame) -> None:
         np.save(paths.images(size), drawn.astype(np.uint8))
     (paths.data / "audit.json").write_bytes((FOLDER / "audit.json").read_bytes())
     record.complete()
+
+
+def _stored(name: str) -> str:
+    """The checkpoint, or what stands in for it."""
+    kind, _, seed = name.rpartition("-s")
+    return f"{STANDS_IN.get(kind, kind)}-s{seed}"
 
 
 def _boxes(boxes: np.ndarray, size: int) -> np.ndarray:
@@ -104,13 +115,14 @@ def _lay_out_maps(paths, architecture, films, logits) -> None:
     ids, roles = films.loc[test, "image_id"].to_numpy(str), params().attribution.roles
     with np.load(FOLDER / f"maps-{architecture}.npz") as arrays:
         steps = {tuple(cell.split("/")): arrays[cell] for cell in arrays.files}
-    drawn = [*params().checkpoints, f"{CONTROLS[1]}-s0"]
+    known = [name for name in params().checkpoints if name == _stored(name)]
+    drawn = [*known, f"{CONTROLS[1]}-s0"]
     for name in params().map_sets:
         source = sources_of(name, params().base_transfer)[-1]
-        kind, _, seed = name.rpartition("-s")
+        kind = name.rpartition("-s")[0]
         # The same checkpoint explained again gives the same maps, and so they are stored once;
         # controls of a fine-tuning borrow those of another training.
-        stands_in = f"{STANDS_IN[kind]}-s{seed}" if kind in STANDS_IN else source
+        stands_in = _stored(name) if kind in STANDS_IN else source
         place = drawn.index(name if name in drawn else stands_in)
         maps = {
             cell: (of[0] + (of[place] if place else 0)).astype(np.float32) * SCALES[cell[1]]
@@ -124,7 +136,17 @@ def _lay_out_maps(paths, architecture, films, logits) -> None:
         found.save(record.path)
         if marker.asked(name):
             write_table(paths.marker_use(architecture, name), _to_another_marker(found, kind))
+        if name in (params().base_transfer, params().followed):
+            _of_changed_films(found).save(paths.perturbed(architecture, name))
         record.complete()
+
+
+def _of_changed_films(maps: MapSet) -> MapSet:
+    """Of every fourth film; after the n-th change it looks like the n-th film that follows."""
+    films = np.arange(len(maps.image_id))[::4]
+    rows = [(films + n) % len(maps.image_id) for n in range(len(CHANGES))]
+    ids = np.tile(maps.image_id[films], len(CHANGES))
+    return replace(maps.take(np.concatenate(rows)), image_id=ids)
 
 
 def _to_another_marker(maps: MapSet, stage: str) -> pd.DataFrame:
@@ -152,8 +174,13 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
     tables = {}
     for file in sorted([*folder.glob("*.csv"), *folder.glob("*.csv.xz")]):
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
-        tables[file.name.split(".")[0]] = digest(table) if "partner_id" in table else table
+        tables[file.name.split(".")[0]] = (
+            digest(table) if "partner_id" in table and len(table) else table
+        )
     return tables
+
+
+_OTHERS = ("lesion_gain", "partial", "partial_other", "shared", "moved")
 
 
 def digest(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -163,7 +190,7 @@ def digest(pairs: pd.DataFrame) -> pd.DataFrame:
     beginning of a hash of all rows in their order.
     """
     keys = ["architecture", "method", "role", "pairing", "before", "after"]
-    metrics = [name for name in pairs if name in (*METRICS, "lesion_gain")]
+    metrics = [name for name in pairs if name in (*METRICS, *_OTHERS)]
     texts = [name for name in pairs if name not in (*keys, *metrics)]
     numbers = pairs[metrics].apply(pd.to_numeric).groupby([pairs[key] for key in keys], sort=False)
     text = pairs[texts].agg(",".join, axis=1).groupby([pairs[key] for key in keys], sort=False)

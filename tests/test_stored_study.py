@@ -51,8 +51,11 @@ def test_the_stored_study_is_whole_and_has_every_kind_of_map(paths):
         gradcam = first.maps["auto_conv", "gradcam"]
         blank = gradcam.max(axis=(1, 2)) == gradcam.min(axis=(1, 2))
         assert 0 < blank.sum() < 14
-    # 22 sets of maps: "repeat" is "transfer", and two controls of each seed borrow the same maps.
-    assert len(set(require_all)) == 1 + 3 * (22 - 1 - 3) + 1, "one text stands for every network"
+    # 25 sets of maps: "repeat" is "transfer", two controls of each seed borrow the same maps, and a
+    # third has those of "corrected".
+    assert len(set(require_all)) == 1 + 3 * (25 - 1 - 3 - 3) + 1, (
+        "one text stands for every network"
+    )
 
 
 @pytest.mark.study
