@@ -236,6 +236,8 @@ folder = paths.epochs(architecture, followed, kind="maps")
 shutil.rmtree(folder, ignore_errors=True)  # an earlier training may have had more epochs
 for name, maps in on_the_way.items():
     maps.save(folder / name)
+
+# %%
 for name, maps in sets.items():
     maps.save(records[name].path)
     beside = [folder / file for file in on_the_way] if name == followed else []

@@ -114,14 +114,17 @@ def of_study(
 
 def sentences(table: pd.DataFrame, *, role: str, method: str) -> list[str]:
     """Resistance and relevance of one kind of map, a sentence per architecture and checkpoint."""
-    return [
-        f"{label(row.architecture)}, {row.checkpoint}: where the prediction stays, the map keeps "
-        f"{row.resistance:.0%} of itself; where it changes, "
-        + (
-            f"the map moves by {row.relevance:.0%} ({row.relevance_low:.0%} to "
-            f"{row.relevance_high:.0%}) more."
-            if np.isfinite(row.relevance)
-            else "nothing can be said, because no change of the films has both."
+    told = []
+    for row in table.query("role == @role and method == @method").itertuples():
+        bounds = f" ({row.relevance_low:.0%} to {row.relevance_high:.0%})"
+        told.append(
+            f"{label(row.architecture)}, {row.checkpoint}: where the prediction stays, the map "
+            f"keeps {row.resistance:.0%} of itself; where it changes, "
+            + (
+                "nothing can be said, because no change of the films has both."
+                if np.isnan(row.relevance)
+                else f"it moves by {row.relevance:.0%}"
+                f"{'' if np.isnan(row.relevance_low) else bounds} more."
+            )
         )
-        for row in table.query("role == @role and method == @method").itertuples()
-    ]
+    return told
