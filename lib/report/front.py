@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-from lib.report import duration, shelf
-from lib.study.artefacts import atomic
+from lib.report import duration, shelf, words
+from lib.study.artefacts import atomic, read_table
 from lib.study.load import load
 from lib.study.paths import ROOT
 
@@ -36,6 +36,12 @@ def answer(folder: Path) -> str:
     return "\n\n".join([f"**{first}**", *rest])
 
 
+def shortcut(folder: Path) -> str:
+    """Whether networks of a published study use the marker, and what its removal brings."""
+    names = ("marker_use", "correction")
+    return words.shortcut_sentences({n: read_table(folder / f"tables/{n}.csv") for n in names})
+
+
 def sizes() -> str:
     """Table of the sizes of the study: command, films, time on two processors, what one gets."""
     lines = ["| command | what it runs | on two processors | what you get |", "|---|---|---|---|"]
@@ -56,7 +62,8 @@ def sizes() -> str:
 
 def with_parts(text: str, folder: Path) -> str:
     """`text` with what is between the marks made anew from a published study."""
-    for name, made in (("sizes", sizes()), ("numbers", answer(folder))):
+    beside = shortcut(folder.parent / "shortcut")
+    for name, made in (("sizes", sizes()), ("numbers", answer(folder)), ("shortcut", beside)):
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         before, found, rest = text.partition(begin)
         _, closed, after = rest.partition(end)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from lib.evidence.marker_use import PUT
 from lib.hypotheses.answers import OPEN, VERDICTS
 from lib.report import lesion, marks
 from lib.report.digest import PRIMARY, drift_means, stage_means
@@ -183,6 +184,30 @@ def _whose(support: pd.DataFrame) -> str:
     return "the" if set(ARCHITECTURE_TITLES) & set(support) else "every"
 
 
+def shortcut_sentences(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Whether the networks use a planted marker, and what its removal brings; "" without one."""
+    used, brought = tables.get("marker_use"), tables.get("correction")
+    if used is None or brought is None:
+        return ""
+    put = used[used["marker"] == PUT].groupby("stage")["difference"]
+    rises = {stage: span(values) for stage, values in put}
+    if not {"transfer", "finetune", "corrected"} <= {*rises}:
+        return ""
+    told = (
+        "Put on other films, the marker raises the probability of its class by "
+        f"{rises['transfer']} before fine-tuning, by {rises['finetune']} after it, and by "
+        f"{rises['corrected']} after fine-tuning on films whose marker tells nothing."
+    )
+    fine = brought[(brought["measure"] == "lesion_mass") & (brought["role"] == "stage4")]
+    parts = [
+        f"{span(rows['removed'])} of the {label('', method)} map onto the lesion "
+        f"({span(rows['kept'])} where the marker stays)"
+        for method in ("layercam", "gradcam")
+        if len(rows := fine[fine["method"] == method])
+    ]
+    return f"{told} The last brings {listed(parts)} at stage4." if parts else told
+
+
 def first(
     tables: Mapping[str, pd.DataFrame],
     verdicts: Mapping | None,
@@ -191,12 +216,14 @@ def first(
 ) -> list[str]:
     """The sentences that come before all others: the answer, by the first of the verdicts.
 
-    What it is measured by, the films, what lies in known lesions, and how far to trust it.
+    What it is measured by, the films, a planted marker, what lies in known lesions, and how far to
+    trust it.
     """
     trust = (trust_sentence(tables, parameters, audit), marks.faithful_sentence(tables))
     told = (
         headline(tables, verdicts), moved_sentences(tables, verdicts),
-        films_sentence(tables, parameters), lesion.short(tables), " ".join(filter(None, trust)),
+        films_sentence(tables, parameters), shortcut_sentences(tables), lesion.short(tables),
+        " ".join(filter(None, trust)),
     )  # fmt: skip
     return [*filter(None, told)]
 

@@ -101,3 +101,26 @@ def test_the_table_has_every_measure_with_its_controls_and_interval():
         "1.000", "3.000",
     ]  # fmt: skip
     assert len(shown.rows) == 2 * 3
+
+
+def test_a_shortcut_study_says_whether_the_marker_is_used_and_what_its_removal_brings():
+    stages = ("transfer", "finetune", "corrected")
+    used = pd.DataFrame(
+        [[a, stage, marker, sign * value]
+         for stage, values in zip(stages, ((0.2, 0.5), (0.4, 0.6), (0.01, 0.03)), strict=True)
+         for a, value in zip(("densenet201", "resnet50v2"), values, strict=True)
+         for marker, sign in (("put on", 1), ("taken away", -1))],
+        columns=["architecture", "stage", "marker", "difference"],
+    )  # fmt: skip
+    brought = pd.DataFrame(
+        {"architecture": "densenet201", "role": ["stage4", "stage4", "auto_conv"],
+         "method": ["layercam", "gradcam", "gradcam"], "measure": "lesion_mass",
+         "removed": [0.05, 0.18, 0.99], "kept": [0.02, -0.01, 0.99]}
+    )  # fmt: skip
+    told = words.shortcut_sentences({"marker_use": used, "correction": brought})
+    assert "by 0.20 to 0.50 before fine-tuning, by 0.40 to 0.60 after it" in told
+    assert "and by 0.01 to 0.03 after fine-tuning on films whose marker tells nothing" in told
+    assert "0.05 of the LayerCAM map onto the lesion (0.02 where the marker stays)" in told
+    assert "0.18 of the Grad-CAM map onto the lesion (−0.01 where" in told and "0.99" not in told
+    assert words.shortcut_sentences({"correction": brought}) == ""
+    assert words.shortcut_sentences({"marker_use": used[:8], "correction": brought}) == ""
