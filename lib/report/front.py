@@ -38,8 +38,8 @@ def answer(folder: Path) -> str:
 
 def shortcut(folder: Path) -> str:
     """Whether networks of a published study use the marker, and what its removal brings."""
-    names = ("marker_use", "correction")
-    return words.shortcut_sentences({n: read_table(folder / f"tables/{n}.csv") for n in names})
+    files = [folder / f"tables/{name}.csv" for name in ("marker_use", "correction")]
+    return words.shortcut_sentences({f.stem: read_table(f) for f in files if f.exists()})
 
 
 def sizes() -> str:
