@@ -16,7 +16,8 @@ from lib.data.index import read_index
 from lib.data.privacy import read_salt
 from lib.hypotheses import stated
 from lib.models.weights import SHIPPED, shipped_file
-from lib.report import digest, duration, front, publish, recompute, verify
+from lib.published import duration, front, publish, recompute, verify
+from lib.report import digest
 from lib.study import running
 from lib.study.architectures import ARCHITECTURES
 from lib.study.artefacts import write_text

@@ -29,7 +29,7 @@ from IPython.display import Image, Markdown
 
 from lib.study import StudyPaths
 from lib.study.artefacts import read_table
-from lib.report import publish
+from lib.published import publish
 
 # %% [markdown]
 # ## Parameters

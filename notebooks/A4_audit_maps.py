@@ -38,8 +38,8 @@ from lib.data import cache as image_cache
 from lib.data.batches import Films
 from lib.models import backbones
 from lib.checkpoint_audit import classes as class_mapping, films as audited_films
-from lib.checkpoint_audit import asking, labels, layers, params as audit_params, questions
-from lib.checkpoint_audit import versions as audited
+from lib.checkpoint_audit import asking, labels, params as audit_params, questions
+from lib.checkpoint_audit.networks import layers, versions as audited
 
 # %% [markdown]
 # ## Parameters

@@ -9,7 +9,7 @@ import sys
 import nbformat
 from execute import FOLDER, execute
 
-from lib.report.executed import cleaned
+from lib.published.executed import cleaned
 
 STUDY_NOTEBOOKS = sorted(FOLDER.glob("[0-9A]*_*.py"))
 

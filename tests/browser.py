@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from lib.report.front import BROWSERS, FLAGS
-from lib.report.front import browser as browser_here
+from lib.published.front import BROWSERS, FLAGS
+from lib.published.front import browser as browser_here
 
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 

@@ -15,7 +15,7 @@ import stored_material as stored
 
 from lib.attribution.maps import MapSet
 from lib.hypotheses import observations, stated
-from lib.report import recompute
+from lib.published import recompute
 from lib.study import artefacts
 from lib.study.artefacts import require, write_json
 

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from lib.attribution.maps import MapSet
-from lib.checkpoint_audit.files import CheckpointRefused
+from lib.checkpoint_audit.networks.files import CheckpointRefused
 from lib.checkpoint_audit.questions import Version
 from lib.data.privacy import pseudonyms
 from lib.evidence.mass import on_grid

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from lib.checkpoint_audit import given
 from lib.checkpoint_audit import rule as rules
-from lib.checkpoint_audit.files import CheckpointRefused, check
+from lib.checkpoint_audit.networks.files import CheckpointRefused, check
 from lib.data.privacy import pseudonyms, read_salt
 from lib.study.data_params import Name, Positive, Section
 from lib.study.errors import DataError, ParamsError

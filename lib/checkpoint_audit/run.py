@@ -12,7 +12,7 @@ import pandas as pd
 from lib.checkpoint_audit import films as audited_films
 from lib.checkpoint_audit import given, labels, questions, rule
 from lib.checkpoint_audit import report as pages
-from lib.checkpoint_audit.files import CheckpointRefused
+from lib.checkpoint_audit.networks.files import CheckpointRefused
 from lib.checkpoint_audit.params import AuditParams, hide, recorded
 from lib.data.audit.summary import SEVERITIES
 from lib.data.privacy import read_salt

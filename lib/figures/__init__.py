@@ -1,1 +1,4 @@
-"""Figures of every step: from arrays and tables to matplotlib, reading and computing nothing."""
+"""Figures of every step: from arrays and data frames to matplotlib figures, without computing.
+
+Reads and writes no table. Only notebooks import from here, so that a colour changes no result.
+"""

@@ -1,4 +1,4 @@
-"""Step 7, the report: one folder of pages that opens from disk, and the published study.
+"""Step 7, the report: one folder of pages that opens from disk.
 
-Reads tables, figures and maps. Writes `report/index.html` and `results/reference/<study>`.
+Reads tables, figures and maps. Writes `report/index.html` and the pages beside it.
 """

@@ -6,9 +6,9 @@ import pytest
 from scipy.special import softmax
 from tiny_models import films, pixels, shaken
 
-from lib.checkpoint_audit import graph as flat_graph
-from lib.checkpoint_audit import preprocessing
-from lib.checkpoint_audit.layers import audited_layers, require_same_architecture
+from lib.checkpoint_audit.networks import graph as flat_graph
+from lib.checkpoint_audit.networks import preprocessing
+from lib.checkpoint_audit.networks.layers import audited_layers, require_same_architecture
 
 pytestmark = pytest.mark.backbone
 SIDE = 64

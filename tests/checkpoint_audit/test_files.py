@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tiny_models import classifier, films, pixels
 
-from lib.checkpoint_audit.files import CheckpointRefused, load
+from lib.checkpoint_audit.networks.files import CheckpointRefused, load
 
 pytestmark = pytest.mark.network
 

@@ -11,7 +11,7 @@ from material import encoded, film
 
 from lib import __main__ as commands
 from lib.checkpoint_audit import findings, given, sentences
-from lib.checkpoint_audit.files import CheckpointRefused
+from lib.checkpoint_audit.networks.files import CheckpointRefused
 from lib.study.artefacts import read_table
 from lib.study.paths import ROOT
 

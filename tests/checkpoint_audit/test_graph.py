@@ -7,10 +7,10 @@ from keras import layers as kl
 from scipy.special import expit, softmax
 from tiny_models import body, classifier, films, pixels, sequential, shaken
 
-from lib.checkpoint_audit import graph as flat_graph
-from lib.checkpoint_audit import preprocessing
-from lib.checkpoint_audit.files import CheckpointRefused
-from lib.checkpoint_audit.layers import (
+from lib.checkpoint_audit.networks import graph as flat_graph
+from lib.checkpoint_audit.networks import preprocessing
+from lib.checkpoint_audit.networks.files import CheckpointRefused
+from lib.checkpoint_audit.networks.layers import (
     audited_layers,
     layer_table,
     require_same_architecture,

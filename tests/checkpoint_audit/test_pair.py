@@ -20,9 +20,9 @@ from tiny_models import body, classifier, films, sequential
 from lib import __main__ as commands
 from lib.attribution.maps import MapSet, largest_difference
 from lib.checkpoint_audit import classes, findings, sentences
-from lib.checkpoint_audit import versions as audited_versions
-from lib.checkpoint_audit.files import CheckpointRefused
-from lib.checkpoint_audit.preprocessing import PreprocessingUnknown, affine
+from lib.checkpoint_audit.networks import versions as audited_versions
+from lib.checkpoint_audit.networks.files import CheckpointRefused
+from lib.checkpoint_audit.networks.preprocessing import PreprocessingUnknown, affine
 from lib.drift import pairings, summaries
 from lib.evidence import faithfulness
 from lib.figures import drift as drift_plots

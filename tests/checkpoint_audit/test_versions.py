@@ -10,7 +10,7 @@ from lib.attribution import perturbed
 from lib.attribution.faithfulness import curves
 from lib.attribution.maps import MapSet
 from lib.checkpoint_audit import asking, findings, given, labels, questions
-from lib.checkpoint_audit import versions as audited
+from lib.checkpoint_audit.networks import versions as audited
 from lib.data.batches import Films
 from lib.study.artefacts import begin, read_table, write_table
 from lib.study.paths import StudyPaths

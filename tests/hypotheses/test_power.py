@@ -10,8 +10,8 @@ from pairs_material import agreement_table, blank, gains_table, observed, pairs_
 from lib.hypotheses.power import smallest, told
 from lib.hypotheses.stated import load
 from lib.inference.contrasts import Estimate, contrast
-from lib.report import duration
-from lib.report import recompute as published
+from lib.published import duration
+from lib.published import recompute as published
 from lib.study.load import load as parameters
 from lib.study.load import parse_overrides
 

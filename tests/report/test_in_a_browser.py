@@ -17,8 +17,8 @@ from browser import DESKTOP, PHONE, barriers, count, differs, launched, picture,
 
 from lib.attribution.maps import MapSet
 from lib.drift import metrics as drift
+from lib.published import shelf
 from lib.report import page as report
-from lib.report import shelf
 from lib.study.artefacts import read_table, write_table
 
 FILMS = 40

@@ -18,9 +18,10 @@ import pytest
 import report_material as made
 
 from lib.attribution.maps import MapSet
-from lib.report import browser, phrases, shelf, telling, words
+from lib.published import shelf
+from lib.published.shelf import SHELF
+from lib.report import browser, phrases, telling, words
 from lib.report import page as report
-from lib.report.shelf import SHELF
 from lib.report.tables import shown
 from lib.study.artefacts import manifest_path, read_table
 from lib.study.errors import ArtefactError

@@ -10,7 +10,7 @@ from lib.data.audit.trials import OWN, UNTREATED, probe_trials, trials_of
 from lib.data.index import read_index
 from lib.drift.summaries import drift_side_by_side
 from lib.figures import data_audit
-from lib.report import publish
+from lib.published import publish
 from lib.study.artefacts import begin, write_table
 from lib.study.data_params import Data, Remedies
 from lib.study.errors import ArtefactError

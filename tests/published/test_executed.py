@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from lib.report import executed
+from lib.published import executed
 from lib.study.paths import ROOT, StudyPaths
 
 PUBLISHED = sorted(ROOT.glob("results/reference/*/notebooks"))

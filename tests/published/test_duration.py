@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lib.hypotheses import stated
-from lib.report import duration
+from lib.published import duration
 from lib.study.artefacts import write_json
 from lib.study.load import load, parse_overrides
 from lib.study.params import Params

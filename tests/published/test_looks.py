@@ -2,7 +2,7 @@
 
 import json
 
-from lib.report import looks
+from lib.published import looks
 from lib.study.artefacts import read_table
 
 

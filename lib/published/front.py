@@ -10,7 +10,8 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-from lib.report import duration, shelf, words
+from lib.published import duration, shelf
+from lib.report import words
 from lib.study.artefacts import atomic, read_table
 from lib.study.load import load
 from lib.study.paths import ROOT

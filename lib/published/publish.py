@@ -14,7 +14,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lib.models.convergence import sentence
-from lib.report import executed, front, looks, marks, recompute
+from lib.published import executed, front, looks, recompute
+from lib.report import marks
 from lib.report import page as report
 from lib.report.digest import cost, drift_means, manifests, provenance, stage_means, verdicts
 from lib.report.words import counted

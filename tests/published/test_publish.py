@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lib.models.convergence import ending, epochs_without_gain
-from lib.report import front, publish, recompute
+from lib.published import front, publish, recompute
 from lib.report.digest import cost, manifests, provenance
 from lib.report.phrases import comparisons
 from lib.study import schema

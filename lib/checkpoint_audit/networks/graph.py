@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from lib.checkpoint_audit.files import CheckpointRefused
+from lib.checkpoint_audit.networks.files import CheckpointRefused
 from lib.models import settings
 from lib.models.layers import made_by, read_by
 

@@ -15,7 +15,7 @@ from statistics import mean
 import pandas as pd
 
 from lib.hypotheses.stated import Hypotheses
-from lib.report import recompute
+from lib.published import recompute
 from lib.study.params import Params
 from lib.study.paths import ROOT, StudyPaths
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.checkpoint_audit.files import CheckpointRefused
+from lib.checkpoint_audit.networks.files import CheckpointRefused
 from lib.models.layers import feeding, found_roles, layer_by_name, made_by, maps_of
 
 AUDITED = ("stage4", "auto_conv", "post_activation")

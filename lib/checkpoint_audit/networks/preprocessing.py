@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.checkpoint_audit.graph import Flat
 from lib.checkpoint_audit.labels import output_table
+from lib.checkpoint_audit.networks.graph import Flat
 from lib.models.layers import feeding
 
 MODES = ("none", "unit", "tf", "torch", "caffe")

@@ -15,9 +15,13 @@ import pandas as pd
 
 from lib.attribution.explainer import Explainer
 from lib.attribution.maps import MapSet
-from lib.checkpoint_audit import graph, preprocessing
-from lib.checkpoint_audit.files import CheckpointRefused, load
-from lib.checkpoint_audit.layers import audited_layers, require_same_architecture, swappable
+from lib.checkpoint_audit.networks import graph, preprocessing
+from lib.checkpoint_audit.networks.files import CheckpointRefused, load
+from lib.checkpoint_audit.networks.layers import (
+    audited_layers,
+    require_same_architecture,
+    swappable,
+)
 from lib.checkpoint_audit.questions import Version
 from lib.data.batches import Films
 from lib.models.randomise import randomise

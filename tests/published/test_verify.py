@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lib.__main__ import main
-from lib.report import verify
+from lib.published import verify
 from lib.study.artefacts import begin, read_table, write_table
 from lib.study.errors import ArtefactError
 from lib.study.paths import ROOT, StudyPaths
