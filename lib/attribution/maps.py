@@ -101,7 +101,18 @@ def require_same_films(sets: dict[str, MapSet]) -> None:
 def largest_difference(maps: MapSet, role: str, methods: tuple[str, str]) -> float:
     """Largest difference between two methods at a role, of maps scaled to their own maximum.
 
-    Films for which either map is blank do not count; NaN where none is left.
+    Parameters
+    ----------
+    maps : MapSet
+    role : str
+        Layer role.
+    methods : tuple of str
+        The two that are compared.
+
+    Returns
+    -------
+    float
+        In [0, 1]. Films for which either map is blank do not count; NaN where none is left.
     """
     a, b = (maps.maps[role, method] for method in methods)
     usable = (blank_reason(a) == "") & (blank_reason(b) == "")
@@ -114,7 +125,20 @@ def largest_difference(maps: MapSet, role: str, methods: tuple[str, str]) -> flo
 def load_maps(
     paths: StudyPaths, architecture: str, checkpoints: Sequence[str]
 ) -> dict[str, MapSet]:
-    """Maps by checkpoint, of those that are complete; one that has changed since is refused."""
+    """Maps by checkpoint, of those that are complete.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+    architecture : str
+    checkpoints : sequence of str
+        Names of sets of maps; those without a complete file are left out.
+
+    Raises
+    ------
+    ArtefactError
+        If a file has changed since it was completed or cannot be read.
+    """
     sets = {}
     for checkpoint in checkpoints:
         path = paths.maps(architecture, checkpoint)

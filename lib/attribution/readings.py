@@ -106,10 +106,16 @@ def explain(
 
     Parameters
     ----------
+    architecture : str
+        Key of `lib.study.architectures.ARCHITECTURES`.
     films, image_ids, batch_size, report
-        As `lib.attribution.explainer.Explainer`.
+        As in `lib.attribution.explainer.Explainer`.
     size, classes : int
         Input side in pixels; number of classes.
+    roles : sequence of str
+        Layer roles, as in `lib.models.layers.select`.
+    checkpoints : mapping of str to Path
+        Weights files by the name of the checkpoint.
     grid : {"study", "native"}
         Which readings; `size` and the films must be those of this grid.
 

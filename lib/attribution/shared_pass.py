@@ -17,11 +17,12 @@ def activations_and_gradients(
 ) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]]:
     """Compile the shared pass.
 
-    The classifier is used in inference mode and not changed; the layers have a 4-D output that
-    feeds the logits.
-
     Parameters
     ----------
+    model : keras.Model
+        Classifier that ends in logits; used in inference mode and not changed.
+    layers : sequence of keras.Layer
+        Layers of the model with a 4-D output that feeds the logits.
     score : {"logit", "probability"}
         What is differentiated. The gradient of the probability vanishes as it nears 1, and with it
         the map: offered to show that, not to be used.
@@ -32,6 +33,11 @@ def activations_and_gradients(
         ``(films (n, size, size, 3), classes (n,)) → (logits, [A], [g])`` with float32 A and g of
         shape ``(n, h, w, channels)`` for each layer. A class of `OWN_PREDICTION` stands for the
         class with the highest logit.
+
+    Raises
+    ------
+    ValueError
+        If a layer's output is not 4-D; when the pass is called, if it does not feed the logits.
     """
     for layer in layers:
         if len(layer.output.shape) != 4:

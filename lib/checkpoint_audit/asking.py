@@ -25,10 +25,19 @@ if TYPE_CHECKING:
 
 
 def sample(status: np.ndarray | None, film: np.ndarray, label: np.ndarray, params):
-    """Maps that are asked whether they tell what the prediction rests on: places, in their order.
+    """Maps that are asked whether they tell what the prediction rests on, drawn at random.
 
-    At most ``attribution.faithfulness_films``, drawn at random, of films with their own class or
-    finding; `status`, `film` and `label` as from `lib.checkpoint_audit.labels.explained_rows`.
+    Parameters
+    ----------
+    status, film, label : ndarray
+        As from `lib.checkpoint_audit.labels.explained_rows`.
+    params : AuditParams
+        Has the seed and ``attribution.faithfulness_films``, the most maps to ask.
+
+    Returns
+    -------
+    ndarray of int
+        Places of maps of films with their own class or finding, ascending.
     """
     usable = np.arange(len(film)) if status is None else np.flatnonzero(status[film, label] == 1)
     draw = np.random.default_rng(derive(params.seed, "faithfulness films"))
@@ -69,11 +78,25 @@ def asker(
 ) -> Callable[["Explainer", MapSet], dict[str, pd.DataFrame]]:
     """A function from an explainer, and the maps that it made, to what a sample of them tells.
 
-    Its tables are ``faithfulness``, as `lib.attribution.faithfulness.curves`, and ``perturbed``, as
-    `lib.evidence.perturbed.compared`. `films` are those of the maps, `rows` the places of the
-    sample (see `sample`; none asks nothing), `batch_size` that of the maps, as a graph for another
-    one would have to be traced, `seed` of random maps and noise; `status` and `film` as in
-    `deciding`.
+    Parameters
+    ----------
+    films : Films
+        Those of the maps.
+    rows : ndarray of int, shape (sampled,)
+        Places of the sample among the maps, see `sample`; none asks nothing.
+    batch_size : int
+        That of the maps, as a graph for another one would have to be traced.
+    seed : int
+        Of random maps and noise.
+    status, film : ndarray, optional
+        As in `deciding`.
+
+    Returns
+    -------
+    callable
+        ``(explainer, maps) → tables``: ``faithfulness``, as
+        `lib.attribution.faithfulness.curves`, and ``perturbed``, as
+        `lib.evidence.perturbed.compared`.
     """
     sure = true_probability if status is None else probability
     images = np.asarray(films.images[films.rows[rows]])

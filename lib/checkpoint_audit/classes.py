@@ -84,7 +84,23 @@ def check_finding(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[s
 def require_outputs(
     outputs: int, returned: str, *, classes: Sequence[str], findings: Sequence[str]
 ) -> None:
-    """Check that each of the logits has a class or a finding; a ValueError says what to do."""
+    """Check that each of the logits has a class or a finding.
+
+    Parameters
+    ----------
+    outputs : int
+        Number of logits.
+    returned : str
+        What the model gave before its activation was taken off, such as "sigmoids".
+    classes, findings : sequence of str
+        Names of the classes; of the findings, empty for a model of classes.
+
+    Raises
+    ------
+    ValueError
+        If their numbers differ, or classes are named where findings are told, or the reverse; the
+        message says what to do.
+    """
     one_of = returned not in ("sigmoids", "logits")
     if findings and (one_of or outputs != len(findings)):
         way_out = "Name all findings in the order of the outputs, FINDINGS"

@@ -101,9 +101,25 @@ def read_films(
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
     """Decode the films of an audit into a cache, with their lesions where these are known.
 
-    Returns the tables of films and of rejected files, as `lib.data.cache.build` (``split`` is
-    "audited"), and the classes, as `index_films`. A DataError as there, or if a class has no
-    readable film.
+    Parameters
+    ----------
+    params : AuditParams
+    size : int
+        Side of the squares in pixels.
+    folder : Path
+        Receives the cache. Squares of another size and lesions that are there are removed.
+
+    Returns
+    -------
+    manifest, rejected : DataFrame
+        As `lib.data.cache.build`; ``split`` is "audited".
+    classes : tuple of str
+        As `index_films`.
+
+    Raises
+    ------
+    DataError
+        As `lib.data.cache.build` and `index_films`, or if a class has no readable film.
     """
     source, films = resolve(params.data.source), params.data
     rows, classes = index_films(params)

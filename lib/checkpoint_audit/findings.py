@@ -37,11 +37,25 @@ def findings(
     common: np.ndarray,
     said: Sequence[str] = (),
 ) -> list[dict[str, str]]:
-    """Findings in words, the worst first: ``severity``, of `SEVERITIES`, and ``text``.
+    """Findings in words, the worst first.
 
-    Of maps and `mappings` by name of the checkpoint or control, the tables of drift and of
-    checkpoints, `measured`, which films both checkpoints classify correctly, bool (films,), and
-    what was `said` before there were tables.
+    Parameters
+    ----------
+    sets, mappings : mapping of str to MapSet, to ClassMapping
+        By the name of the checkpoint or control.
+    drift, checkpoints : DataFrame
+        The tables of these names.
+    measured : DataFrame
+        Of the function of this name.
+    common : ndarray of bool, shape (films,)
+        Films that both checkpoints classify correctly.
+    said : sequence of str
+        Warnings from before there were tables.
+
+    Returns
+    -------
+    list of dict
+        ``severity``, of `SEVERITIES`, and ``text``.
     """
     found = [
         *((WARNING, text) for text in said),
@@ -142,7 +156,17 @@ def score_tables(
 def mappings(
     predictions: pd.DataFrame, *, classes: Sequence[str], finding: str
 ) -> dict[str, ClassMapping]:
-    """Whether outputs mean the classes, by checkpoint; see `lib.checkpoint_audit.classes`."""
+    """Whether outputs mean the classes, by checkpoint; see `lib.checkpoint_audit.classes`.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        ``tables/predictions.csv`` of an audit.
+    classes : sequence of str
+        In the order of the logits.
+    finding : str
+        The finding of a multi-label model that is asked for, "" for a model of classes.
+    """
     look = check_finding if finding else check_mapping
     return {
         name: look(*performance.told(own, classes), classes=classes)
@@ -178,12 +202,23 @@ def measured(
 ) -> pd.DataFrame:
     """Retained evidence, blank maps and accuracy, over all films and by class.
 
-    Of ``tables/pairs.csv`` and ``tables/predictions.csv`` of an audit, at one `cell` (``role`` and
-    ``method``), and the classes that maps explain: ``measure`` (of a class: ``class_…``), ``label``
-    (the class, "" for all), ``estimate``, ``low``, ``high`` (95 %), ``films``.
-    ``retained_evidence`` and ``blank_maps`` (share of the pairs of maps before → after) are of the
-    common support; ``accuracy_loss`` (before less after) and ``accuracy`` (after; of a class, the
-    share of its films that are named so) of all films.
+    Parameters
+    ----------
+    pairs, predictions : DataFrame
+        ``tables/pairs.csv`` and ``tables/predictions.csv`` of an audit.
+    cell : mapping
+        The ``role`` and ``method`` that are read.
+    classes : sequence of str
+        Classes that maps explain.
+
+    Returns
+    -------
+    DataFrame
+        ``measure`` (of a class: ``class_…``), ``label`` (the class, "" for all), ``estimate``,
+        ``low``, ``high`` (95 %), ``films``. ``retained_evidence`` and ``blank_maps`` (share of the
+        pairs of maps before → after) are of the common support; ``accuracy_loss`` (before less
+        after) and ``accuracy`` (after; of a class, the share of its films that are named so) of all
+        films.
     """
     pairs = pairs[pairs["role"].eq(cell["role"]) & pairs["method"].eq(cell["method"])]
     before, after = (

@@ -78,10 +78,22 @@ def rows_to_explain(status: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def explained_rows(texts: pd.Series, classes: Sequence[str], params):
-    """Which class or finding every map of an audit explains, of films with labels as `texts`.
+    """Which class or finding every map of an audit explains.
 
-    Returns the `status_table` (None where a film has one class), and the place of the film and the
-    number of the class or finding of every map, int (rows,).
+    Parameters
+    ----------
+    texts : Series of str, one per film
+        Labels, as in `status_table`.
+    classes : sequence of str
+        Classes or findings, in the order of the logits.
+    params : AuditParams
+
+    Returns
+    -------
+    status : ndarray or None
+        As `status_table`; None where a film has one class.
+    film, label : ndarray of int, shape (maps,)
+        Place of the film; number of the class or finding.
     """
     if not params.findings:
         return None, np.arange(len(texts)), np.array([classes.index(x) for x in texts], np.int64)
@@ -138,11 +150,22 @@ def of_finding(
 def output_table(logits: np.ndarray, status: np.ndarray, findings: Sequence[str]) -> pd.DataFrame:
     """Whether the outputs of a model stand for the findings that one thinks they stand for.
 
-    Of logits and status (films, findings): ``finding``, ``films`` (that have it), ``auc`` of its
-    own output, ``best_output`` (the finding of the output that would tell it best, of the
-    assignment of outputs to findings with the highest mean AUC), ``best_auc``, and ``elsewhere``:
-    that is another output, the own one is at chance (one-sided Mann-Whitney test, p above 0.05),
-    and the other is not even after correction for the number of outputs (below 0.01).
+    Parameters
+    ----------
+    logits : ndarray of float, shape (films, findings)
+    status : ndarray of float, shape (films, findings)
+        As `status_table`.
+    findings : sequence of str
+        In the order of the logits.
+
+    Returns
+    -------
+    DataFrame
+        ``finding``, ``films`` (that have it), ``auc`` of its own output, ``best_output`` (the
+        finding of the output that would tell it best, of the assignment of outputs to findings with
+        the highest mean AUC), ``best_auc``, and ``elsewhere``: that is another output, the own one
+        is at chance (one-sided Mann-Whitney test, p above 0.05), and the other is not even after
+        correction for the number of outputs (below 0.01).
     """
     count = len(findings)
     areas, chance = np.full((count, count), np.nan), np.ones((count, count))

@@ -175,13 +175,25 @@ def lesion_table(
 ) -> pd.DataFrame:
     """Evidence in the lesion before and after, beside what chance gives.
 
-    Of the sets "before" and "after", lesions, bool (films, size, size) in the order of the maps,
-    and a patient per film: a row per layer, method and measure (share of the map, that share by the
-    share of the film that the lesion covers, and whether the highest cell touches it: the pointing
-    game), none where no lesion is known. ``films`` (with a lesion, and no blank map before or
-    after), ``before``, ``after``, ``change`` with ``low`` and ``high`` (95 % over patients), and by
-    chance ``area`` (a map that is the same everywhere, a cell drawn blindly) and ``centre`` (a
-    preference for the centre).
+    Parameters
+    ----------
+    sets : mapping of str to MapSet
+        Has "before" and "after".
+    lesions : ndarray of bool, shape (films, size, size)
+        In the order of the maps.
+    classes : sequence of str
+        In the order of the maps' labels.
+    patients : sequence, one per film
+
+    Returns
+    -------
+    DataFrame
+        A row per layer, method and measure (share of the map, that share by the share of the film
+        that the lesion covers, and whether the highest cell touches it: the pointing game), none
+        where no lesion is known. ``films`` (with a lesion, and no blank map before or after),
+        ``before``, ``after``, ``change`` with ``low`` and ``high`` (95 % over patients), and by
+        chance ``area`` (a map that is the same everywhere, a cell drawn blindly) and ``centre`` (a
+        preference for the centre).
     """
     two = {"model": {name: sets[name] for name in ("before", "after")}}
     known = {"model": {"lesion": lesions, "lung": None}}

@@ -123,13 +123,32 @@ def ask(
     status: np.ndarray | None = None,
     said: Sequence[str] = (),
 ) -> list[Question]:
-    """Write a folder for every question; a DataError if no finding can be asked for.
+    """Write a folder for every question.
 
-    `manifest`, complete in the folder of the audit, has the films that have maps; `versions` and
-    their `files` come the oldest first; `classes` are classes, or findings, in the order of the
-    logits. `tables` are ``checkpoints``, a row per version, and others, which every question gets
-    as they are. `status` is that of a multi-label model, as
-    `lib.checkpoint_audit.labels.status_table`.
+    Parameters
+    ----------
+    paths : StudyPaths
+        Of the audit.
+    versions, files : sequences of Version, of str
+        The oldest first, and the names of their files.
+    manifest : DataFrame
+        Of the films that have maps; complete in the folder of the audit.
+    classes : sequence of str
+        Classes, or findings, in the order of the logits.
+    architecture : str
+    settings : mapping
+        Parameters of the audit that may be written.
+    tables : mapping of str to DataFrame
+        ``checkpoints``, a row per version, and others, which every question gets as they are.
+    status : ndarray of float, shape (films, findings), optional
+        Of a multi-label model, as `lib.checkpoint_audit.labels.status_table`.
+    said : sequence of str
+        What is to be warned of.
+
+    Raises
+    ------
+    DataError
+        If no finding can be asked for.
     """
     asked, own_folders = [], folder_names(classes)
     for steps in pairs(len(versions)):

@@ -30,7 +30,17 @@ class Films:
 def films(
     images: np.ndarray, manifest: pd.DataFrame, *, splits: Sequence[str], classes: Sequence[str]
 ) -> Films:
-    """The films of some splits, in the order of the manifest."""
+    """The films of some splits, in the order of the manifest.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (all films, size, size)
+        The cache.
+    manifest : DataFrame
+        With ``split``, ``row`` and ``label``.
+    splits, classes : sequence of str
+        Which splits; classes in the order of their indices.
+    """
     part = manifest[manifest["split"].isin(splits)]
     index = {name: position for position, name in enumerate(classes)}
     labels = np.array([index[label] for label in part["label"]], dtype=np.int64)
@@ -38,7 +48,14 @@ def films(
 
 
 def sample(data: Films, most: int, *, seed: int) -> Films:
-    """At most `most` films drawn without replacement."""
+    """At most `most` films drawn without replacement.
+
+    Parameters
+    ----------
+    data : Films
+    most, seed : int
+        All are taken, in another order, where there are no more than that.
+    """
     chosen = np.random.default_rng(seed).permutation(len(data))[:most]
     return Films(data.images, data.rows[chosen], data.labels[chosen])
 
@@ -98,6 +115,9 @@ def batches(
 
     Parameters
     ----------
+    data : Films
+    batch_size : int
+        The last batch may be smaller.
     shuffle_seed : int, optional
         Seed of this epoch; None keeps the order.
     augmentation : Augmentation, optional

@@ -169,14 +169,24 @@ def _add_headers(manifest, told):
 def build_masks(manifest, root, *, sizes, aspect, folder, remedies=None):
     """Write ``lungs_<size>.npy`` and the like, bool (n, size, size), row by row.
 
-    The columns of `lib.data.tables.MASKS` that the manifest has name PNG files relative to `root`,
-    see `lib.data.films.squares.Squares.of_mask`; other parameters as in `build`.
+    Parameters
+    ----------
+    manifest : pandas.DataFrame
+        Of `build`. The columns of `lib.data.tables.MASKS` that it has name PNG files relative to
+        `root`, see `lib.data.films.squares.Squares.of_mask`.
+    root, sizes, aspect, folder, remedies
+        As in `build`.
 
     Returns
     -------
     pandas.DataFrame
         The manifest with bool columns ``has_lungs``, ``has_lesion`` and ``has_marker`` (a mask was
         given), each only if its column exists.
+
+    Raises
+    ------
+    DataError
+        If a mask cannot be read or has not the proportions of its film.
     """
     how = Squares(Path(root), list(dict.fromkeys(sizes)), aspect, remedies)
 

@@ -61,6 +61,24 @@ def pseudonymise(manifest, rejected, *, salt, keep=()):
     of view, age and sex what is no such thing. Why a film was rejected stays without what was found
     in it, and of its label only what accepted films have too. Whoever has the salt finds a film
     again by `pseudonyms` of its name.
+
+    Parameters
+    ----------
+    manifest, rejected : pandas.DataFrame
+        As of `lib.data.cache.build`.
+    salt
+        Of `read_salt`.
+    keep : sequence of str
+        Further columns that stay as they are.
+
+    Returns
+    -------
+    manifest, rejected : pandas.DataFrame
+
+    Raises
+    ------
+    DataError
+        If two image ids have one hash.
     """
     columns = [column for column in manifest if column in (*HASHED, *KEPT, *keep)]
     manifest, rejected = manifest[columns].copy(), rejected.copy()

@@ -20,6 +20,8 @@ def assign_splits(index, *, fractions, seed, groups=None, leakage="report"):
         Or the manifest of `lib.data.cache.build`.
     fractions : dict of str to float
         Shares of the images for train, validation and test; positive, of sum 1.
+    seed : int
+        Of the order in which groups are assigned.
     groups : sequence of str, optional
         What is kept together, for each row: of `duplicates.groups`; the patients by default.
     leakage : {"report", "error", "repair", "redraw"}

@@ -81,6 +81,8 @@ def seed_agreement(
     ----------
     sets : dict of architecture to dict of checkpoint to MapSet
         An architecture that lacks a checkpoint has the rows of those that it has.
+    patients : sequence of str, shape (films,)
+        Patient of each film.
     own : mapping of architecture to ndarray of bool, shape (films,)
         The architecture's own support.
     transfer, tuned : str and sequence of str

@@ -39,9 +39,13 @@ def choose_cases(
 
     Parameters
     ----------
+    sets : dict of str to MapSet
+        Maps by checkpoint name.
     pairs : DataFrame
         Of one architecture and the pairing ``finetune``: ``role``, ``method``, ``image_id``,
         ``iou_top20``. Blank pairs are passed over, ties go by image id.
+    role, method : str
+        Which maps.
     checkpoints : tuple of str
         Before and after.
     films, lesions : ndarray, shape (n, size, size), optional

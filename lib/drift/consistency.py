@@ -35,6 +35,14 @@ def consistency_table(
 ) -> pd.DataFrame:
     """C-Score by architecture, checkpoint, layer, method and class.
 
+    Parameters
+    ----------
+    sets : dict of architecture to dict of checkpoint to MapSet
+    checkpoints : sequence of str
+        Those that an architecture lacks are passed over.
+    classes : sequence of str
+        In the order of the maps' labels.
+
     Returns
     -------
     DataFrame

@@ -273,11 +273,23 @@ def metric_label(name: str) -> str:
 def compare(maps_a, maps_b, *, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     """Drift metrics of N pairs, in chunks: memory-mapped stacks of any length can be passed.
 
+    Parameters
+    ----------
+    maps_a, maps_b : array of shape (N, h, w), float
+        Raw maps, ≥ 0.
+    metrics : sequence of str
+        Of `METRICS`.
+
     Returns
     -------
     DataFrame of N rows
         A column per metric, and "blank": "" or which side is blank and why, such as "a: all zero;
         b: constant". Blank maps are named and never scored: every metric is NaN there.
+
+    Raises
+    ------
+    ValueError
+        If a metric is unknown, or the maps are no two such stacks of one shape.
     """
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or isinstance(metrics, str):

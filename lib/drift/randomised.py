@@ -55,8 +55,11 @@ def randomisation_pairs(
 
     Parameters
     ----------
+    intact : MapSet
+        Of the checkpoint as it is.
     randomised : mapping of step to MapSet
         The same films, by the steps of `lib.study.names.RANDOMISATION_STEPS` that were taken.
+    patients : sequence of str, one per film
     architecture, checkpoint : str
         Names for the table; the checkpoint's ends in its seed.
     seed : int
@@ -101,6 +104,8 @@ def randomisation_summary(
         Of `randomisation_pairs`, of one architecture or several.
     patients : Series
         Patient by image id.
+    metric : str
+        A similarity of `METRICS`.
 
     Returns
     -------

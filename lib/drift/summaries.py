@@ -37,8 +37,19 @@ def support_table(
 ) -> pd.DataFrame:
     """How many test films a class has, and how many of them count.
 
-    ``common`` are those in the support of every architecture, a column per architecture has those
-    in its own.
+    Parameters
+    ----------
+    own : mapping of architecture to ndarray of bool, shape (films,)
+        `own_support`.
+    labels : ndarray of int, shape (films,)
+    classes : sequence of str
+        In the order of the labels.
+
+    Returns
+    -------
+    DataFrame
+        ``label``, ``films``, ``common`` (in the support of every architecture), and a column per
+        architecture with those in its own.
     """
     counted = {"films": np.ones(len(labels), bool), "common": np.all([*own.values()], axis=0)} | own
     count = {name: np.bincount(labels[of], minlength=len(classes)) for name, of in counted.items()}
@@ -60,6 +71,10 @@ def drift_tables(
     Parameters
     ----------
     sets : dict of architecture to dict of checkpoint to MapSet
+    wanted : sequence of Pairing
+        Those whose checkpoints are missing are passed over.
+    patients : sequence of str, shape (films,)
+        Patient of each film.
     own : mapping of architecture to ndarray of bool, shape (films,)
         `own_support`. A pair of two films counts only if both belong to it.
     seed : int
@@ -75,6 +90,11 @@ def drift_tables(
         `summarise` of each cell and pair of checkpoints on the architecture's own support; the same
         over all films by outcome stratum, every film alike and without the costly metrics; and
         ``iou_top20`` of every pair of the own support.
+
+    Raises
+    ------
+    ArtefactError
+        If no architecture has maps of two checkpoints that are paired.
     """
     if all(len(pairings.missing(wanted, of)) == len(wanted) for of in sets.values()):
         raise ArtefactError(

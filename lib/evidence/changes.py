@@ -44,6 +44,8 @@ def evidence_of_study(
         None in place of the masks no film has one.
     classes : sequence of str
         In the order of the maps' labels.
+    patients : sequence of str, shape (n,)
+        Patient of each film.
 
     Returns
     -------
@@ -56,6 +58,11 @@ def evidence_of_study(
         that is the same everywhere, of a cell drawn blindly) and ``_centre`` (of `centre_prior`). A
         marker has columns only where it has masks. Measures are NaN where the map is blank (also if
         constant) or the mask empty.
+
+    Raises
+    ------
+    ValueError
+        If there is not one mask per film.
     """
     parts = []
     for architecture, checkpoints in sets.items():

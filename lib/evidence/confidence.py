@@ -46,11 +46,21 @@ def confidence_table(
 ) -> pd.DataFrame:  # fmt: skip
     """Rank correlation of drift with the change of confidence, over films.
 
+    Parameters
+    ----------
+    pairs : DataFrame
+        ``tables/pairs.csv``.
+    sets : mapping of architecture to mapping of checkpoint to MapSet
+    patients : Series
+        Patient by image id.
+    seed, resamples : int
+        Of the bootstrap, as in `lib.evidence.validity.metric_validity`.
+
     Returns
     -------
     DataFrame
         As `lib.evidence.validity.metric_validity`, with ``target``, one of `TARGETS`: ρ with the
-        size of its change and with the signed change.
+        size of its change and with the signed change. No row without pairs.
     """
     if pairs.empty:
         return pd.DataFrame(columns=TABLES["confidence"].columns)

@@ -55,7 +55,16 @@ def table_of(curves: pd.DataFrame, patients: Mapping[str, str]) -> pd.DataFrame:
 def of_study(
     paths: StudyPaths, architectures: Sequence[str], checkpoints: Sequence[str], patients
 ) -> pd.DataFrame:
-    """`table_of` the checkpoints that were asked; without a row where none was."""
+    """`table_of` the checkpoints that were asked; without a row where none was.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+    architectures, checkpoints : sequence of str
+        Where to look for curves.
+    patients : mapping of str to str
+        Patient by image id.
+    """
     parts = [
         read_table(file).assign(architecture=architecture, checkpoint=checkpoint)
         for architecture in architectures

@@ -24,7 +24,23 @@ def of_study(
     paths: StudyPaths, architectures: Sequence[str], checkpoints: Sequence[str],
     manifest: pd.DataFrame, *, betrayed: str,
 ) -> pd.DataFrame:  # fmt: skip
-    """`table_of` the checkpoints that were asked."""
+    """`table_of` the checkpoints that were asked.
+
+    Parameters
+    ----------
+    paths : StudyPaths
+    architectures, checkpoints : sequence of str
+        Of the checkpoints those that `asked` names are read.
+    manifest : DataFrame
+        Films with ``image_id``, ``patient_id`` and ``label``.
+    betrayed : str
+        The class that the marker betrays.
+
+    Raises
+    ------
+    ArtefactError
+        If the table of such a checkpoint is missing.
+    """
     parts = [
         read_table(paths.marker_use(architecture, checkpoint)).assign(
             architecture=architecture, stage=checkpoint.rpartition("-s")[0]

@@ -95,7 +95,13 @@ def of_study(
 ) -> pd.DataFrame:
     """`table_of` the checkpoints that were asked; without a row where none was.
 
-    `sets` are the maps of the films as they are, by architecture and checkpoint.
+    Parameters
+    ----------
+    paths : StudyPaths
+    sets : mapping of architecture to mapping of checkpoint to MapSet
+        Maps of the films as they are.
+    patients : mapping of str to str
+        Patient by image id.
     """
     parts = []
     for architecture, of in sets.items():
@@ -113,7 +119,15 @@ def of_study(
 
 
 def sentences(table: pd.DataFrame, *, role: str, method: str) -> list[str]:
-    """Resistance and relevance of one kind of map, a sentence per architecture and checkpoint."""
+    """Resistance and relevance of one kind of map, a sentence per architecture and checkpoint.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `table_of`.
+    role, method : str
+        Which maps.
+    """
     told = []
     for row in table.query("role == @role and method == @method").itertuples():
         bounds = f" ({row.relevance_low:.0%} to {row.relevance_high:.0%})"

@@ -71,6 +71,8 @@ def correction(
         Of `lib.evidence.changes.changes_of_study`, with the markers.
     label : str
         The class that the marker betrays; its test films count, however they are classified.
+    metrics : sequence of str
+        Drift metrics, of `lib.drift.metrics.METRICS`.
 
     Returns
     -------
@@ -83,6 +85,11 @@ def correction(
         "prefers the correction" where it lies below; for evidence "gains" or "loses"; otherwise
         "cannot tell". The 95 % interval holds over patients; it does not contain the spread of
         training seeds.
+
+    Raises
+    ------
+    ValueError
+        As `lib.evidence.validity.with_change`, or if no film of the class has both fine-tunings.
     """
     removed, kept = _sides(with_change(pairs, change[change["label"] == label]), metrics)
     if removed.empty:

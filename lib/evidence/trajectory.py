@@ -74,8 +74,18 @@ def of_study(
 ) -> pd.DataFrame:  # fmt: skip
     """`trajectory_table` of every architecture whose training was followed.
 
-    From the checkpoint `transfer` to `followed`, "" if none was; `masks` are those of
-    `lib.evidence.changes.evidence_of_study`, `history` is ``tables/history.csv``.
+    Parameters
+    ----------
+    paths : StudyPaths
+    sets : dict of architecture to dict of checkpoint to MapSet
+    masks : mapping of architecture to mapping of part to array
+        As in `lib.evidence.changes.evidence_of_study`.
+    history : DataFrame
+        ``tables/history.csv``.
+    transfer, followed : str
+        The checkpoints at the start and at the end; "" if none was followed.
+    classes : sequence of str
+        In the order of the maps' labels.
     """
     kept = history[history["kept"].astype(bool) & history["checkpoint"].eq(followed)]
     kept = kept.set_index("architecture")["epoch"]
@@ -117,7 +127,15 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def sentences(table: pd.DataFrame, *, role: str, method: str) -> list[str]:
-    """What came first, the drift or the gain in accuracy: a sentence per architecture."""
+    """What came first, the drift or the gain in accuracy: a sentence per architecture.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `of_study`.
+    role, method : str
+        Which maps.
+    """
     told = shares(table).query("role == @role and method == @method")
     found = []
     for architecture, of in told.groupby("architecture", sort=False):

@@ -66,6 +66,8 @@ def metric_validity(
         As in `with_change`.
     seed, resamples : int
         Of the bootstrap, of patients with all of their films.
+    metrics : sequence of str
+        Of `lib.drift.metrics.METRICS`.
     target : str
         Column of `change` in the place of the lesion's mass; films without a lesion then count too.
 
@@ -78,6 +80,11 @@ def metric_validity(
         films or if a side is constant, the interval also below three patients. The 95 % percentile
         interval holds over patients for the checkpoints at hand; it does not contain the spread of
         training seeds.
+
+    Raises
+    ------
+    ValueError
+        If a metric is unknown, a column is missing, or as `with_change`.
     """
     if unknown := [name for name in metrics if name not in METRICS]:
         raise ValueError(f"metrics: found {unknown}; expected some of {METRICS}.")

@@ -21,7 +21,14 @@ from lib.study.schema import require_columns
 def strip(maps: Mapping[str, np.ndarray], *, title: str, film: np.ndarray | None = None) -> Figure:
     """Maps of one film side by side, each as U = M / max(M); a blank map says so.
 
-    Maps, by caption, are not negative. A film, uint8, is shown first and under the maps.
+    Parameters
+    ----------
+    maps : mapping of str to ndarray, shape (h, w)
+        Maps ≥ 0 by caption.
+    title : str
+        "" for none.
+    film : ndarray of uint8, shape (size, size), optional
+        Shown first and under the maps.
     """
     shown = [*(() if film is None else [("Film", None)]), *maps.items()]
     figure, axes = style.panels(
@@ -42,9 +49,16 @@ def channels(
 ) -> Figure:
     """How LayerCAM comes about: the channels that add most, and their sum.
 
-    A row per channel: A, g (of one film at one layer, shape (h, w, K)) and A·ReLU(g), every column
-    in one colour range that is symmetric about 0 (blue below, red above). The last row is the map,
-    ReLU of the sum over all channels.
+    A row per channel: A, g and A·ReLU(g), every column in one colour range that is symmetric about
+    0 (blue below, red above). The last row is the map, ReLU of the sum over all channels.
+
+    Parameters
+    ----------
+    activations, gradients : ndarray of float, shape (h, w, K)
+        A and g of one film at one layer.
+    title : str
+    most : int
+        Channels that are shown.
     """
     parts = activations * np.maximum(gradients, 0)
     chosen = np.argsort(-np.abs(parts.sum(axis=(0, 1))), kind="stable")[:most]

@@ -67,7 +67,15 @@ def trial_dots(table) -> Figure:
 
 
 def measure_boxes(manifest, measures, *, most=4) -> Figure:
-    """Boxes by class of the `most` measures that differ most between the classes."""
+    """Boxes by class of the measures that differ most between the classes.
+
+    Parameters
+    ----------
+    manifest, measures : DataFrame
+        Of `lib.data.cache.build` and `lib.data.audit.measures.measure`, row by row.
+    most : int
+        Measures that are shown.
+    """
     facts = by_class(manifest, measures)
     names = sorted(facts, key=lambda name: -facts[name]["effect"])[:most]
     sides = manifest[["width", "height"]]

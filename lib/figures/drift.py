@@ -22,7 +22,17 @@ def drift_distributions(
 ) -> Figure:
     """Distribution of a drift metric by architecture and pairing, a panel per role and method.
 
-    A row of the table is a pair; its "blank" is "" or missing where neither map is blank.
+    Parameters
+    ----------
+    pairs : DataFrame
+        As ``tables/pairs.csv``; "blank" is "" or missing where neither map of the pair is blank.
+    metric, marked
+        As in `controls`.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or a pairing is unknown.
     """
     keys = ["role", "method", "architecture", "pairing"]
     require_columns(pairs, [*keys, metric, "blank"], "pairs")
@@ -78,7 +88,19 @@ def _box(ax, values: np.ndarray, x: float, width: float, look: Look) -> None:
 def ranking(ranking: pd.DataFrame, *, metric: str, marked: Marked = ()) -> Figure:
     """Mean and rank of every architecture by method: lines that cross are a reversed ranking.
 
-    The table is one pairing of `lib.drift.summaries.rank_architectures`, of the metric.
+    Parameters
+    ----------
+    ranking : DataFrame
+        One pairing of `lib.drift.summaries.rank_architectures`.
+    metric : str
+        That of the table.
+    marked : Marked
+        As in `controls`.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or a row occurs twice, as with several pairings.
     """
     keys = ["role", "architecture", "method"]
     require_columns(ranking, [*keys, "mean", "rank"], "ranking")
@@ -130,8 +152,22 @@ def controls(
 ) -> Figure:  # fmt: skip
     """Mean drift of every pairing: where fine-tuning lies between placebo and ceiling.
 
-    The table is that of `lib.drift.summaries.summarise`, by architecture, method, role and pairing.
-    A grey bar joins the two pairings of `between`.
+    Parameters
+    ----------
+    summary : DataFrame
+        Of `lib.drift.summaries.summarise`, by architecture, method, role and pairing.
+    metric : str
+        Drift metric.
+    between : tuple of str
+        Two pairings that a grey bar joins.
+    marked : Marked
+        See `lib.figures.style.Marked`.
+    title : str
+
+    Raises
+    ------
+    ValueError
+        If a column or the metric is missing, or a pairing is unknown.
     """
     columns = ["architecture", "method", "role", "pairing", "metric", "n", "mean", "sd"]
     require_columns(summary, columns, "summary")

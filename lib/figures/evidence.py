@@ -42,6 +42,13 @@ def drift_against_evidence(
         Layer and drift metric; a similarity S is drawn as 1 − S.
     target : str
         Measure of evidence whose change is drawn.
+    marked : Marked
+        See `lib.figures.style.Marked`.
+
+    Raises
+    ------
+    ValueError
+        If a column or the role is missing, or there are several pairings.
     """
     measure = f"{target}_change"
     keys = ["architecture", "method", "role"]
@@ -160,7 +167,19 @@ _ON_THE_WAY = {
 def trajectory(table: pd.DataFrame, *, role: str, method: str, marked: Marked = ()) -> Figure:
     """Drift, known evidence, accuracy and blank maps against the epoch of fine-tuning.
 
-    The table is that of `lib.evidence.trajectory`; the maps are those of one role and method.
+    Parameters
+    ----------
+    table : DataFrame
+        Of `lib.evidence.trajectory.of_study`.
+    role, method : str
+        Which maps.
+    marked : Marked
+        See `lib.figures.style.Marked`.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
     """
     columns = ["architecture", "epoch", "kept", "role", "method", "films", *_ON_THE_WAY]
     require_columns(table, columns, "table")

@@ -24,7 +24,19 @@ _WINDOW = (-0.5, 1.5)  # of R: an interval that leaves it has an arrow
 def retained(table: pd.DataFrame, *, metric: str = "iou_top20", marked: Marked = ()) -> Figure:
     """Forest plot of retained evidence: a row per layer and architecture, a panel per method.
 
-    The table is that of `lib.hypotheses.estimates.retained_table`.
+    Parameters
+    ----------
+    table : DataFrame
+        Of `lib.hypotheses.estimates.retained_table`.
+    metric : str
+        Similarity.
+    marked : Marked
+        See `lib.figures.style.Marked`.
+
+    Raises
+    ------
+    ValueError
+        If a column or the metric is missing.
     """
     columns = ["architecture", "method", "role", "metric", "estimate", "low", "high", "seed_level"]
     require_columns(table, [*columns, "films", "pairs", "blank"], "table")

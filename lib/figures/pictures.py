@@ -97,8 +97,14 @@ def film_sheet(
 ) -> Figure:  # fmt: skip
     """Films by class, a row each; beside every film, its outlines where masks are given.
 
-    Films are uint8, masks bool, shape (n, h, w); `ids` are printed above the films. Classes follow
-    the order of first appearance, and the index of a Series is ignored.
+    Parameters
+    ----------
+    films : ndarray of uint8, shape (n, h, w)
+    labels : sequence of str, shape (n,)
+        Rows follow the order of first appearance; the index of a Series is ignored.
+    lungs, lesions : ndarray of bool, shape (n, h, w), optional
+    ids : sequence of str, shape (n,), optional
+        Printed above the films.
     """
     labels, ids = np.asarray(labels), None if ids is None else list(ids)
     rows = {label: np.flatnonzero(labels == label) for label in dict.fromkeys(labels)}
@@ -140,8 +146,21 @@ def case_sheet(
     Maps are shown as U = M / max(M), differences as P_b - P_a with P = M / sum(M), each with one
     colour range over the whole sheet. A blank map says so and leaves the difference blank.
 
-    `names` are the two checkpoints in words. How cells of the native grid become pixels, by
-    "nearest" or "bilinear" interpolation, stands in the figure.
+    Parameters
+    ----------
+    cases : sequence of Case
+    title : str
+    show_films : bool
+        Whether films may be shown, in a column and under the maps.
+    names : tuple of str
+        The two checkpoints in words.
+    interpolation : {"nearest", "bilinear"}
+        How cells of the native grid become pixels; stands in the figure.
+
+    Raises
+    ------
+    ValueError
+        If there is no case or no such interpolation.
     """
     if not cases or interpolation not in ("nearest", "bilinear"):
         found = f"{len(cases)} cases, interpolation {interpolation!r}"
@@ -194,8 +213,19 @@ def map_grid(
     Every map is shown as U = M / max(M), at 60 % opacity over the film if there is one. A blank map
     says so; a cell of the grid without a map stays empty.
 
-    Raw maps, by role and method, are on their native grids and not negative. Without the film,
-    uint8, shape (h, w), which is also shown by itself in a first column, the ground is neutral.
+    Parameters
+    ----------
+    maps : dict of (role, method) to ndarray, shape (h, w)
+        Raw maps ≥ 0 on their native grids.
+    film : ndarray of uint8, shape (h, w), optional
+        Also shown by itself in a first column. Without it the ground is neutral.
+    title : str
+        "" for the usual one.
+
+    Raises
+    ------
+    ValueError
+        If a method is unknown.
     """
     roles = style.roles_present(role for role, _ in maps)
     methods = style.present((method for _, method in maps), METHOD_TITLES, "method")
@@ -226,7 +256,17 @@ def map_grid(
 def image_rows(
     images: np.ndarray, labels: Sequence[int], *, rows: int, columns: int, title: str
 ) -> Figure:
-    """Draw the first images, uint8, shape (n, h, w), of the first categories, a row each."""
+    """Draw the first images of the first categories, a row each.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, h, w)
+    labels : sequence of int, shape (n,)
+        Category of each image.
+    rows, columns : int
+        Most categories, and images of each.
+    title : str
+    """
     labels = np.asarray(labels)
     chosen, counts = np.unique(labels, return_counts=True)
     chosen, columns = chosen[:rows], min(columns, counts[:rows].max())

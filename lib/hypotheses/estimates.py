@@ -38,8 +38,11 @@ def retained_table(
 
     Parameters
     ----------
+    observed : Observations
     metrics : sequence of str
         Similarities; those that the pairs do not have are left out.
+    level : float
+        Coverage of the intervals, in (0, 1).
     pairings : tuple of str
         What is judged, and the pairings for which R is 1 and 0.
 
@@ -68,6 +71,13 @@ def difference_table(
     observed: Observations, *, metrics: Sequence[str], level: float = 0.95
 ) -> pd.DataFrame:
     """The `CONTRASTS` of every architecture, method and role.
+
+    Parameters
+    ----------
+    observed, level
+        As in `retained_table`.
+    metrics : sequence of str
+        Drift metrics.
 
     Returns
     -------
@@ -138,6 +148,8 @@ def decomposition_table(
 
     Parameters
     ----------
+    observed, level
+        As in `retained_table`.
     parts : mapping of str to tuple
         `DECOMPOSITION`, or `SWAPS` for what comes with the head and what with the features.
 
@@ -193,6 +205,8 @@ def composition(table: pd.DataFrame, *, role: str, method: str) -> list[str]:
     ----------
     table : DataFrame
         Of `decomposition_table`, of one set of parts or of both.
+    role, method : str
+        Which maps.
     """
     rows = table[(table["role"] == role) & (table["method"] == method)]
     told = []
@@ -236,6 +250,8 @@ def partial_agreement_table(
     ----------
     observed, starts : Observations or None
         Of ``tables/seed_agreement.csv`` and ``tables/starts.csv``, see `lib.drift.agreement`.
+    level : float
+        As in `retained_table`.
 
     Returns
     -------

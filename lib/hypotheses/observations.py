@@ -213,10 +213,22 @@ SUPPORTS = ("own", "common", "all")
 def read(
     paths: StudyPaths, table: str = "pairs", *, support: str = "common"
 ) -> Observations | None:
-    """Observations of a study, from ``tables/<table>.csv``; None without the table or a row in it.
+    """Observations of a study.
 
-    Patients are those of the table, if it names them, else of the data manifest. On another
-    `support` than the common one (see `Observations.from_tables`) every class has the same weight.
+    Parameters
+    ----------
+    paths : StudyPaths
+    table : str
+        Name of a table, without ending. Patients are those of the table, if it names them, else of
+        the data manifest.
+    support : {"common", "own", "all"}
+        As in `Observations.from_tables`. On another than the common one every class has the same
+        weight.
+
+    Returns
+    -------
+    Observations or None
+        None without the table or a row in it.
 
     Raises
     ------

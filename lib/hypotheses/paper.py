@@ -33,10 +33,19 @@ def beside_the_paper(
 ) -> pd.DataFrame:  # fmt: skip
     """Each published claim with our closest measurement and whether it holds here.
 
-    From the tables of these names and the verdicts by hypothesis. All `COLUMNS` are text; ``holds``
-    is "yes", "no", "not shown" (the data leave it open) or "cannot be judged" (more than a fifth of
-    the pairs is blank, or nothing was compared). A ranking holds at a bootstrap probability of at
-    least 0.95 and does not at 0.05 or less.
+    Parameters
+    ----------
+    performance, drift, ranks : DataFrame
+        The tables of these names.
+    verdicts : mapping of str to str
+        By hypothesis.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS`, all of them text. ``holds`` is "yes", "no", "not shown" (the data leave it open)
+        or "cannot be judged" (more than a fifth of the pairs is blank, or nothing was compared). A
+        ranking holds at a bootstrap probability of at least 0.95 and does not at 0.05 or less.
     """
     found = _Tables(performance, drift, ranks)
     rows = {

@@ -36,6 +36,15 @@ def crossover_table(
 ) -> pd.DataFrame:
     """Architecture × method effects of all pairs of methods, layers of the final stage and metrics.
 
+    Parameters
+    ----------
+    observed : Observations
+    hypothesis : Reversal
+        H2: its architectures, margin and level hold for all rows, its metric comes first.
+    grids : mapping of architecture to int
+        Side of the final map in cells. Architectures without one are left out; those on unequal
+        grids are not compared.
+
     Returns
     -------
     DataFrame
@@ -95,7 +104,13 @@ def rank_tables(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rank probabilities of the architectures after fine-tuning, and agreement between methods.
 
-    By the crossed bootstrap, of a similarity or a distance (ranked from the smallest).
+    Parameters
+    ----------
+    observed : Observations
+    metric : str
+        A similarity, or a distance, which is ranked from the smallest.
+    resamples, seed : int
+        Of the crossed bootstrap, `lib.inference.bootstrap.bootstrap`.
 
     Returns
     -------

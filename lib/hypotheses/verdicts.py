@@ -62,6 +62,7 @@ def evaluate(
 
     Parameters
     ----------
+    hypotheses, observed : Hypotheses, Observed
     grids : mapping of architecture to int
         Side of the final map in squares, of the architectures of the study; those of a hypothesis
         that the study does not have are left out of its family.

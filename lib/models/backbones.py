@@ -47,14 +47,21 @@ def build_backbone(name: str, *, size: int, weights: str | None = None) -> keras
     ----------
     name : str
         Key of `lib.study.architectures.ARCHITECTURES`.
+    size : int
+        Input side in pixels.
     weights : str, optional
         ``"imagenet"``, the path of a weights file (of Keras, or ``.npz`` of `models.eight_bit`), or
-        None for random weights. A file that does not fit is a ValueError.
+        None for random weights.
 
     Returns
     -------
     keras.Model
         Input ``(n, size, size, 3)`` float32; output ``(n, grid, grid, channels)``.
+
+    Raises
+    ------
+    ValueError
+        If a weights file does not fit.
     """
     architecture = ARCHITECTURES[name]
     module = importlib.import_module(f"keras.applications.{architecture.module}")
@@ -86,7 +93,14 @@ def build(
     The head sits on the backbone's output tensor in one flat functional graph; a nested model
     would hide the convolutions from attribution.
 
-    `dropout` is a rate in [0, 1) on the pooled features; other parameters as of `build_backbone`.
+    Parameters
+    ----------
+    name, size, weights
+        As in `build_backbone`.
+    classes : int
+        Number of logits, float32.
+    dropout : float
+        Rate in [0, 1) on the pooled features.
     """
     backbone = build_backbone(name, size=size, weights=weights)
     pooled = keras.layers.GlobalAveragePooling2D(name=HEAD[0])(backbone.output)

@@ -22,8 +22,21 @@ State = list[list[np.ndarray]]
 def load(model: keras.Model, name: str, files: Sequence[Path], *, seed: int) -> None:
     """Give a model the weights that a set of maps is made of.
 
-    `files` are the checkpoints of its `lib.study.names.sources_of`, in their order; the seed is
-    that of the study.
+    Parameters
+    ----------
+    model : keras.Model
+        Changed in place.
+    name : str
+        Of the set of maps, such as "perturbed-s1".
+    files : sequence of Path
+        Checkpoints of its `lib.study.names.sources_of`, in their order.
+    seed : int
+        That of the study.
+
+    Raises
+    ------
+    ValueError
+        If a file is no checkpoint of this model.
     """
     kind = name.rpartition("-s")[0]
     load_weights(model, files[-1])

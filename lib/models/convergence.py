@@ -38,8 +38,12 @@ def epochs_without_gain(losses: Iterable[float], tolerance: float) -> int:
 def ending(checkpoint: str, history: pd.DataFrame, before: pd.DataFrame) -> str:
     """How the training of a checkpoint ended, one of `ENDINGS`.
 
-    `history` is its learning curve, see `lib.models.training_loop.fit`, `before` that of the
-    checkpoint it started from; a transfer is its own.
+    Parameters
+    ----------
+    checkpoint : str
+    history, before : DataFrame
+        Learning curves of the checkpoint and of the one it started from (a transfer is its own), as
+        of `lib.models.training_loop.fit`.
     """
     stage = stage_of(pd.Series([checkpoint]))[0]
     if stage in MATCHED:

@@ -111,8 +111,26 @@ def pretrain(
 ) -> tuple[keras.Model, pd.DataFrame]:  # fmt: skip
     """Train a backbone from random weights to name the fractals; one tenth is held out.
 
-    Returns the backbone without the head, whose weights are the product, and the learning curve as
-    `lib.models.training_loop.fit`.
+    Parameters
+    ----------
+    architecture : str
+    images : ndarray of uint8, shape (n, size, size)
+        The first tenth is held out.
+    labels : ndarray of int, shape (n,)
+        Category of each image.
+    params : Fractal
+    runtime : Runtime
+    seed : int
+        Of weights, order and dropout.
+    state, key, report
+        As in `lib.models.training_loop.fit`.
+
+    Returns
+    -------
+    backbone : keras.Model
+        Without the head; its weights are the product.
+    history : DataFrame
+        As `lib.models.training_loop.fit`.
     """
     held = max(1, len(labels) // 10)
     rows = np.arange(len(labels))

@@ -120,7 +120,23 @@ def role_layers(model: keras.Model, name: str) -> dict[str, keras.Layer]:
 def select(
     model: keras.Model, name: str, roles: Sequence[str], others: Sequence[str] = ()
 ) -> dict[str, keras.Layer]:
-    """The layers of some roles, as of `role_layers`, and others, as of `layer_by_name`."""
+    """The layers of some roles and others.
+
+    Parameters
+    ----------
+    model : keras.Model
+    name : str
+        Key of `lib.study.architectures.ARCHITECTURES`.
+    roles : sequence of str
+        As of `role_layers`.
+    others : sequence of str
+        Names of further layers, as of `layer_by_name`.
+
+    Raises
+    ------
+    ValueError
+        As `role_layers` and `layer_by_name`.
+    """
     known = role_layers(model, name)
     return {role: known[role] for role in roles} | {
         other: layer_by_name(model, other) for other in others

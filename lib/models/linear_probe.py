@@ -56,9 +56,19 @@ def prepare(params: Params, folder: Path) -> pd.DataFrame:
 
 
 def features(backbone: keras.Model, images: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Pooled features of films, uint8, (n, size, size), with the statistics of the training films.
+    """Pooled features of films, with the statistics of the training films.
 
-    The batch normalisation of the backbone is recalibrated in place; `train` are rows.
+    Parameters
+    ----------
+    backbone : keras.Model
+        Its batch normalisation is recalibrated in place.
+    images : ndarray of uint8, shape (n, size, size)
+    train : ndarray of int
+        Rows of the training films; at least one.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, channels)
     """
     rows = np.random.default_rng(0).permutation(train)
     some = Films(images, rows, np.zeros(len(rows), int))

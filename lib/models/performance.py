@@ -102,7 +102,16 @@ def true_probability(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def prediction_table(
     manifest: pd.DataFrame, logits: np.ndarray, *, classes: Sequence[str]
 ) -> pd.DataFrame:
-    """One row per film: id, split, true and predicted class, probability and all logits."""
+    """One row per film: id, split, true and predicted class, probability and all logits.
+
+    Parameters
+    ----------
+    manifest : DataFrame
+        Of the films, row by row.
+    logits : array of float, shape (films, classes)
+    classes : sequence of str
+        In the order of the logits.
+    """
     table = manifest[["image_id", "patient_id", "split", "label"]].reset_index(drop=True)
     table["predicted"] = np.asarray(classes)[np.argmax(logits, axis=1)]
     true = np.array([list(classes).index(label) for label in table["label"]], dtype=int)
@@ -160,8 +169,24 @@ def gather(
 def performance_table(paths: StudyPaths, architectures, checkpoints, *, classes) -> pd.DataFrame:
     """Accuracy, balanced accuracy, areas and calibration by architecture, checkpoint and split.
 
-    ``training`` says how the training of the checkpoint ended (`lib.models.convergence.ENDINGS`);
-    fine-tuning started from the first of the checkpoints.
+    Parameters
+    ----------
+    paths : StudyPaths
+    architectures, checkpoints : sequence of str
+        Those that are not complete are left out. Fine-tuning started from the first checkpoint.
+    classes : sequence of str
+        In the order of the logits.
+
+    Returns
+    -------
+    DataFrame
+        ``training`` says how the training of the checkpoint ended
+        (`lib.models.convergence.ENDINGS`).
+
+    Raises
+    ------
+    ArtefactError
+        If no checkpoint is complete.
     """
 
     def read(architecture: str, checkpoint: str) -> pd.DataFrame:
@@ -178,14 +203,26 @@ def performance_table(paths: StudyPaths, architectures, checkpoints, *, classes)
 
 
 def history_table(paths: StudyPaths, architectures, checkpoints) -> pd.DataFrame:
-    """Learning curves of all checkpoints, a row per epoch."""
+    """Learning curves of all checkpoints, a row per epoch.
+
+    Parameters
+    ----------
+    paths, architectures, checkpoints
+        As in `performance_table`.
+    """
     return gather(
         paths, architectures, checkpoints, lambda *names: read_table(paths.history(*names))
     )
 
 
 def confusion_table(paths: StudyPaths, architectures, checkpoints, *, classes) -> pd.DataFrame:
-    """Confusions on the test films, a row per true and predicted class."""
+    """Confusions on the test films, a row per true and predicted class.
+
+    Parameters
+    ----------
+    paths, architectures, checkpoints, classes
+        As in `performance_table`.
+    """
 
     def read(architecture: str, checkpoint: str) -> pd.DataFrame:
         table = read_table(paths.predictions(architecture, checkpoint)).query("split == 'test'")
@@ -196,6 +233,11 @@ def confusion_table(paths: StudyPaths, architectures, checkpoints, *, classes) -
 
 def jointly_correct(paths: StudyPaths, architectures, checkpoints, *, classes) -> list[str]:
     """Test films that all checkpoints classify correctly, by their predictions: before any map.
+
+    Parameters
+    ----------
+    paths, architectures, checkpoints, classes
+        As in `performance_table`; all checkpoints must be there.
 
     Returns
     -------

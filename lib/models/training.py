@@ -83,10 +83,21 @@ class Run:
 def train_transfer(
     model: keras.Model, run: Run, *, features: np.ndarray | None = None
 ) -> pd.DataFrame:  # fmt: skip
-    """Stage one: train the head of `model` in place on its frozen backbone.
+    """Stage one: train the head of a classifier on its frozen backbone.
 
-    Given the `pooled_features` of all films, and without augmentation, the head alone is trained,
-    which gives the same head as training through the backbone. Returns as `training_loop.fit`.
+    Parameters
+    ----------
+    model : keras.Model
+        Trained in place.
+    run : Run
+    features : ndarray of float32, shape (all films, channels), optional
+        `pooled_features` of all films. With them, and without augmentation, the head alone is
+        trained, which gives the same head as training through the backbone.
+
+    Returns
+    -------
+    DataFrame
+        As `training_loop.fit`.
     """
     return _train_head(model, run, run.schedule(), features)
 
@@ -96,8 +107,14 @@ def train_placebo(
 ) -> pd.DataFrame:
     """The matched-operator null: the steps of the fine-tuning with the backbone frozen.
 
-    Same optimiser, schedule, order of films and dropout seeds, and exactly as many epochs as the
-    kept fine-tuned checkpoint had seen (`kept_epoch`); nothing is selected.
+    Same optimiser, schedule, order of films and dropout seeds; nothing is selected.
+
+    Parameters
+    ----------
+    model, run, features
+        As in `train_transfer`.
+    kept_epoch : int
+        How many epochs the kept fine-tuned checkpoint had seen; as many are trained.
     """
     schedule = run.schedule(patience=None, stop_after=kept_epoch)
     return _train_head(model, run, schedule, features)
@@ -107,7 +124,14 @@ def train_shuffled(model: keras.Model, run: Run, *, kept_epoch: int) -> pd.DataF
     """The steps of the fine-tuning with labels that belong to other training films.
 
     As many films of each class as before, so that class weights and the prior stay; the films keep
-    their order. Nothing is selected, and `kept_epoch` is that of the fine-tuning.
+    their order. Nothing is selected.
+
+    Parameters
+    ----------
+    model, run
+        As in `train_transfer`.
+    kept_epoch : int
+        As in `train_placebo`.
     """
     generator = np.random.default_rng(derive(run.seed, "shuffled labels"))
     labels = generator.permutation(run.train.labels)
@@ -145,7 +169,19 @@ def _train_films(model, run: Run, schedule: Schedule) -> pd.DataFrame:
 
 
 def pooled_features(model: keras.Model, images: np.ndarray, *, batch_size: int) -> np.ndarray:
-    """Input of the head, the global average of the last feature map: float32, (n, channels)."""
+    """Input of the head, the global average of the last feature map.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Of `lib.models.backbones.build`.
+    images : ndarray of uint8, shape (n, size, size)
+    batch_size : int
+
+    Returns
+    -------
+    ndarray of float32, shape (n, channels)
+    """
     extractor = keras.Model(model.input, model.get_layer("average_pool").output)
     rows = np.arange(len(images))
     features = predict(extractor, Films(images, rows, np.zeros_like(rows)), batch_size=batch_size)

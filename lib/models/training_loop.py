@@ -214,5 +214,12 @@ def _restore(model: keras.Model, state: Path, key: str) -> list[dict]:
 
 
 def predict(model: keras.Model, data: Films, *, batch_size: int) -> np.ndarray:
-    """Outputs of the model on films, in order; float32, shape (films, …)."""
+    """Outputs of the model on films, in order; float32, shape (films, …).
+
+    Parameters
+    ----------
+    model : keras.Model
+    data : Films
+    batch_size : int
+    """
     return model.predict(batches(data, batch_size=batch_size), verbose=0)

@@ -24,7 +24,15 @@ def fractal_seed(seed: int) -> int:
 
 
 def fractal_key(architecture: str, params: Fractal, *, seed: int) -> str:
-    """Name of pre-trained weights by what made them: ``fractal-`` and 12 hexadecimal digits."""
+    """Name of pre-trained weights by what made them: ``fractal-`` and 12 hexadecimal digits.
+
+    Parameters
+    ----------
+    architecture : str
+    params : Fractal
+    seed : int
+        That of the study.
+    """
     content = [_VERSION, architecture, params.model_dump(), fractal_seed(seed)]
     text = json.dumps(content, sort_keys=True)
     return "fractal-" + hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -33,7 +41,24 @@ def fractal_key(architecture: str, params: Fractal, *, seed: int) -> str:
 def weights_file(
     architecture: str, params: Weights, paths: StudyPaths, *, seed: int
 ) -> Path | None:  # fmt: skip
-    """File with the backbone's first weights; None for ImageNet and random weights."""
+    """File with the backbone's first weights.
+
+    Parameters
+    ----------
+    architecture : str
+        Key of `lib.study.architectures.ARCHITECTURES`.
+    params : Weights
+        Says the source.
+    paths : StudyPaths
+        Where weights trained on fractals lie.
+    seed : int
+        That of the study.
+
+    Returns
+    -------
+    Path or None
+        None for ImageNet and random weights.
+    """
     if params.source == "fractal":
         return paths.weights(architecture, fractal_key(architecture, params.fractal, seed=seed))
     if params.source == "drawn":
@@ -44,6 +69,17 @@ def weights_file(
 def builder_weights(
     architecture: str, params: Weights, paths: StudyPaths, *, seed: int
 ) -> str | None:  # fmt: skip
-    """The ``weights`` argument of a ``keras.applications`` builder."""
+    """The ``weights`` argument of a ``keras.applications`` builder.
+
+    Parameters
+    ----------
+    architecture, params, paths, seed
+        As in `weights_file`.
+
+    Returns
+    -------
+    str or None
+        A path, "imagenet", or None for random weights.
+    """
     file = weights_file(architecture, params, paths, seed=seed)
     return str(file) if file else ("imagenet" if params.source == "imagenet" else None)

@@ -45,13 +45,21 @@ def write(
     ----------
     paths : StudyPaths
         Of a study with at least ``tables/drift.csv`` or ``tables/pairs.csv``, complete.
+    folder : Path
+        Receives the report.
+    classes : sequence of str
+        In the order of the logits.
     shareable : bool
         Whether films and their names may be shown. Otherwise neither leaves the study, and the
         executed notebooks, which print names, are named and not copied.
+    title, question : str
+        Of the first page; the title is by default `named`.
     notebooks : {"pages", "none"}
         Whether the executed notebooks come with the report.
+    kind : Kind
+        Of `lib.report.kinds`.
     one_of_each : bool
-        As `lib.report.browser.write_cases`.
+        As in `lib.report.browser.write_cases`.
     facts_file : Path, optional
         Receives the `facts` of `render`, which no table has.
 

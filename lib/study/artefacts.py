@@ -199,7 +199,16 @@ def _relative(file: Path, main: Path) -> str:
 
 
 def begin(path: Path, *, parameters: dict, inputs: Iterable[Path] = ()) -> Record:
-    """Start making `path`: an older manifest is withdrawn, the inputs are checked and hashed.
+    """Start making an artefact: an older manifest is withdrawn, the inputs are checked and hashed.
+
+    Parameters
+    ----------
+    path : Path
+        Main file.
+    parameters : dict
+        Settings that determine the content.
+    inputs : iterable of Path
+        Main files of the artefacts that it is made from.
 
     Raises
     ------

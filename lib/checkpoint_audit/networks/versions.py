@@ -56,7 +56,22 @@ class Versions:
 
 
 def open_versions(*files: Path, names: Sequence[str] = (), size: int | None = None) -> Versions:
-    """Load checkpoints, called `names`; refused if they differ in more than their weights."""
+    """Load checkpoints, the oldest first.
+
+    Parameters
+    ----------
+    *files : Path
+        Keras files of whole models, at least two.
+    names : sequence of str
+        What messages call them; of two by default "BEFORE" and "AFTER".
+    size : int, optional
+        Input side in pixels, only for models that take films of any size.
+
+    Raises
+    ------
+    CheckpointRefused
+        If one cannot be loaded, takes no square films, or they differ in more than their weights.
+    """
     names = names or ("BEFORE", "AFTER")
     models = tuple(load(path) for path in files)
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", models[0].name) or "model"
@@ -76,10 +91,30 @@ def open_versions(*files: Path, names: Sequence[str] = (), size: int | None = No
 def choose_preprocessing(
     versions: Versions, films: Films, given: str, *, status: np.ndarray | None = None
 ) -> tuple[str, list[str]]:
-    """How to preprocess (as given, or not where the models do it), and what the models do.
+    """How to preprocess, and what the models do themselves.
 
-    Of a multi-label model `status`, float (films, findings), is in the place of classes. If it must
-    be said, a PreprocessingUnknown says how well each way does.
+    Parameters
+    ----------
+    versions : Versions
+    films : Films
+        Of which some are tried, where nothing is known.
+    given : str
+        As in `preprocessing.affine`, or "".
+    status : ndarray of float, shape (films, findings), optional
+        Of a multi-label model, in the place of classes.
+
+    Returns
+    -------
+    preprocessing : str
+        As given, or "none" where the models do it.
+    inside : list of str
+
+    Raises
+    ------
+    PreprocessingUnknown
+        If it must be said; the message tells how well each way does.
+    ValueError
+        As `preprocessing.affine`.
     """
     channels = versions.shape[2]
     if given:  # a misspelt name fails before anything is measured
@@ -116,14 +151,28 @@ def explain_versions(
     """Maps of every version and of the controls, for the true class of every film.
 
     The graph of the first version, the oldest, is compiled once and takes the weights of the
-    others; a quantised version has one of its own. The last version has no controls. `films`,
-    `image_ids`, `methods` and `batch_size` are as of `lib.attribution.explainer.Explainer`,
-    `layers` as of `audited_layers`. `report` receives what is counted, "films, before", and returns
-    a reporter of (films done, in all). `ask` is what a version is asked beside
-    (`lib.checkpoint_audit.asking`).
+    others; a quantised version has one of its own. The last version has no controls.
 
-    A ValueError if a layer cannot be explained or a checkpoint returns what is not finite, or
-    probabilities that the graph does not show as such.
+    Parameters
+    ----------
+    flats : sequence of graph.Flat
+        The oldest first.
+    films, image_ids, methods, batch_size
+        As in `lib.attribution.explainer.Explainer`.
+    names : sequence of str
+        Of the versions, for messages.
+    layers : sequence of str
+        As in `audited_layers`.
+    report : callable
+        Receives what is counted, "films, before", and returns a reporter of (films done, in all).
+    ask : callable, optional
+        What a version is asked beside, of `lib.checkpoint_audit.asking`.
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot be explained or a checkpoint returns what is not finite, or probabilities
+        that the graph does not show as such.
     """
     explainers, first, found = {}, flats[0], []
     weights = [graph.weights_of(flat.graph) for flat in flats]
@@ -172,11 +221,24 @@ def _require_logits(logits: np.ndarray, name: str) -> None:
 def checkpoint_table(
     versions: Versions, names: Sequence[str], *, inside: Sequence[str], preprocessing: str
 ) -> pd.DataFrame:
-    """What was audited, a row per version; `names` are those of the files.
+    """What was audited, a row per version.
 
-    ``file``, ``sha256``, ``architecture``, ``operations`` of the flat graph, ``returns`` (what the
-    model gave before its activation was taken off), ``height`` and ``width`` in pixels,
-    ``channels``, ``inside`` (its own) and ``preprocessing``.
+    Parameters
+    ----------
+    versions : Versions
+    names : sequence of str
+        Of the files.
+    inside : sequence of str
+        Preprocessing in the models.
+    preprocessing : str
+        What is done to films before.
+
+    Returns
+    -------
+    DataFrame
+        ``file``, ``sha256``, ``architecture``, ``operations`` of the flat graph, ``returns`` (what
+        the model gave before its activation was taken off), ``height`` and ``width`` in pixels,
+        ``channels``, ``inside`` and ``preprocessing``.
     """
     rows = [
         [name, digest, versions.name, len(flat.graph.operations), flat.output,

@@ -85,6 +85,15 @@ def equal_bytes(manifest):
 def find(manifest, hashes, *, distance):
     """Pair films of equal bytes, and films that look alike by `neighbours` of their hashes.
 
+    Parameters
+    ----------
+    manifest : pandas.DataFrame
+        With ``sha256``.
+    hashes : sequence
+        Of the films, row by row, as in `neighbours`.
+    distance : int
+        Most bits that may differ.
+
     Returns
     -------
     pandas.DataFrame
@@ -140,6 +149,8 @@ def resolve(manifest, *, conflicting="error", copies="keep"):
 
     Parameters
     ----------
+    manifest : pandas.DataFrame
+        With ``sha256``, ``label`` and ``file``.
     conflicting : {"error", "drop", "keep"}
         Where their labels differ, one of them is wrong: an error, leave all of them out, or keep.
     copies : {"keep", "drop"}

@@ -77,7 +77,14 @@ def linear_probe(features, labels, patients, *, folds=5, seed, strength=0.01):
 def thumbnail_probe(images, labels, patients, *, side=32, folds=5, seed):
     """`linear_probe` on thumbnails, which show framing, exposure and anatomy but hardly a lesion.
 
-    Of squares (n, h, w); ``side`` of the result are the pixels of a thumbnail.
+    Parameters
+    ----------
+    images : numpy.ndarray
+        (n, h, w) squares.
+    labels, patients, folds, seed
+        As in `linear_probe`.
+    side : int
+        Of a thumbnail in pixels; the result has it as ``side``.
     """
     pixels = thumbnails(images, side).reshape(len(images), -1)
     return linear_probe(pixels, labels, patients, folds=folds, seed=seed) | {"side": side}
@@ -135,12 +142,18 @@ def all_probes(manifest, measures, images, *, groups=None, folds, seed, names=tu
 
     Parameters
     ----------
+    manifest : pandas.DataFrame
+        Of `lib.data.cache.build`, n rows.
     measures : pandas.DataFrame
         Of `lib.data.audit.measures.measure`, row by row.
     images : numpy.ndarray
         (n, h, w) squares, row by row: borders and thumbnails are those that a model sees.
     groups : sequence of str, optional
         Kept in one fold; the patients by default.
+    folds, seed : int
+        As in `linear_probe`.
+    names : sequence of str
+        Which of `DESCRIPTIONS`.
 
     Returns
     -------

@@ -55,13 +55,15 @@ def probe_trials(index, root, trials, *, size, folder, seed, report=None):
     Parameters
     ----------
     index, root
-        As of `lib.data.cache.build`.
+        As in `lib.data.cache.build`.
     trials
         Of `trials_of`.
     size : int
         Side of the squares in pixels, of which thumbnails and borders are taken.
     folder : path-like
         For the films of a trial while it runs.
+    seed : int
+        Of the folds.
     report : callable, optional
         Called as ``report(done, total)`` after each trial.
 

@@ -29,10 +29,13 @@ def write_cohort(params: PhantomData, folder: Path, *, classes: Sequence[str], s
 
     Parameters
     ----------
+    params : PhantomData
     folder : Path
         Receives the `FOLDERS` (``markers`` with a shortcut only) and the index.
     classes : sequence of str
         Some of `lib.study.names.CLASSES`.
+    seed : int
+        Fixes all images.
 
     Returns
     -------
