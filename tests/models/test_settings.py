@@ -12,7 +12,7 @@ from lib.study.paths import ROOT
 pytestmark = pytest.mark.network
 
 
-@pytest.mark.parametrize("module", ["models.backbones", "checkpoint_audit.graph"])
+@pytest.mark.parametrize("module", ["models.backbones", "checkpoint_audit.networks.graph"])
 def test_another_backend_and_layout_in_keras_json_are_not_taken(module, tmp_path):
     wrong = {"backend": "jax", "image_data_format": "channels_first", "floatx": "float16"}
     (tmp_path / "keras.json").write_text(json.dumps(wrong | {"epsilon": 0.1}))
