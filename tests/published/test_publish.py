@@ -234,3 +234,13 @@ def test_the_cost_counts_every_checkpoint_once_and_a_notebook_of_maps_once():
         "transfer": 1, "finetune": 3, "placebo": 0.5, "all maps": 5, "total": 12.5,
         "checkpoints": 4,
     }  # fmt: skip
+
+
+def test_without_the_default_study_the_front_page_stays_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(front.shelf, "REFERENCE", tmp_path)
+    monkeypatch.setattr(front.shelf, "studies", lambda: [])
+    monkeypatch.setattr(front.shelf, "compare", lambda: None)
+    before = (ROOT / "README.md").read_bytes()
+    (left,) = front.renew()
+    assert left.startswith("README.md stays as it is") and str(tmp_path / "phantom") in left
+    assert (ROOT / "README.md").read_bytes() == before
