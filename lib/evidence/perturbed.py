@@ -130,15 +130,17 @@ def sentences(table: pd.DataFrame, *, role: str, method: str) -> list[str]:
     """
     told = []
     for row in table.query("role == @role and method == @method").itertuples():
-        bounds = f" ({row.relevance_low:.0%} to {row.relevance_high:.0%})"
+        kept, moved = row.resistance, row.relevance
+        stays = (
+            "no pair of maps is scored" if np.isnan(kept) else f"the map keeps {kept:.0%} of itself"
+        )
+        follows = "nothing can be said, because no change of the films has both"
+        if not np.isnan(moved):
+            known = f" ({row.relevance_low:.0%} to {row.relevance_high:.0%})"
+            bounds = "" if np.isnan(row.relevance_low) else known
+            follows = f"it moves by {moved:.0%}{bounds} more"
         told.append(
-            f"{label(row.architecture)}, {row.checkpoint}: where the prediction stays, the map "
-            f"keeps {row.resistance:.0%} of itself; where it changes, "
-            + (
-                "nothing can be said, because no change of the films has both."
-                if np.isnan(row.relevance)
-                else f"it moves by {row.relevance:.0%}"
-                f"{'' if np.isnan(row.relevance_low) else bounds} more."
-            )
+            f"{label(row.architecture)}, {row.checkpoint}: where the prediction stays, {stays}; "
+            f"where it changes, {follows}."
         )
     return told

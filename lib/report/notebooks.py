@@ -66,7 +66,10 @@ def notebook_pages(
     links = [(name, f"{quote(name)}.html") for name in names]
     beside = zip(sources, [None, *links], [*links[1:], None], strict=False)
     for source, before, after in beside:
-        content, _ = exporter.from_notebook_node(nbformat.read(source, as_version=4))
+        notebook = nbformat.read(source, as_version=4)
+        for number, cell in enumerate(notebook.cells):
+            cell.id = f"{number:02d}"  # a random one would make every page of a rerun another
+        content, _ = exporter.from_notebook_node(notebook)
         content = Markup(_inside(content, names))  # sanitised
         pages.append(folder / f"{source.stem}.html")
         about = {"title": source.stem, "root": "../", "before": before, "after": after}

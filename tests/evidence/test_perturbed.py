@@ -86,3 +86,18 @@ def test_a_study_is_asked_by_its_files(tmp_path):
     (told,) = perturbed.sentences(table, role=CELL[0], method=CELL[1])
     assert told.startswith("ResNet50V2, after: where the prediction stays, the map keeps")
     assert perturbed.of_study(paths, {"resnet50v2": {"before": own}}, PATIENTS).empty
+
+
+def test_sentences_say_what_is_not_known():
+    """Words instead of a number that is none; intervals only where there are any."""
+    one = {"architecture": "resnet50v2", "checkpoint": "after", "role": "r", "method": "m"}
+    table = pd.DataFrame(
+        [[0.9, 0.25, 0.1, 0.4], [0.9, 0.25, np.nan, np.nan], [np.nan, np.nan, np.nan, np.nan]],
+        columns=["resistance", "relevance", "relevance_low", "relevance_high"],
+    ).assign(**one)
+    known, alone, nothing = perturbed.sentences(table, role="r", method="m")
+    assert known.endswith(
+        "the map keeps 90% of itself; where it changes, it moves by 25% (10% to 40%) more."
+    )
+    assert alone.endswith("it moves by 25% more.")
+    assert "stays, no pair of maps is scored; where it changes, nothing can be said" in nothing

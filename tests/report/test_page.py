@@ -22,6 +22,7 @@ from lib.published import shelf
 from lib.published.shelf import SHELF
 from lib.report import browser, phrases, telling, words
 from lib.report import page as report
+from lib.report.notebooks import notebook_pages
 from lib.report.tables import shown
 from lib.study.artefacts import manifest_path, read_table
 from lib.study.errors import ArtefactError
@@ -189,6 +190,20 @@ def test_notebooks_come_sanitised_and_linked_both_ways(shared):
     links = [a.get("href", "") for t, a in page(second.parent, second.name).found if t == "a"]
     assert "01_prepare_data.html" in links
     assert not (folder / "notebooks/07_report.html").exists()
+
+
+def test_a_rerun_of_a_notebook_has_the_same_page(tmp_path):
+    """Its cells have other, random ids."""
+    made_pages = []
+    for run in ("first", "second"):
+        paths = StudyPaths(tmp_path / run, "s")
+        paths.notebook("05_drift").parent.mkdir(parents=True)
+        cells = [nbformat.v4.new_markdown_cell("# Five"), nbformat.v4.new_code_cell("1 + 1")]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), paths.notebook("05_drift"))
+        template = report.environment().get_template("notebook.html.j2")
+        (file,), _ = notebook_pages(paths, tmp_path / run, template)
+        made_pages.append(file.read_text(encoding="utf-8"))
+    assert made_pages[0] == made_pages[1] and "Five" in made_pages[0]
 
 
 def test_the_answer_repeats_the_tables(study, shared):
